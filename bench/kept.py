@@ -92,7 +92,7 @@ def simulated(pair: Pair, file: PriorFile, requests: int, target: float, order: 
         if since >= REFIT_AUDITS or at % REFIT_REQUESTS == REFIT_REQUESTS - 1:
             since = 0
             knowledge.refit(settings)
-            lesson = knowledge.lesson(settings, "", at, at)
+            lesson = knowledge.lesson(settings, "", at, funded=True)
             line = decoded(lesson.posterior)
             threshold = -np.inf if lesson.threshold is None else lesson.threshold
     standing = knowledge.standing(settings)

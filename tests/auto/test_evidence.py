@@ -38,6 +38,20 @@ def drawn(rng: np.random.Generator, requests: int, probability: float) -> tuple[
 
 
 class TestQuality:
+    @pytest.mark.parametrize("probability", [1.0, 0.3])
+    def test_covers_the_truth_where_half_of_the_audits_cannot_be_judged(self, probability: float) -> None:
+        covered = 0
+        for seed in range(200):
+            rng = np.random.default_rng(seed)
+            scores, truth = drawn(rng, 1000, probability)
+            judged = rng.random(len(scores.small)) < 0.5
+            known = Audits(*(each[judged] for each in scores))
+            share = float((1 / known.probability).sum() / (1 / scores.probability).sum())
+            found = quality(known, 1000, judged=share)
+            assert found is not None
+            covered += found.low <= truth <= found.high
+        assert covered >= 186
+
     def test_of_requests_that_were_all_audited_is_exact(self) -> None:
         scores = audits([0, 1, 1, 0] * 10, [1, 1, 1, 0] * 10, [True, True, False, False] * 10)
         assert quality(scores, 40) == pytest.approx((1 - 10 / 30,) * 3)

@@ -294,6 +294,16 @@ async def test_the_large_model_may_judge_texts(tmp_path: Path, prefers: str, qua
         assert standing.quality.value == pytest.approx(quality)
 
 
+async def test_an_answer_that_is_too_long_to_be_read_back_is_no_failure(tmp_path: Path) -> None:
+    async with learning_pair(tmp_path, auto(target=TargetSettings(share=0))) as pair:
+        pair.small.script = complete(completion("Paris " * 200_000))
+        async with asyncio.timeout(30):
+            while (standing := await pair.standing()) is None or not standing.unjudged:
+                await pair.ask("The capital of France?")
+                await asyncio.sleep(0.1)
+        assert standing.audits == 0
+
+
 async def test_what_is_private_is_asked_of_nobody_else(tmp_path: Path) -> None:
     private = auto(target=TargetSettings(share=0), private=(Rule(regex="IBAN"),))
     async with learning_pair(tmp_path, private) as pair:

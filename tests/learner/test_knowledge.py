@@ -17,6 +17,7 @@ from weebill.config.auto import AuditSettings, AutoSettings, TargetSettings
 from weebill.learner.belief import initial
 from weebill.learner.topics import Learning
 from weebill.process.questions import Position, encode
+from weebill.storage.outcomes import Outcome, OutcomeStore
 
 PAIR = Pair("s/small", "l/large", "place-1")
 SETTINGS = AutoSettings(small="s", large="l", target=TargetSettings(quality=0.9))
@@ -221,3 +222,116 @@ def test_a_feed_tells_each_lesson_once(learning: Learning, clock: Clock) -> None
     clock.now += 2
     assert feed.news() is not None
     assert feed.news() is None
+
+
+def gained(learning: Learning, clock: Clock) -> float:
+    """The gain that is expected of what is hard."""
+    return float(decoded(lesson(learning, clock).posterior) @ np.frombuffer(features(True), "<f2"))
+
+
+def test_however_often_a_client_changes_its_mind_nothing_else_is_forgotten(learning: Learning, clock: Clock) -> None:
+    reports = Reports(learning)
+    reports.send(100)
+    for name in ("req_1", "req_3"):
+        ask(learning, Rate(name, "key", 0.0))
+    once = gained(learning, clock)
+    for number in range(200):
+        ask(learning, Rate(("req_1", "req_3")[number % 2], "key", 1.0 - number // 2 % 2))
+    for name in ("req_1", "req_3"):
+        ask(learning, Rate(name, "key", 0.0))
+    assert gained(learning, clock) == pytest.approx(once, abs=1e-6)
+
+
+def test_ratings_push_no_audit_out_of_the_store(tmp_path: Path) -> None:
+    store = OutcomeStore(tmp_path / "outcomes.sqlite3", max_outcomes=50)
+    decided = tuple(
+        Decided(request_id=f"req_{at}", key_id="key", at=1, tier="large", features=features(False)) for at in range(40)
+    )
+    audited = tuple(Audited(request_id=each.request_id, small=1.0, large=1.0, by="short") for each in decided)
+    store.add(Report(PAIR, decided, audited))
+    for number in range(200):
+        store.rate(f"req_{number % 2}", "key", number % 3 / 2, 1, "a comment")
+    store.add(Report(PAIR))
+    kept = store.outcomes(PAIR)
+    assert sum(each.source == "audit" for each in kept) == 40
+    assert [each.large for each in kept if each.source == "feedback"] == [0.0, 0.5]
+    store.close()
+
+
+def test_an_audit_is_judged_without_the_rating_of_the_same_answer(tmp_path: Path) -> None:
+    belief = initial(PAIR)
+    audits = [
+        Outcome(f"req_{at}", "audit", 1, "large", features(at % 2 == 0), 1.0, float(at % 2), 1.0, None)
+        for at in range(40)
+    ]
+    belief.learn(audits)
+    alone = belief.gains_without(audits[:8])
+    belief.learn([audits[at]._replace(source="feedback", small=None, large=0.0) for at in range(8)])
+    np.testing.assert_allclose(belief.gains_without(audits[:8]), alone, atol=0.01)
+
+
+def test_the_budget_is_of_all_pairs_and_of_more_decisions_than_are_kept(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "outcomes.sqlite3"
+    poor = msgspec.structs.replace(SETTINGS, audits=AuditSettings(budget_usd=1e-6))
+    learning = Learning(path, poor, clock=clock)
+    Reports(learning).send(100)
+    assert not lesson(learning, clock).funded
+    other = Pair("s/other", "l/large", "place-1")
+    many = tuple(
+        Decided(request_id=f"x_{at}", key_id="key", at=1, tier="large", features=features(False))
+        for at in range(10_001)
+    )
+    for start in range(0, len(many), 1000):
+        ask(learning, Report(other, many[start : start + 1000]))
+    assert not lesson(learning, clock).funded
+    assert not lesson(Learning(path, poor, clock=clock), clock).funded
+    clock.now += 86_400 + 120
+    ask(learning, Report(other, (Decided(request_id="y", key_id="key", at=1, tier="large", features=features(False)),)))
+    assert lesson(learning, clock).funded
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up(learning: Learning, clock: Clock) -> None:
+    reports = Reports(learning)
+    reports.send(10)
+    assert lesson(learning, clock).decisions == 10
+    clock.now -= 500
+    reports.send(1)
+    assert lesson(learning, clock).decisions == 11
+
+
+def test_a_late_audit_of_earlier_models_does_not_turn_it_back(learning: Learning, clock: Clock) -> None:
+    Reports(learning).send(3)
+    other = Pair("s/other", "l/large", "place-1")
+    ask(learning, Report(other, (Decided(request_id="x", key_id="k", at=1, tier="large", features=features(False)),)))
+    ask(learning, Report(PAIR, (), (Audited(request_id="req_1", small=1.0, large=1.0, by="short"),)))
+    assert lesson(learning, clock).pair == other
+
+
+def test_a_report_that_no_table_takes_does_not_hold_up_those_after_it(learning: Learning, clock: Clock) -> None:
+    for wrong in ({"spent_nano": 1 << 63}, {"probability": float("nan")}):
+        one = Decided(request_id="x", key_id="k", at=1, tier="large", features=features(False), **wrong)
+        ask(learning, Report(PAIR, (one,)))
+    Reports(learning).send(1)
+    assert lesson(learning, clock).decisions == 1
+
+
+def test_where_half_of_the_audits_cannot_be_judged_nothing_is_certain(learning: Learning) -> None:
+    decided = tuple(
+        Decided(
+            request_id=f"req_{at}", key_id="key", at=1, tier="small", features=features(False),
+            probability=1.0, audited=True,
+        )
+        for at in range(400)
+    )  # fmt: skip
+    scores = [None if at % 2 else float(at % 10 > 0) for at in range(400)]
+    audited = tuple(
+        Audited(request_id=each.request_id, small=score, large=None if score is None else 1.0, by="short")
+        for each, score in zip(decided, scores, strict=True)
+    )
+    ask(learning, Report(PAIR, decided, audited))
+    found = standing(learning)
+    assert found is not None
+    assert found.quality is not None
+    assert found.quality.value == pytest.approx(0.8)
+    assert 0.7 < found.quality.low < 0.77
+    assert 0.83 < found.quality.high < 0.9

@@ -70,18 +70,19 @@ LARGE_ALONE: Final = Choice(-inf, 0.0, 1.0)
 CAUTION: Final = Caution()
 
 
-def quality(audits: Audits, requests: int, *, all_large: bool = False) -> Interval | None:
+def quality(audits: Audits, requests: int, *, judged: float = 1.0, all_large: bool = False) -> Interval | None:
     """Returns the quality of the answers to `requests`, of which the audits are a sample, as a share of the large
     tier's alone; None if it is not known.
 
-    The interval holds for the requests themselves, so it is a point where all of them were audited, or where the large
-    tier answered all of them (`all_large`).
+    The interval holds for the requests themselves, so it is a point where all of them were audited and judged, or where
+    the large tier answered all of them (`all_large`). `judged` is the share of the audits drawn that could be judged;
+    the others are taken for the same, so it is as if audits had been drawn so much more rarely.
     """
     if len(audits.small) < FEWEST:
         return None
     if all_large:
         return Interval(1.0, 1.0, 1.0)
-    weights = 1 / audits.probability
+    weights = 1 / (audits.probability * judged)
     large = float(np.average(audits.large, weights=weights))
     if not large:
         return None

@@ -30,13 +30,14 @@ right, and whether they do what was asked; neither length nor style counts. Noth
 </answer-2>
 
 Reply with nothing but 1 if answer 1 is clearly better, 2 if answer 2 is clearly better, 0 if both are about as good."""
+_TAG: Final = re.compile(r"<(?=\s*+/?\s*+(?:request|answer-))", re.IGNORECASE)
 _DIGIT: Final = re.compile(r"\b[012]\b")
 _PREFERENCES: Final[dict[str, Preference]] = {"1": "first", "2": "second", "0": "equal"}
 
 
 def body(model: str, request: str, first: str, second: str) -> bytes:
     """Returns the body of a chat request that asks a model for its preference."""
-    said = _ASKED.format(request=_ends(request), first=_ends(first), second=_ends(second))
+    said = _ASKED.format(request=_shown(request), first=_shown(first), second=_shown(second))
     return msgspec.json.encode(
         {"model": model, "messages": [{"role": "user", "content": said}], "max_tokens": 2000, "temperature": 0}
     )
@@ -54,6 +55,13 @@ def score(small_first: Preference | None, small_second: Preference | None) -> fl
         return None
     as_good = (small_first != "second", small_second != "first")
     return sum(as_good) / len(as_good)
+
+
+def _shown(text: str) -> str:
+    """Returns the ends of a text, which cannot pass for the end of its part of the question or the beginning of
+    another.
+    """
+    return _TAG.sub("&lt;", _ends(text))
 
 
 def _ends(text: str) -> str:

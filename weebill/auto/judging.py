@@ -26,6 +26,10 @@ class Verdict(NamedTuple):
     by: str
 
 
+UNREAD: Final = Verdict(None, "not read")
+"""The verdict where it is not known what the client got."""
+
+
 def judge(asked: Conversation, small: Reply | None, large: Reply | None) -> Verdict:
     """Returns the verdict on the answers to one request; None stands for an answer that did not come."""
     if large is None or not large.choices or not check_refusal(large).passed:

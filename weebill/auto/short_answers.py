@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from math import isclose
 from typing import Final, NamedTuple
 
 import msgspec
@@ -38,7 +39,8 @@ _BOXED: Final = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\}){1,120})\}")
 _FINAL: Final = (
     _BOXED,
     re.compile(r"####\s*([^\n]{1,80})"),
-    re.compile(r"(?i)\banswer\b(?: is|:|\s=)?\s*:?\s*([^\n]{1,80})"),
+    # Possessive, as a long run of blanks would otherwise be tried in every division.
+    re.compile(r"(?i)\banswer\b(?: is|:|\s=)?\s*+(?::\s*+)?([^\n]{1,80})"),
 )
 _NUMERIC: Final = re.compile(
     r"(?i)how (?:many|much|long|far|old|tall|fast)|what (?:is|are|was|were) the (?:total|sum|product|value|number|"
@@ -256,4 +258,7 @@ def _value(number: str) -> float:
 
 
 def _close(one: float, other: float) -> bool:
-    return abs(one - other) <= 1e-4 * max(abs(one), abs(other)) + 1e-9
+    try:
+        return isclose(one, other, rel_tol=1e-4, abs_tol=1e-9)
+    except OverflowError:  # JSON has integers of any length
+        return one == other

@@ -91,7 +91,11 @@ def first_verifier(sources: Sequence[Seen]) -> Verifier:
         chance = 1 / (1 + np.exp(-np.clip(columns @ weights, -30, 30)))
         slope = (scores - chance) @ columns - pull @ weights
         weights = weights + np.linalg.solve((columns.T * (chance * (1 - chance))) @ columns + pull, slope)
-    return Verifier(*(tuple(np.round(each, 4).tolist()) for each in (usual, spread, weights[:width])))
+    return Verifier(_rounded(usual), _rounded(spread), _rounded(weights[:width]))
+
+
+def _rounded(values: Floats) -> tuple[float, ...]:
+    return tuple(np.round(values, 4).tolist())
 
 
 def measure(sources: Sequence[Seen], verifier: Verifier | None, seed: int = 0) -> Iterator[Found]:

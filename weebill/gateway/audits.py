@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from weebill.auto.auditing import audit_probability
 from weebill.auto.decision import Decision
 from weebill.auto.learning import NOBODY, Audited, Decided, Lesson, Lessons, Pair
@@ -20,7 +22,7 @@ from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure
-from weebill.wire.reply import Failed, Reply
+from weebill.wire.reply import MOST, Failed, Reply
 
 METERED_AS: Final = "audit:auto"
 """The key under which audits are recorded; no caller pays for them."""
@@ -60,6 +62,8 @@ class Heard:
         self._room -= len(data)
         if self._room >= 0:
             self._parts.append(data)
+        else:
+            self._parts.clear()
         if self._then is not None:
             self._then(data)
 
@@ -161,19 +165,24 @@ class Audits:
                 escalated=escalated,
                 probability=audit.probability,
                 audited=audit.drawn,
-                spent_nano=meter.spent_nano,
-                large_nano=large_nano,
+                spent_nano=_kept(meter.spent_nano),
+                large_nano=_kept(large_nano),
                 signs=signs,
             ),
         )
 
     def judged(self, audit: Audit, audited: Audited) -> None:
         """Reports the scores of an audit."""
-        self._reporter.report(audit.pair, audited)
+        self._reporter.report(audit.pair, structs.replace(audited, spent_nano=_kept(audited.spent_nano)))
 
     async def close(self) -> None:
         """Sends what is still to be reported."""
         await self._reporter.close()
+
+
+def _kept(nano: int | None) -> int | None:
+    """Returns a cost as it can be kept: an upstream may report any number of tokens."""
+    return None if nano is None else min(nano, MOST)
 
 
 def can_audit(native: str, call: Call) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
@@ -19,7 +20,9 @@ from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
 
 _MOST_BYTES: Final = 65_536
-_MOST_UNDER_WAY: Final = 64
+# Fewer than a process may ask the learner at once, as its reports must get through, too.
+_MOST_UNDER_WAY: Final = 256
+_MOST_METADATA_BYTES: Final = 65_536
 # A decision is reported within half a second of its answer.
 _SOON_S: Final = 0.75
 _SCORES: Final = {"good": 1.0, "bad": 0.0}
@@ -37,8 +40,8 @@ class Feedback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Metadata(msgspec.Struct, frozen=True):
-    weebill_feedback_for: str = ""
-    weebill_score: str = ""
+    weebill_feedback_for: Annotated[str, Meta(max_length=200)] = ""
+    weebill_score: Annotated[str, Meta(max_length=40)] = ""
 
 
 _decode: Final = msgspec.json.Decoder(Feedback).decode
@@ -54,15 +57,21 @@ class Ratings:
         self._ask = ask
         self._learns = learns
         self._tasks: set[asyncio.Task[None]] = set()
+        self._of_key: Counter[str] = Counter()
 
     async def serve(self, exchange: Exchange, rest: bytes) -> None:
-        """Answers `POST /v1/feedback`. Raises ApiError 400, 404 for a request that this key did not make, or 503."""
+        """Answers `POST /v1/feedback`. Raises ApiError 400, 404 for a request that this key did not make, 429 if too
+        many ratings of the key are under way, or 503.
+        """
         key_id = (await self._authenticator.caller(exchange)).key.id
         exchange.claim = _Limit().add
         given = _read(await exchange.body())
         score = _SCORES[given.rating] if given.rating is not None else given.score
         if score is None or (given.rating is not None and given.score is not None):
             raise ApiError(400, "Give `score` or `rating`, one of the two.", code="invalid_value", param="score")
+        if not self._has_room(key_id):
+            message = "Too many ratings of this API key are under way; try again later."
+            raise ApiError(429, message, code="too_many_ratings", retry_after=1)
         try:
             rated = await self._rate(Rate(given.request_id, key_id, score, given.comment))
         except Unanswered as error:
@@ -76,7 +85,7 @@ class Ratings:
 
     def note(self, metadata: Raw, key_id: str) -> None:
         """Takes the rating of an earlier request from the metadata of this one, if it has one."""
-        if not self._learns():
+        if not self._learns() or len(memoryview(metadata)) > _MOST_METADATA_BYTES:
             return
         try:
             found = _decode_metadata(metadata)
@@ -85,7 +94,7 @@ class Ratings:
             score = float(found.weebill_score)
         except (msgspec.DecodeError, ValueError):
             return
-        if 0 <= score <= 1 and len(self._tasks) < _MOST_UNDER_WAY:
+        if 0 <= score <= 1 and self._has_room(key_id):
             task = asyncio.create_task(self._noted(Rate(found.weebill_feedback_for, key_id, score)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -101,11 +110,21 @@ class Ratings:
         """Returns the rated decision; None if there is none. Raises Unanswered."""
         if not self._learns():
             return None
-        rated = await self._rate_once(rate)
-        if rated is None:
-            await asyncio.sleep(_SOON_S)
+        self._of_key[rate.key_id] += 1
+        try:
             rated = await self._rate_once(rate)
-        return rated
+            if rated is None:
+                await asyncio.sleep(_SOON_S)
+                rated = await self._rate_once(rate)
+            return rated
+        finally:
+            self._of_key[rate.key_id] -= 1
+            if not self._of_key[rate.key_id]:
+                del self._of_key[rate.key_id]
+
+    def _has_room(self, key_id: str) -> bool:
+        """True if one more rating of the key may be under way: it has at most as many as there are places free."""
+        return self._of_key[key_id] < _MOST_UNDER_WAY - self._of_key.total()
 
     async def _rate_once(self, rate: Rate) -> Rated | None:
         return msgspec.msgpack.decode(await self._ask(TOPIC, rate), type=Rated | None)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Final
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from weebill.auto.learning import TOPIC, Audited, Decided, Pair, Report
 from weebill.process.questions import Unanswered
@@ -19,6 +19,7 @@ _INTERVAL_S: Final = 0.5
 _RETRY_S: Final = 2.0
 _MOST_WAITING: Final = 10_000
 _MOST_SENT: Final = 1000
+_MOST_CHARS: Final = 16 << 20  # of the texts that wait: one report has room for all of them
 _LAST_S: Final = 2.0  # limit of the wait for the last report
 
 Ask = Callable[[str, object], Awaitable[Raw]]
@@ -36,16 +37,26 @@ class Reporter:
         """`ask` puts a question to the learner. Raises Unanswered."""
         self._ask = ask
         self._waiting: deque[tuple[Pair, Decided | Audited]] = deque()
+        self._chars = 0
         self._task: asyncio.Task[None] | None = None
         self.lost = 0
 
+    @property
+    def waiting(self) -> int:
+        """The number of decisions and audits that are still to be reported."""
+        return len(self._waiting)
+
     def report(self, pair: Pair, what: Decided | Audited) -> None:
-        """Queues a decision, or an audit of one that was queued before."""
+        """Queues a decision, or an audit of one that was queued before; texts without room are left out."""
         if len(self._waiting) >= _MOST_WAITING:
             if not self.lost:
                 log.warning("decisions of `auto` are not learnt from: the learner takes no reports")
             self.lost += 1
             return
+        chars = _chars(what)
+        if isinstance(what, Audited) and self._chars + chars > _MOST_CHARS:
+            what, chars = structs.replace(what, content=None), 0
+        self._chars += chars
         self._waiting.append((pair, what))
         if self._task is None:
             self._task = asyncio.create_task(self._send(), name="report to the learner")
@@ -69,6 +80,9 @@ class Reporter:
             except Unanswered as error:
                 log.debug("the learner takes no report: %s", error)
                 await asyncio.sleep(_RETRY_S)
+            except Exception:  # whatever it is: what comes after it must not wait for ever
+                log.exception("a report cannot be sent, and is passed over")
+                self._forget(self._batch()[1])
         self._task = None
         if self.lost:
             log.warning("the learner takes reports again; %d decisions and audits were lost", self.lost)
@@ -76,10 +90,24 @@ class Reporter:
 
     async def _send_batch(self) -> None:
         """Sends what was queued first, and forgets it once it is kept."""
-        pair, group = next(groupby(self._waiting, key=lambda each: each[0]))
-        batch = [what for _, (_, what) in zip(range(_MOST_SENT), group, strict=False)]
+        pair, batch = self._batch()
         decided = tuple(each for each in batch if isinstance(each, Decided))
         audited = tuple(each for each in batch if isinstance(each, Audited))
         await self._ask(TOPIC, Report(pair, decided, audited))
-        for _ in batch:
+        self._forget(batch)
+
+    def _batch(self) -> tuple[Pair, Sequence[Decided | Audited]]:
+        pair, group = next(groupby(self._waiting, key=lambda each: each[0]))
+        return pair, [what for _, (_, what) in zip(range(_MOST_SENT), group, strict=False)]
+
+    def _forget(self, batch: Sequence[Decided | Audited]) -> None:
+        """Takes the first ones from the queue."""
+        for each in batch:
             self._waiting.popleft()
+            self._chars -= _chars(each)
+
+
+def _chars(what: Decided | Audited) -> int:
+    """Returns the length of the texts that are to be kept."""
+    content = what.content if isinstance(what, Audited) else None
+    return 0 if content is None else len(content.question) + len(content.small) + len(content.large)

@@ -117,7 +117,9 @@ class Worker:
         self._selector.refresh()
         self._shadows = Shadows()
         self._tunnel = Tunnel(self._client, str(home.control_socket))
-        ratings = Ratings(authenticator, self._learner.ask, lambda: bool(self._settings.auto.tiers))
+        # On a connection of their own, so that reports do not wait behind clients' ratings.
+        self._ratings = Questions(home.learner_socket)
+        ratings = Ratings(authenticator, self._ratings.ask, lambda: bool(self._settings.auto.tiers))
         stages = pipelines(
             authenticator, recorder, upstreams, self._selector, self._shadows, self._audits, ratings, self._cache, state
         )
@@ -267,6 +269,7 @@ class Worker:
         self._counters.close()
         self._questions.close()
         self._learner.close()
+        self._ratings.close()
         self._conversations.close()
 
 

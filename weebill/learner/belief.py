@@ -1,10 +1,12 @@
-"""The belief about a pair: the posterior of `weebill.auto.posterior`, in sums that fade and can be taken out again."""
+"""The belief about a pair: the posterior of `weebill.auto.posterior`, in sums that fade and can be corrected."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from itertools import islice
+from math import nan
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from weebill.auto.learning import Pair, Source
 from weebill.auto.moments import Moments
 from weebill.auto.place import PriorFile, read_prior
 from weebill.auto.posterior import Prior, posterior
-from weebill.storage.outcomes import Outcome
+from weebill.storage.outcomes import MAX_DECISIONS, Outcome
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,8 +25,17 @@ if TYPE_CHECKING:
 # As if the last 5,000 outcomes counted.
 _FADE: Final = 1 - 1 / 5000
 _SMALL, _LARGE = 0, 1
+# Requests whose outcomes can be taken out again: more than there are decisions to be audited or rated.
+_MOST_KNOWN: Final = 2 * MAX_DECISIONS
 # An answer that fails a check is heard of whether it was drawn or not, one that passes only if it was drawn.
 WEIGHTS: Final[Mapping[Source, float]] = {"audit": 1.0, "feedback": 1.0, "check": 0.2}
+
+
+class _Learnt(NamedTuple):
+    """An outcome, and the number of outcomes up to it, from which follows how much it has faded."""
+
+    at: int
+    outcome: Outcome
 
 
 class Belief:
@@ -33,7 +44,7 @@ class Belief:
     def __init__(self, prior: Prior) -> None:
         self._prior = prior
         self._moments = Moments.none(prior.tiers, prior.dimensions)
-        self._learnt: dict[tuple[str, Source], int] = {}
+        self._learnt: dict[str, dict[Source, _Learnt]] = {}
         self._count = 0
         self._weights: Floats | None = None
 
@@ -43,24 +54,35 @@ class Belief:
         return self._prior.dimensions
 
     def learn(self, outcomes: Iterable[Outcome]) -> None:
-        """Takes outcomes in, in this order; those of other features are passed over."""
+        """Takes outcomes in, in this order; those of other features are passed over.
+
+        One that is known already is replaced, with the weight that it has left: nothing else fades, however often a
+        client changes its mind.
+        """
+        new = []
         for outcome in outcomes:
-            if len(outcome.features) == 2 * self._prior.dimensions:
+            if len(outcome.features) != 2 * self._prior.dimensions:
+                continue
+            of_request = self._learnt.setdefault(outcome.request_id, {})
+            known = of_request.get(outcome.source)
+            if known is None:
                 self._count += 1
-                self._learnt[outcome.request_id, outcome.source] = self._count
-                self._moments = _with(self._moments.faded(_FADE), outcome, 1.0)
-                self._weights = None
+                of_request[outcome.source] = learnt = _Learnt(self._count, outcome)
+                new.append(learnt)
+            else:
+                self._take_in(new)
+                new = []
+                of_request[outcome.source] = replaced = known._replace(outcome=outcome)
+                self._moments = self._moments - self._sums([known]) + self._sums([replaced])
+        self._take_in(new)
+        self._weights = None
+        for stale in list(islice(self._learnt, max(0, len(self._learnt) - _MOST_KNOWN))):
+            del self._learnt[stale]
 
     def age(self, outcomes: int) -> None:
         """Lets everything fade as if so many outcomes had come since."""
         self._count += outcomes
         self._moments = self._moments.faded(_FADE**outcomes)
-        self._weights = None
-
-    def forget(self, outcome: Outcome) -> None:
-        """Takes an outcome out."""
-        self._moments = self._without([outcome])
-        self._learnt.pop((outcome.request_id, outcome.source), None)
         self._weights = None
 
     def scores(self, features: Sequence[bytes]) -> Floats:
@@ -69,8 +91,11 @@ class Belief:
         return scores
 
     def scores_without(self, outcomes: Sequence[Outcome]) -> Floats:
-        """Returns the expected scores (2, N) of these as if none of them had been learnt."""
-        lines = _lines(self._prior, self._without(outcomes))
+        """Returns the expected scores (2, N) of these as if nothing had been learnt of their requests, whatever the
+        source.
+        """
+        known = [learnt for each in outcomes for learnt in self._learnt.get(each.request_id, {}).values()]
+        lines = _lines(self._prior, self._moments - self._sums(known))
         scores: Floats = lines @ unpacked([each.features for each in outcomes]).T
         return scores
 
@@ -83,12 +108,24 @@ class Belief:
             self._weights = _lines(self._prior, self._moments)
         return self._weights
 
-    def _without(self, outcomes: Iterable[Outcome]) -> Moments:
-        moments = self._moments
-        for outcome in outcomes:
-            if (at := self._learnt.get((outcome.request_id, outcome.source))) is not None:
-                moments = _with(moments, outcome, -(_FADE ** (self._count - at)))
-        return moments
+    def _take_in(self, new: Sequence[_Learnt]) -> None:
+        if new:
+            self._moments = self._moments.faded(_FADE ** len(new)) + self._sums(new)
+
+    def _sums(self, learnt: Sequence[_Learnt]) -> Moments:
+        """Returns the sums over outcomes, each with the weight that it has left."""
+        if not learnt:
+            return Moments.none(self._prior.tiers, self._prior.dimensions)
+        rows = unpacked([outcome.features for _, outcome in learnt])
+        weights = np.array([WEIGHTS[outcome.source] * _FADE ** (self._count - at) for at, outcome in learnt])
+        scores = np.array([_scores(outcome) for _, outcome in learnt])
+        weighted = [np.where(np.isnan(each), 0.0, weights) for each in scores.T]
+        told = [weight * np.nan_to_num(each) for weight, each in zip(weighted, scores.T, strict=True)]
+        return Moments(
+            np.array([weight.sum() for weight in weighted]),
+            np.stack([(rows * weight[:, None]).T @ rows for weight in weighted]),
+            np.stack([each @ rows for each in told]),
+        )
 
 
 def initial(pair: Pair) -> Belief:
@@ -101,15 +138,12 @@ def _packaged() -> PriorFile:
     return read_prior()
 
 
+def _scores(outcome: Outcome) -> tuple[float, float]:
+    """Returns the scores of both tiers; NaN is not known."""
+    return nan if outcome.small is None else outcome.small, nan if outcome.large is None else outcome.large
+
+
 def _lines(prior: Prior, moments: Moments) -> Floats:
     mean = posterior(prior, moments).mean
     lines: Floats = mean[[_SMALL, _LARGE]]
     return lines
-
-
-def _with(moments: Moments, outcome: Outcome, weight: float) -> Moments:
-    [row] = unpacked([outcome.features])
-    for tier, score in ((_SMALL, outcome.small), (_LARGE, outcome.large)):
-        if score is not None:
-            moments = moments.with_outcome(row, tier, score, weight * WEIGHTS[outcome.source])
-    return moments

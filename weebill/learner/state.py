@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _FOLDS: Final = 5
-_DAY_S: Final = 86_400
-_NANO: Final = 1e9
 # Gains of the newest requests, for targets that are shares of requests.
 _RANKED: Final = 2000
 _FEWEST_RANKED: Final = 100
@@ -79,10 +77,8 @@ class Knowledge:
         """The number of decisions since the last change that was noticed, or ever."""
         return self._total - self._changed_at
 
-    def add(self, decisions: Iterable[Decided], outcomes: Sequence[Outcome], withdrawn: Sequence[Outcome] = ()) -> None:
-        """Takes in what is new, and takes out what it replaces."""
-        for old in withdrawn:
-            self._belief.forget(old)
+    def add(self, decisions: Iterable[Decided], outcomes: Sequence[Outcome]) -> None:
+        """Takes in what is new; another rating of the same answer replaces the first."""
         for each in decisions:
             if each.request_id not in self._decided:
                 self._decided[each.request_id] = each
@@ -125,18 +121,17 @@ class Knowledge:
             before = large - np.array([self._verifier.before(each) for each in small.tolist()])
             self._gains = tuple(np.quantile(before, np.linspace(0, 1, _QUANTILES)).tolist())
 
-    def lesson(self, settings: AutoSettings, source: str, version: int, now: float) -> Lesson:
-        """Returns what the workers have to know."""
+    def lesson(self, settings: AutoSettings, source: str, version: int, *, funded: bool) -> Lesson:
+        """Returns what the workers have to know; `funded` is False while the budget for audits is spent."""
         standing = self.standing(settings)
         known = len(self._gains) > 0 and len(self._fresh()) >= FEWEST
-        spent = sum(each.spent_nano or 0 for each in self._audits.values() if each.at >= now - _DAY_S)
         return Lesson(
             source=source,
             version=version,
             pair=self.pair,
             decisions=self._since_change,
             made=int((self._ages(self._audits.values()) < self._since_change).sum()),
-            funded=spent < settings.audits.budget_usd * _NANO,
+            funded=funded,
             posterior=self._belief.encoded(),
             verifier=self._verifier,
             threshold=float(self._choice.threshold) if known else None,
@@ -200,8 +195,7 @@ class Knowledge:
             return None
         open_to_audits = sum(1 for each in self._decided.values() if each.probability)
         all_large = all(each.tier == "large" for each in self._decided.values())
-        requests = max(len(judged), round(open_to_audits * known / drawn))
-        found = quality(_audits(judged), requests, all_large=all_large)
+        found = quality(_audits(judged), open_to_audits, judged=min(1.0, known / drawn), all_large=all_large)
         return None if found is None else Interval(*(min(1.0, max(0.0, each)) for each in found))
 
     def _ages(self, audits: Collection[Outcome]) -> Floats:

@@ -5,6 +5,7 @@ All of it runs in one thread, the topic's own.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -18,14 +19,17 @@ from weebill.auto.learning import NOBODY, LearnerQuestion, Lesson, Pair, Rate, R
 from weebill.auto.standing import Standing
 from weebill.config.auto import AutoSettings
 from weebill.learner.belief import Belief, initial
+from weebill.learner.spending import NANO, Spending
 from weebill.learner.state import Knowledge
 from weebill.process.questions import Position, Unanswered, encode
-from weebill.storage.outcomes import OutcomeError, OutcomeStore
+from weebill.storage.outcomes import OutcomeError, OutcomeStore, UnkeepableError
 
 # Working out a threshold takes some milliseconds for each hundred audits.
 _REFIT_S: Final = 1.0
 _REFIT_AUDITS: Final = 25
 _REFIT_DECISIONS: Final = 200
+
+log = logging.getLogger(__name__)
 
 _decode_question: Final = msgspec.msgpack.Decoder(LearnerQuestion).decode
 _decode_position: Final = msgspec.msgpack.Decoder(Position).decode
@@ -45,6 +49,7 @@ class Learning:
         self._believe = believe
         self._clock = clock
         self._store = OutcomeStore(path)
+        self._spending = Spending(self._store.spent())
         self._source = secrets.token_hex(8)
         self._version = 0
         self._lesson = b""
@@ -87,20 +92,26 @@ class Learning:
                 found = self._store.rate(request_id, key_id, score, int(self._clock()), kept)
                 if found is None:
                     return None
-                pair, outcome, replaced = found
+                pair, outcome = found
                 if self._knowledge is not None and self._knowledge.pair == pair:
-                    self._knowledge.add((), (outcome,), () if replaced is None else (replaced,))
+                    self._knowledge.add((), (outcome,))
                     self._changed = True
                 return Rated(outcome.tier)
             case StandingQuestion():
                 return None if self._knowledge is None else self._knowledge.standing(self.settings)
 
     def _report(self, report: Report) -> None:
-        outcomes = self._store.add(report)
-        if self._knowledge is None or self._knowledge.pair != report.pair:
-            self._turn_to(report.pair)  # what was just kept is read with the rest
-        else:
+        try:
+            outcomes = self._store.add(report)
+        except UnkeepableError as error:
+            log.error("a report is passed over, as it could never be kept: %s", error)
+            return
+        for each in outcomes:
+            self._spending.add(each.at, each.spent_nano or 0)
+        if self._knowledge is not None and self._knowledge.pair == report.pair:
             self._knowledge.add(report.decided, outcomes)
+        elif report.decided:  # not for late audits of models that are no longer asked
+            self._turn_to(report.pair)  # what was just kept is read with the rest
         self._decisions += len(report.decided)
         self._changed = True
 
@@ -118,7 +129,8 @@ class Learning:
 
     def _refresh(self) -> None:
         now, knowledge = self._clock(), self._knowledge
-        if knowledge is None or now < self._fitted_at + _REFIT_S:
+        # A clock that was set back must not hold it up.
+        if knowledge is None or self._fitted_at <= now < self._fitted_at + _REFIT_S:
             return
         audits, decisions, settings = self._fitted
         due = knowledge.judged >= audits + _REFIT_AUDITS or self._decisions >= decisions + _REFIT_DECISIONS
@@ -130,7 +142,8 @@ class Learning:
         self._changed = False
         self._fitted_at = now
         self._version += 1
-        self._lesson = encode(knowledge.lesson(self.settings, self._source, self._version, now))
+        funded = self._spending.within_a_day(now) < self.settings.audits.budget_usd * NANO
+        self._lesson = encode(knowledge.lesson(self.settings, self._source, self._version, funded=funded))
 
 
 class LessonFeed:

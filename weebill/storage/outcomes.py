@@ -81,6 +81,10 @@ class OutcomeError(Exception):
     """The store cannot be used; the message says why."""
 
 
+class UnkeepableError(OutcomeError):
+    """A report has a value that no table takes; it would be refused again and again."""
+
+
 class Outcome(NamedTuple):
     """The scores of the answers to one request, None for those that are not known; `tier` answered it.
 
@@ -122,30 +126,33 @@ class OutcomeStore:
 
     def rate(
         self, request_id: str, key_id: str, score: float, at: int, comment: str = ""
-    ) -> tuple[Pair, Outcome, Outcome | None] | None:
-        """Keeps a rating of a decision made for this key; None if that is not known.
+    ) -> tuple[Pair, Outcome] | None:
+        """Keeps a rating of a decision made for this key, in the place of an earlier one; None if that is not known.
 
-        Returns the pair, the new outcome and the earlier one that it replaces.
+        Returns the pair and the outcome.
         """
         with self._writing() as connection:
             decided = _decision(connection, request_id)
             if decided is None or decided.key_id != key_id:
                 return None
-            earlier = connection.execute(
-                f"SELECT {_OUTCOME} FROM outcomes WHERE request_id = ? AND source = 'feedback'",  # noqa: S608
-                (request_id,),
-            ).fetchone()
-            connection.execute("DELETE FROM outcomes WHERE request_id = ? AND source = 'feedback'", (request_id,))
             small, large = (score if decided.tier == tier else None for tier in ("small", "large"))
             outcome = Outcome(request_id, "feedback", at, decided.tier, decided.features, None, small, large)
             number = _add_outcome(connection, outcome, "client")
+            if number is None:
+                # It keeps its number: a row of its own each time would push out those of others.
+                [(number,)] = connection.execute(
+                    "UPDATE outcomes SET (at, small, large) = (?, ?, ?) WHERE request_id = ? AND source = 'feedback'"
+                    " RETURNING number",
+                    (at, small, large, request_id),
+                ).fetchall()
+                connection.execute("DELETE FROM contents WHERE outcome = ?", (number,))
             if comment:
                 connection.execute("INSERT INTO contents (outcome, comment) VALUES (?, ?)", (number, comment))
             row = connection.execute(
                 "SELECT small, large, pairs.features FROM pairs JOIN decisions ON pairs.id = pair WHERE request_id = ?",
                 (request_id,),
             ).fetchone()
-            return Pair(*row), outcome, None if earlier is None else Outcome(*earlier)
+            return Pair(*row), outcome
 
     def newest_pair(self) -> Pair | None:
         """Returns the pair of the newest decision."""
@@ -184,6 +191,13 @@ class OutcomeStore:
             ).fetchall()
         return [Outcome(*row) for row in rows]
 
+    def spent(self) -> list[tuple[int, int]]:
+        """Returns the times of the audits that are kept, of all pairs, and what they cost in nano-dollars."""
+        with self._errors():
+            return self._connection.execute(
+                "SELECT at, spent_nano FROM outcomes WHERE source = 'audit' AND spent_nano > 0"
+            ).fetchall()
+
     def texts(self) -> Iterator[tuple[str, float | None, float | None]]:
         """Yields the questions that were kept, oldest first, with the small and the large tier's scores."""
         with self._errors():
@@ -213,6 +227,8 @@ class OutcomeStore:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except (OverflowError, sqlite3.IntegrityError) as error:
+            raise UnkeepableError(f"{self._path} cannot hold it: {error}") from error
         except (sqlite3.Error, OSError) as error:
             raise OutcomeError(f"Cannot use the store of outcomes {self._path}: {error}.") from error
 

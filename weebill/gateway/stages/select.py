@@ -14,6 +14,8 @@ from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.auto import judge_model
@@ -21,7 +23,7 @@ from weebill.auto.cascade.checks import DOUBTS, Checks, Judgement
 from weebill.auto.cascade.signs import Signs, read_signs
 from weebill.auto.cascade.verdicts import NOT_KNOWN, text_of
 from weebill.auto.experiments import Experiment
-from weebill.auto.judging import Verdict, content, judge
+from weebill.auto.judging import UNREAD, Verdict, content, judge
 from weebill.auto.learning import Audited
 from weebill.auto.short_answers import NOT_KNOWN as NOT_JUDGED
 from weebill.config.auto import AUTO, CascadeSettings, Tier
@@ -45,7 +47,7 @@ from weebill.routing.openrouter import with_preferences
 from weebill.routing.router import RouteRequest
 from weebill.routing.steps import PastAttempt
 from weebill.transport.errors import UpstreamError, UpstreamTimeout
-from weebill.wire.call import Call
+from weebill.wire.call import Call, with_own
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import FailureKind
 from weebill.wire.reply import Reply
@@ -304,10 +306,12 @@ class Select:
         signs = tried.signs
         if checks is not None and other is not None:
             signs = _packed(read_signs(asked.needs.conversation, other))
-        verdict, spent = await off_loop(partial(judge, asked.needs.conversation, small, large)), meter.spent_nano
+        # An answer that the client got, and that cannot be read back here, is no failure of its tier.
+        verdict = UNREAD if got is None else await off_loop(partial(judge, asked.needs.conversation, small, large))
+        spent = meter.spent_nano or 0
         if verdict.by == NOT_JUDGED and self._audits.judges_by_model and small is not None and large is not None:
             verdict, judging = await self._judged_by_model(selection, audit, small, large)
-            spent = None if spent is None or judging is None else spent + judging
+            spent += judging
         self._audits.judged(
             audit,
             Audited(
@@ -323,14 +327,15 @@ class Select:
 
     async def _judged_by_model(
         self, selection: _Selection, audit: Audit, small: Reply, large: Reply
-    ) -> tuple[Verdict, int | None]:
-        """Returns the verdict of the large model on texts that cannot be compared otherwise, and what it cost."""
+    ) -> tuple[Verdict, int]:
+        """Returns the verdict of the large model on texts that cannot be compared otherwise, and what it cost, as far
+        as its price is known.
+        """
         texts = content(selection.asked.needs.conversation, small, large)
         orders = (texts.small, texts.large), (texts.large, texts.small)
         asked = [self._preference(selection, audit, at, texts.question, *order) for at, order in enumerate(orders)]
         (first, cost), (second, more) = await asyncio.gather(*asked)
-        spent = None if cost is None or more is None else cost + more
-        return Verdict(judge_model.score(first, second), "model"), spent
+        return Verdict(judge_model.score(first, second), "model"), (cost or 0) + (more or 0)
 
     async def _preference(
         self, selection: _Selection, audit: Audit, number: int, question: str, one: str, other: str
@@ -340,8 +345,11 @@ class Select:
         name = f"{exchange.request_id}-judge-{number}"
         meter = Meter(name, METERED_AS, CHAT.name, began, journal=self._recorder.journal)
         meter.model_asked = audit.large
+        judged = selection.asked
         call = CHAT.decode(judge_model.body(audit.large, question, one, other), {}, "")
-        asked = RouteRequest(call, METERED_AS, METERED_AS, CHAT.conversation)
+        # The judge reads what the client wrote, so it may go only where the client's request may.
+        call = with_own(call, structs.replace(call.own, provider=judged.call.own.provider))
+        asked = RouteRequest(call, judged.key_id, judged.key_name, CHAT.conversation, judged.preferences)
         judging = selection._replace(request=Request[Api, Call](exchange, CHAT), call=call, asked=asked)
         reply = await self._ask_aside(judging, audit.large, meter)
         said = "" if reply is None else "".join(map(text_of, reply.choices))
