@@ -9,12 +9,15 @@ from zlib import crc32
 
 import numpy as np
 
+from weebill.auto.curve import tradeoff
 from weebill.auto.evidence import FEWEST, LARGE_ALONE, Audits, Choice, choose, quality, recency
 from weebill.auto.intervals import Interval
 from weebill.auto.learning import Decided, Lesson, Pair
 from weebill.auto.standing import Standing
+from weebill.auto.tradeoff import Tradeoff
 from weebill.config.auto import AutoSettings
 from weebill.learner.belief import Belief
+from weebill.learner.costs import costs
 from weebill.storage.outcomes import MAX_DECISIONS, Outcome
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ _NANO: Final = 1e9
 _RANKED: Final = 2000
 _FEWEST_RANKED: Final = 100
 _QUANTILES: Final = 65
+# Audits of a curve: older ones would weigh nothing.
+_DRAWN: Final = 2000
 
 
 class Knowledge:
@@ -129,6 +134,13 @@ class Knowledge:
             mean_rating=sum(self._ratings.values()) / len(self._ratings) if self._ratings else None,
             threshold=float(self._choice.threshold) if np.isfinite(self._choice.threshold) else None,
         )
+
+    def tradeoff(self, settings: AutoSettings) -> Tradeoff:
+        """Returns the curve over all thresholds, by the newest audits."""
+        judged = list(self._judged())[-_DRAWN:]
+        gains, weights, prices = self._cross_fitted(judged), recency(self._ages(judged)), costs(judged, self._decided)
+        threshold = float(self._choice.threshold)
+        return tradeoff(self.standing(settings), settings.target, gains, _audits(judged), weights, prices, threshold)
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
         self._belief.learn(outcomes)

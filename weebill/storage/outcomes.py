@@ -71,7 +71,7 @@ _SCHEMA: Final = (
 )
 _DECISION: Final = "request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano"
 
-_OUTCOME: Final = "request_id, source, at, tier, features, probability, small, large, spent_nano"
+_OUTCOME: Final = "request_id, source, at, tier, features, probability, small, large, spent_nano, judged_by"
 
 
 class OutcomeError(Exception):
@@ -79,7 +79,10 @@ class OutcomeError(Exception):
 
 
 class Outcome(NamedTuple):
-    """The scores of the answers to one request, None for those that are not known; `tier` answered it."""
+    """The scores of the answers to one request, None for those that are not known; `tier` answered it.
+
+    `spent_nano` was spent on an audit, the judgement by a model included; `by` is how it was judged.
+    """
 
     request_id: str
     source: Source
@@ -90,6 +93,7 @@ class Outcome(NamedTuple):
     small: float | None
     large: float | None
     spent_nano: int | None
+    by: str = ""
 
 
 class OutcomeStore:
@@ -131,9 +135,9 @@ class OutcomeStore:
             connection.execute("DELETE FROM outcomes WHERE request_id = ? AND source = 'feedback'", (request_id,))
             small, large = (score if decided.tier == tier else None for tier in ("small", "large"))
             outcome = Outcome(
-                request_id, "feedback", at, decided.tier, decided.features, None, small, large, None
+                request_id, "feedback", at, decided.tier, decided.features, None, small, large, None, "client"
             )  # fmt: skip
-            number = _add_outcome(connection, outcome, "client")
+            number = _add_outcome(connection, outcome)
             if comment:
                 connection.execute("INSERT INTO contents (outcome, comment) VALUES (?, ?)", (number, comment))
             row = connection.execute(
@@ -257,8 +261,8 @@ def _decided(row: tuple[str, str, int, Tier, bytes, int, float, int, int | None,
 
 
 def _add_check(connection: sqlite3.Connection, each: Decided) -> Outcome | None:
-    outcome = Outcome(each.request_id, "check", each.at, each.tier, each.features, None, 0.0, None, None)
-    return outcome if _add_outcome(connection, outcome, "check") is not None else None
+    outcome = Outcome(each.request_id, "check", each.at, each.tier, each.features, None, 0.0, None, None, "check")
+    return outcome if _add_outcome(connection, outcome) is not None else None
 
 
 def _add_audit(connection: sqlite3.Connection, each: Audited) -> Outcome | None:
@@ -267,9 +271,9 @@ def _add_audit(connection: sqlite3.Connection, each: Audited) -> Outcome | None:
         return None
     outcome = Outcome(
         each.request_id, "audit", decided.at, decided.tier, decided.features, decided.probability, each.small,
-        each.large, each.spent_nano,
+        each.large, each.spent_nano, each.by,
     )  # fmt: skip
-    number = _add_outcome(connection, outcome, each.by)
+    number = _add_outcome(connection, outcome)
     if number is None:
         return None
     if (content := each.content) is not None:
@@ -280,11 +284,11 @@ def _add_audit(connection: sqlite3.Connection, each: Audited) -> Outcome | None:
     return outcome
 
 
-def _add_outcome(connection: sqlite3.Connection, outcome: Outcome, judged_by: str) -> int | None:
+def _add_outcome(connection: sqlite3.Connection, outcome: Outcome) -> int | None:
     """Returns the number of the new row; None if the outcome is there already."""
     added = connection.execute(
-        "INSERT OR IGNORE INTO outcomes (request_id, source, at, tier, features, probability, small, large, spent_nano,"
-        " judged_by, pair) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, pair FROM decisions WHERE request_id = ?",
-        (*outcome, judged_by, outcome.request_id),
+        f"INSERT OR IGNORE INTO outcomes ({_OUTCOME}, pair)"  # noqa: S608
+        " SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, pair FROM decisions WHERE request_id = ?",
+        (*outcome, outcome.request_id),
     )
     return added.lastrowid if added.rowcount else None

@@ -318,7 +318,7 @@ class Select:
         asked = [self._preference(selection, audit, at, texts.question, *order) for at, order in enumerate(orders)]
         (first, cost), (second, more) = await asyncio.gather(*asked)
         spent = None if cost is None or more is None else cost + more
-        return Verdict(judge_model.score(first, second), "model"), spent
+        return Verdict(judge_model.score(first, second), judge_model.BY_MODEL), spent
 
     async def _preference(
         self, selection: _Selection, audit: Audit, number: int, question: str, one: str, other: str
