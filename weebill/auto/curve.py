@@ -102,7 +102,7 @@ def tradeoff(
         audits=standing.audits,
         effective=effective(weigh(audits, recency)),
         fewest=FEWEST,
-        points=points,
+        points=tuple(sorted({*points, *present}, key=lambda each: -each.large_share)),
         present=present[0] if present else None,
         kept=Point(
             threshold=standing.threshold,
@@ -117,8 +117,8 @@ def _spread(ranked: Floats, weights: Floats) -> Floats:
     """Returns thresholds between which about as many requests are; one for equal gains."""
     padded = np.append(ranked, inf)
     distinct = np.flatnonzero(np.diff(padded, prepend=-inf))
-    if len(distinct) > MOST_POINTS:
-        at = np.searchsorted(_before(weights)[distinct], np.linspace(0, 1, MOST_POINTS))
+    if len(distinct) >= MOST_POINTS:  # there is room for one more
+        at = np.searchsorted(_before(weights)[distinct], np.linspace(0, 1, MOST_POINTS - 1))
         distinct = distinct[np.unique(np.minimum(at, len(distinct) - 1))]
     return padded[distinct]
 

@@ -67,8 +67,8 @@ def sentence(tradeoff: Tradeoff) -> str:
         return f"the curve is not yet known ({few}{weigh} of at least {tradeoff.fewest})"
     point, whose = (tradeoff.kept, "so far") if tradeoff.present is None else (tradeoff.present, "at the threshold")
     spend = "" if point.spend is None else f", {point.spend:.0%} of its spend"
-    kept = "of a quality that is not known"
+    kept = "a quality that is not known"
     if point.quality is not None:
         value, low, high = point.quality
-        kept = f"for {value:.3f} of its quality ({low:.3f} to {high:.3f})"
-    return f"{whose}, {point.large_share:.0%} of requests go to the large model, {kept}{spend}"
+        kept = f"{value:.3f} of its quality ({low:.3f} to {high:.3f})"
+    return f"{whose}, {point.large_share:.0%} of requests for the large model: {kept}{spend}"
