@@ -28,6 +28,7 @@ _STYLE: Final = """
     }
 """
 _RADIUS: Final = 4.5
+_NAME: Final = 32  # letters of a model's name, at most
 _LETTERS: Final = 92  # in a line of small text, at most
 _FEWEST_LINES: Final = 4
 _Mark = Callable[[float, float, float, float], Iterator[str]]
@@ -72,23 +73,23 @@ def drawn(tradeoff: Tradeoff) -> str:
         f'<g transform="translate(0 {_HEAD + _PANEL * at})">{"".join(_panel(tradeoff, axis, low))}</g>'
         for at, axis in enumerate(axes)
     ]
-    pair = tradeoff.pair
-    priced = "" if _SPEND in axes else " Prices are not known, so the spend is not."
+    pair = " before ".join(map(_short, (tradeoff.pair.small, tradeoff.pair.large)))
+    priced = "" if _SPEND in axes else " Without prices, no spend."
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
             f'font-family="system-ui, sans-serif" role="img" aria-label="{escape(sentence(tradeoff))}">',
             f"  <style>{_STYLE}  </style>",
             f'  <rect class="page" width="{_WIDTH}" height="{height}"/>',
-            f'  <text class="title" x="16" y="26">{escape(f"{pair.small} before {pair.large}")}</text>',
+            f'  <text class="title" x="16" y="26">{escape(pair)}</text>',
             *(
                 f"  {_text(16, 46 + 17 * at, line)}"
                 for at, line in enumerate(wrap(_capital(sentence(tradeoff)), _LETTERS))
             ),
             *(f"  {each}" for each in _legend(tradeoff)),
             *(f"  {each}" for each in panels),
-            f'  <text class="small" x="16" y="{height - 12}">By {tradeoff.audits:,} audits, which weigh as much as '
-            f"{tradeoff.effective:,.0f} new ones; intervals of 95 %.{priced}</text>",
+            f'  <text class="small" x="16" y="{height - 12}">By {tradeoff.audits:,} audits that weigh as much as '
+            f"{tradeoff.effective:,.0f} new ones; 95 % intervals.{priced}</text>",
             "</svg>\n",
         ]
     )
@@ -185,6 +186,10 @@ def _lowest(tradeoff: Tradeoff) -> float:
     shown = [each.quality.low for each in (*tradeoff.points, tradeoff.kept) if each.quality is not None]
     aimed = [tradeoff.value] if tradeoff.target == "quality" else []
     return max(0.0, min(0.9, floor(min([*shown, *aimed]) * 20) / 20))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
 
 
 def _capital(text: str) -> str:
