@@ -68,6 +68,7 @@ def curve(
     edges = _spread(ranked, weights) if thresholds is None else np.maximum(thresholds, ranked[0])
     below = np.searchsorted(ranked, edges)
     shares = _before(weights)[below]
+    most = inf if (small > large).any() else 1.0
     losses = _losses(weights, small, large, below)
     spends = _spends(weights, costs.small[order], costs.large[order], below)
     return tuple(
@@ -75,7 +76,7 @@ def curve(
             threshold=float(edge) if np.isfinite(edge) else None,
             large_share=1 - float(share),
             spend=spend,
-            quality=_quality(*loss.tolist()),
+            quality=Interval(*(min(most, max(0.0, 1 - float(each))) for each in loss)),
         )
         for edge, share, spend, loss in zip(edges, shares, spends, losses.T, strict=True)
     )
@@ -165,11 +166,6 @@ def _spends(weights: Floats, small: Floats, large: Floats, below: Indexes) -> li
     price = float(weights[both] @ small[both]) / alone
     costs = _before(weights * np.nan_to_num(large))
     return [1 - (1 - price) * float(each) for each in costs[below] / costs[-1]]
-
-
-def _quality(loss: float, most: float, least: float) -> Interval:
-    value = 1 - loss
-    return Interval(value, max(0.0, 1 - most), min(max(1.0, value), 1 - least))
 
 
 def _before(values: Floats) -> Floats:

@@ -128,7 +128,7 @@ def _band(across: _Scale, up: _Scale, points: Sequence[tuple[float, Point]]) -> 
     high = [f"{x:.1f},{up(min(1.0, quality.high)):.1f}" for x, quality in known]
     low = [f"{x:.1f},{up(quality.low):.1f}" for x, quality in reversed(known)]
     yield f'<polygon class="band" points="{" ".join([*high, *low])}"/>'
-    line = " ".join(f"{x:.1f},{up(quality.value):.1f}" for x, quality in known)
+    line = " ".join(f"{x:.1f},{up(min(1.0, quality.value)):.1f}" for x, quality in known)
     yield f'<polyline class="curve" points="{line}"/>'
 
 
