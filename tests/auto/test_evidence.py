@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from weebill.auto import evidence
-from weebill.auto.evidence import FEWEST, LARGE_ALONE, MEMORY, Audits, Caution, Choice, quality, recency
+from weebill.auto.evidence import FEWEST, LARGE_ALONE, MEMORY, MEMORY_AUDITS, Audits, Caution, Choice, quality, recency
 
 
 def audits(small: object, large: object, kept: object = None, probability: object = 1.0) -> Audits:
@@ -162,9 +162,18 @@ class TestChoice:
         caution = Caution(z=0)
         assert evidence.choose(gains, then_worse, recency(ages), 0.8, caution) == LARGE_ALONE
         assert evidence.choose(gains, then_better, recency(ages), 0.8, caution).small_share == pytest.approx(1.0)
-        assert recency(np.array([0.0, MEMORY])) == pytest.approx([1, np.exp(-1)])
+        often = recency(np.linspace(MEMORY, 0, 1 + int(MEMORY)))
+        assert (often[0], often[-1]) == pytest.approx((np.exp(-1), 1))
+
+    def test_seldom_audits_fade_with_those_after_them(self) -> None:
+        """After a long time one request in a hundred is audited: the small tier does not lose its place for that."""
+        ages = np.arange(100)[::-1] * 100.0
+        weights = recency(ages)
+        assert weights[-1 - int(MEMORY_AUDITS)] == pytest.approx(np.exp(-1))
+        always_right = audits([1] * 100, [1] * 100)
+        assert choose(np.full(100, 0.1), always_right, 0.95, weights).small_share == pytest.approx(1.0)
 
     def test_few_effective_audits_are_few(self) -> None:
         gains = np.zeros(200)
-        weights = recency(np.arange(200) * MEMORY / 5)
+        weights = np.exp(-np.arange(200) / 5)
         assert evidence.choose(gains, audits([1] * 200, [1] * 200), weights, 0.5) == LARGE_ALONE

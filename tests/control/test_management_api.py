@@ -4,6 +4,7 @@ import asyncio
 import re
 from contextlib import closing
 
+import pytest
 from control_process import ENGINE, ControlProcess
 
 from tests.fixtures.records import write_records
@@ -25,6 +26,7 @@ MANAGED = [
     ("GET", "/api/v1/usage"),
     ("GET", "/api/v1/usage/summary"),
     ("GET", "/api/v1/auto"),
+    ("GET", "/api/v1/auto/curve"),
 ]
 
 
@@ -39,9 +41,10 @@ async def test_anybody_may_see_info_and_no_secrets(control: ControlProcess) -> N
     assert {"id": "smollm2:135m", "owned_by": "local", "available": True} in info["models"]
 
 
-async def test_without_auto_nothing_is_said_of_it(control: ControlProcess, admin: str) -> None:
+@pytest.mark.parametrize("path", ["/api/v1/auto", "/api/v1/auto/curve"])
+async def test_without_auto_nothing_is_said_of_it(control: ControlProcess, admin: str, path: str) -> None:
     async with control.client(admin) as client:
-        response = await client.get("/api/v1/auto")
+        response = await client.get(path)
     assert (response.status_code, response.json()["error"]["code"]) == (404, "auto_not_configured")
 
 

@@ -69,6 +69,9 @@ async def test_what_the_compact_model_is_worth_is_told_even_after_a_kill(tmp_pat
 
                 told = await audits(3)
                 assert told["summary"].startswith("the quality is not yet known (")
+                curve = (await client.get("/api/v1/auto/curve")).json()
+                assert (curve["object"], curve["data"]["points"]) == ("auto.curve", [])
+                assert curve["summary"].startswith("the curve is not yet known (")
                 [learner] = weebill.children("weebill.learner")
                 learner.kill()
                 told = await audits(told["data"]["audits"] + 1)

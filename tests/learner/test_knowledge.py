@@ -11,10 +11,23 @@ import pytest
 from msgspec import Raw
 
 from weebill.auto.gains import decoded, packed
-from weebill.auto.learning import NOBODY, Audited, Decided, Lesson, Pair, Rate, Report, StandingQuestion
+from weebill.auto.judge_model import BY_MODEL
+from weebill.auto.learning import (
+    NOBODY,
+    Audited,
+    CurveQuestion,
+    Decided,
+    Lesson,
+    Pair,
+    Rate,
+    Report,
+    StandingQuestion,
+)
 from weebill.auto.standing import NOTHING_DECIDED, Standing, sentence
-from weebill.config.auto import AuditSettings, AutoSettings, TargetSettings
+from weebill.auto.tradeoff import Tradeoff
+from weebill.config.auto import AuditSettings, AutoSettings, TargetSettings, Tier
 from weebill.learner.belief import initial
+from weebill.learner.costs import costs
 from weebill.learner.topics import Learning
 from weebill.process.questions import Position, encode
 from weebill.storage.outcomes import Outcome, OutcomeStore
@@ -77,6 +90,10 @@ def ask(learning: Learning, question: object) -> Raw:
 
 def standing(learning: Learning) -> Standing | None:
     return msgspec.msgpack.decode(ask(learning, StandingQuestion()), type=Standing | None)
+
+
+def curve(learning: Learning) -> Tradeoff | None:
+    return msgspec.msgpack.decode(ask(learning, CurveQuestion()), type=Tradeoff | None)
 
 
 def lesson(learning: Learning, clock: Clock) -> Lesson:
@@ -193,6 +210,51 @@ def test_after_a_kill_it_knows_all_that_it_acknowledged(tmp_path: Path, clock: C
     assert anew.threshold == told.threshold
 
 
+def test_the_curve_tells_what_each_threshold_would_keep_and_take(learning: Learning, clock: Clock) -> None:
+    assert curve(learning) is None
+    reports = Reports(learning)
+    reports.send(19)
+    early = curve(learning)
+    assert early is not None
+    assert (early.audits, early.points, early.present) == (19, (), None)
+    reports.send(181)
+    told = lesson(learning, clock)
+    found = curve(learning)
+    assert found is not None
+    assert (found.target, found.value, found.audits) == ("quality", 0.9, 200)
+    assert found.present in found.points
+    assert found.present is not None
+    assert found.present.threshold == told.threshold
+    # Half is easy, and an answer of the small model takes a tenth of a large one's.
+    assert found.present.large_share == pytest.approx(0.5, abs=0.02)
+    assert found.present.spend == pytest.approx(0.55, abs=0.02)
+    assert found.present.quality is not None
+    assert found.present.quality.value == pytest.approx(1.0)
+    assert found.points[-1].quality is not None
+    assert found.points[-1].quality.value == pytest.approx(0.5, abs=0.02)
+    assert found.points[-1].spend == pytest.approx(0.1)
+    assert (found.kept.large_share, found.kept.spend) == (1.0, 1.0)
+
+
+def test_the_price_of_an_answer_is_not_that_of_a_judgement_or_of_two_answers() -> None:
+    def one(name: str, tier: Tier, by: str, spent: int, auditing: int, *, escalated: bool = False) -> None:
+        decided[name] = Decided(
+            request_id=name, key_id="key", at=1, tier=tier, features=b"", escalated=escalated, spent_nano=spent,
+            large_nano=100,
+        )  # fmt: skip
+        audited.append(Outcome(name, "audit", 1, tier, b"", 1.0, 1.0, 1.0, auditing, by))
+
+    decided: dict[str, Decided] = {}
+    audited: list[Outcome] = []
+    one("small", "small", BY_MODEL, 6, 300)
+    one("large", "large", "short", 101, 7)
+    one("judged", "large", BY_MODEL, 102, 300)
+    one("escalated", "large", "refusal", 108, 0, escalated=True)
+    found = costs(audited, decided)
+    np.testing.assert_array_equal(found.small, [6, 7, np.nan, np.nan])
+    np.testing.assert_array_equal(found.large, [100] * 4)
+
+
 def test_another_rating_takes_the_place_of_the_first(learning: Learning, clock: Clock) -> None:
     reports = Reports(learning)
     reports.send(30)
@@ -226,7 +288,8 @@ def test_a_feed_tells_each_lesson_once(learning: Learning, clock: Clock) -> None
 
 def gained(learning: Learning, clock: Clock) -> float:
     """The gain that is expected of what is hard."""
-    return float(decoded(lesson(learning, clock).posterior) @ np.frombuffer(features(True), "<f2"))
+    small, large = decoded(lesson(learning, clock).posterior)
+    return float((large - small) @ np.frombuffer(features(True), "<f2"))
 
 
 def test_however_often_a_client_changes_its_mind_nothing_else_is_forgotten(learning: Learning, clock: Clock) -> None:
@@ -265,9 +328,9 @@ def test_an_audit_is_judged_without_the_rating_of_the_same_answer(tmp_path: Path
         for at in range(40)
     ]
     belief.learn(audits)
-    alone = belief.gains_without(audits[:8])
+    alone = belief.scores_without(audits[:8])
     belief.learn([audits[at]._replace(source="feedback", small=None, large=0.0) for at in range(8)])
-    np.testing.assert_allclose(belief.gains_without(audits[:8]), alone, atol=0.01)
+    np.testing.assert_allclose(belief.scores_without(audits[:8]), alone, atol=0.01)
 
 
 def test_the_budget_is_of_all_pairs_and_of_more_decisions_than_are_kept(tmp_path: Path, clock: Clock) -> None:

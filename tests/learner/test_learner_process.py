@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import stat
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from random import Random
+from xml.etree import ElementTree
 
 import msgspec
+import numpy as np
+import pytest
 
 from tests.fixtures.child import ChildProcess
-from weebill.auto.learning import NOBODY, TOPIC, Decided, Lessons, Pair, Report, StandingQuestion
+from weebill.auto.gains import packed
+from weebill.auto.learning import NOBODY, TOPIC, Audited, Decided, Lessons, Pair, Report, StandingQuestion
 from weebill.auto.standing import Standing
 from weebill.config.auto import AuditSettings, AutoSettings
 from weebill.config.paths import Home
 from weebill.gateway.audits import Audits
 from weebill.gateway.reporting import Reporter
+from weebill.learner.belief import initial
 from weebill.process.messages import Failed, Ping, Pong
 from weebill.process.questions import Questions
 
@@ -58,6 +69,52 @@ async def test_a_killed_learner_knows_what_it_acknowledged_and_gets_the_rest(sta
     await reporter.close()
     questions.close()
     assert reporter.lost == 0
+
+
+def weebill(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of a user."""
+    env = os.environ | {"WEEBILL_HOME": str(home.root)}
+    return subprocess.run(
+        [sys.executable, "-m", "weebill", *arguments], env=env, capture_output=True, text=True, timeout=120
+    )
+
+
+async def test_its_curve_is_shown_and_drawn(start: Start, home: Home, tmp_path: Path) -> None:
+    """From the process to the picture: nothing is drawn before there are enough audits."""
+    process = await (await start()).ready()
+    questions, picture = Questions(home.learner_socket), tmp_path / "curve.svg"
+    features = packed(np.eye(1, initial(PAIR).width)[0])
+
+    async def audit(count: int) -> None:
+        asked = tuple(
+            msgspec.structs.replace(decided(at), features=features, probability=1.0, audited=True)
+            for at in range(count)
+        )
+        scores = [Audited(request_id=each.request_id, small=1.0, large=1.0, by="short") for each in asked]
+        await questions.ask(TOPIC, Report(PAIR, asked, tuple(scores)))
+
+    plot = partial(asyncio.to_thread, weebill, home, "auto", "plot")
+    assert (await plot()).stdout == "`auto` has decided nothing yet\n"
+    await audit(19)
+    assert (await plot()).stdout == "auto: the curve is not yet known (19 audits of at least 20)\n"
+    refused = await plot(str(picture))
+    assert (refused.returncode, "is not drawn: the curve is not yet known (19 audits" in refused.stderr) == (1, True)
+    assert not picture.exists()
+    await audit(60)
+    shown = (await plot()).stdout
+    assert shown.startswith("auto: at the threshold, 100% of requests for the large model: 1.000 of its quality")
+    assert "TO THE LARGE" in shown
+    assert shown.endswith("Prices are not known, so the spend is not.\n")
+    told = json.loads((await plot("--json")).stdout)
+    first, *_, last = told["points"]
+    assert (first["large_share"], last["large_share"], last["quality"]["value"]) == pytest.approx((1, 0, 1), abs=1e-9)
+    assert last["quality"]["low"] < 0.97
+    assert (await plot(str(picture))).stdout == ""
+    assert ElementTree.fromstring(picture.read_text()).tag == "{http://www.w3.org/2000/svg}svg"
+    wrong = await plot("curve.png")
+    assert (wrong.returncode, "hint: `weebill auto plot curve.svg` draws it" in wrong.stderr) == (1, True)
+    questions.close()
+    assert await process.drain() == 0
 
 
 async def test_a_worker_hears_that_it_is_there_and_draws(start: Start, home: Home) -> None:

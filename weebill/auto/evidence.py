@@ -28,7 +28,9 @@ _Z: Final = 1.959964  # of a two-sided interval of 95 %
 FEWEST: Final = 20
 """The number of audits below which nothing is said and everything is left to the large tier."""
 MEMORY: Final = 400.0
-"""The requests after which an audit counts 1/e of a new one for the threshold."""
+"""The requests after which an audit counts 1/e of a new one for the threshold, unless too few were audited."""
+MEMORY_AUDITS: Final = 50.0
+"""The audits after which one counts at least 1/e of a new one."""
 
 
 class Audits(NamedTuple):
@@ -98,8 +100,12 @@ def quality(audits: Audits, requests: int, *, judged: float = 1.0, all_large: bo
 def recency(ages: Floats) -> Floats:
     """Returns the weights of audits that are so many requests old: traffic changes, and what was true of other traffic
     misleads.
+
+    An audit fades with the requests after it or with the audits after it, whichever are fewer: where few requests are
+    audited, the newest would be too few to know anything.
     """
-    return np.exp(-ages / MEMORY)
+    later = np.argsort(np.argsort(ages, kind="stable"), kind="stable")
+    return np.exp(-np.minimum(ages / MEMORY, later / MEMORY_AUDITS))
 
 
 def choose(gains: Floats, audits: Audits, weights: Floats, target: float, caution: Caution = CAUTION) -> Choice:

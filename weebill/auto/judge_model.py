@@ -12,6 +12,8 @@ from typing import Final, Literal
 import msgspec
 
 Preference = Literal["first", "second", "equal"]
+BY_MODEL: Final = "model"
+"""The way in which an audit was judged that a model judged."""
 
 _MOST_CHARS: Final = 8000  # of each text
 _ASKED: Final = """Two answers to one request are below. Which one serves whoever asked better? Judge whether they are

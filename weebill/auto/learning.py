@@ -3,7 +3,8 @@
 1. A worker reports each decision of `auto`, and later the scores of its audit, in a `Report`.
 2. A client's rating is a `Rate`, which is answered by the `Rated` decision.
 3. Workers follow `TOPIC`, and are told a `Lesson` whenever there is a new one.
-4. `StandingQuestion` is answered by a `Standing` (`weebill.auto.standing`).
+4. `StandingQuestion` is answered by a `Standing` (`weebill.auto.standing`), `CurveQuestion` by a `Tradeoff`
+   (`weebill.auto.tradeoff`).
 """
 
 from __future__ import annotations
@@ -109,7 +110,11 @@ class StandingQuestion(Struct, frozen=True, tag=True):
     """Asks for the `Standing`; answered by None as long as `auto` has decided nothing."""
 
 
-LearnerQuestion = Report | Rate | StandingQuestion
+class CurveQuestion(Struct, frozen=True, tag=True):
+    """Asks for the `Tradeoff`; answered by None as long as `auto` has decided nothing."""
+
+
+LearnerQuestion = Report | Rate | StandingQuestion | CurveQuestion
 
 
 class Lesson(Struct, frozen=True, kw_only=True):

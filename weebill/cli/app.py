@@ -232,6 +232,18 @@ def auto_status(
     status(home_of(context), as_json)
 
 
+@auto_app.command("plot")
+def auto_plot(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE.svg]", help="Where to draw it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what every threshold would keep of the quality, and its spend, by audits; or draw it."""
+    from weebill.cli.auto import plot
+
+    plot(home_of(context), file, as_json)
+
+
 @auto_app.command("export")
 def auto_export(context: typer.Context) -> None:
     """Print the questions of audits with both scores, for `weebill router train`; needs `keep_content`."""

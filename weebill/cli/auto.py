@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Final
 
 import msgspec
 import typer
 
-from weebill.auto.learning import TOPIC, StandingQuestion
+from weebill.auto.intervals import Interval
+from weebill.auto.learning import TOPIC, CurveQuestion, StandingQuestion
 from weebill.auto.standing import NOTHING_DECIDED, Standing, sentence
+from weebill.auto.tradeoff import Point, Tradeoff
+from weebill.auto.tradeoff import sentence as present
+from weebill.cli.auto_drawing import drawn
 from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, console, print_table
 from weebill.config.paths import Home
 from weebill.process.questions import Questions, Unanswered
 from weebill.storage.outcomes import OutcomeError, OutcomeStore
 
+_BAR: Final = 24  # letters
+_ROWS: Final = 12
+
 
 def status(home: Home, as_json: bool) -> None:
     """Prints the standing of `auto`."""
-    standing = asyncio.run(_ask(home))
+    standing = msgspec.msgpack.decode(asyncio.run(_ask(home, StandingQuestion())), type=Standing | None)
     if as_json:
-        shown = None if standing is None else standing.shown()
-        typer.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
+        _print_json(None if standing is None else standing.shown())
     elif standing is None:
         typer.echo(NOTHING_DECIDED)
     else:
         console().print(f"auto: {sentence(standing)}\n", style="bold")
         print_table(("", ""), _rows(standing))
+
+
+def plot(home: Home, file: Path | None, as_json: bool) -> None:
+    """Prints the curve of `auto`, and draws it if there is a file for it."""
+    if file is not None and file.suffix.lower() != ".svg":
+        raise CommandError(f"{file}: the drawing is SVG", f"`weebill auto plot {file.with_suffix('.svg')}` draws it")
+    curve = msgspec.msgpack.decode(asyncio.run(_ask(home, CurveQuestion())), type=Tradeoff | None)
+    if as_json:
+        _print_json(None if curve is None else curve.shown())
+    if file is not None:
+        if curve is None or not curve.points:
+            why = NOTHING_DECIDED if curve is None else present(curve)
+            raise CommandError(f"{file} is not drawn: {why}", "`weebill auto status` shows the audits")
+        file.write_text(drawn(curve), encoding="utf-8")
+    elif not as_json:
+        _print_curve(curve)
 
 
 def export(home: Home) -> None:
@@ -42,17 +66,64 @@ def export(home: Home) -> None:
         raise CommandError(str(error)) from error
 
 
-async def _ask(home: Home) -> Standing | None:
+async def _ask(home: Home, question: StandingQuestion | CurveQuestion) -> msgspec.Raw:
     if not home.learner_socket.exists():
         raise CommandError("nothing learns here", "`weebill serve` starts the learner if `auto` has two tiers")
     questions = Questions(home.learner_socket)
     try:
-        answer = await questions.ask(TOPIC, StandingQuestion())
+        return await questions.ask(TOPIC, question)
     except Unanswered as error:
         raise CommandError(f"the learner does not answer: {error}", "`weebill status` shows the processes") from error
     finally:
         questions.close()
-    return msgspec.msgpack.decode(answer, type=Standing | None)
+
+
+def _print_json(shown: dict[str, object] | None) -> None:
+    typer.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
+
+
+def _print_curve(curve: Tradeoff | None) -> None:
+    if curve is None:
+        typer.echo(NOTHING_DECIDED)
+        return
+    console().print(f"auto: {present(curve)}", style="bold")
+    if not curve.points:
+        return
+    low = min(each.quality.low for each in curve.points if each.quality is not None)
+    scale = f"{low:.2f}".ljust(_BAR - 4) + "1.00"
+    print_table(("TO THE LARGE", "SPEND", "QUALITY", "95% INTERVAL", scale), _curve_rows(curve, low))
+    if curve.points[0].spend is None:
+        typer.echo("Prices are not known, so the spend is not.")
+
+
+def _curve_rows(curve: Tradeoff, low: float) -> list[tuple[str, ...]]:
+    """Returns some of the points, the present one among them."""
+    last = len(curve.points) - 1
+    shown = {curve.points[at * last // (_ROWS - 1)] for at in range(_ROWS)} | {curve.present} - {None}
+    aimed = curve.value if curve.target == "quality" else None
+    return [_curve_row(each, low, aimed, each == curve.present) for each in curve.points if each in shown]
+
+
+def _curve_row(point: Point, low: float, aimed: float | None, now: bool) -> tuple[str, ...]:
+    quality = point.quality
+    spend = NOTHING if point.spend is None else f"{point.spend:.0%}"
+    if quality is None:
+        return f"{point.large_share:.0%}", spend, NOTHING, NOTHING, ""
+    interval = f"{quality.low:.3f} to {quality.high:.3f}"
+    return f"{point.large_share:.0%}", spend, f"{quality.value:.3f}", interval, _bar(quality, low, aimed) + " now" * now
+
+
+def _bar(quality: Interval, low: float, aimed: float | None) -> str:
+    """Returns an interval as `--o---`, with the target as `|`."""
+
+    def place(value: float) -> int:
+        return round((_BAR - 1) * min(1.0, max(0.0, (value - low) / max(1 - low, 1e-9))))
+
+    letters = ["-" if place(quality.low) <= at <= place(quality.high) else " " for at in range(_BAR)]
+    if aimed is not None and aimed >= low:
+        letters[place(aimed)] = "|"
+    letters[place(quality.value)] = "o"
+    return "".join(letters)
 
 
 def _rows(standing: Standing) -> list[tuple[str, str]]:

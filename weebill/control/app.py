@@ -14,8 +14,10 @@ from weebill import __version__
 from weebill.accounts.api_key import KeyRole
 from weebill.accounts.keyring import KeyDirectory, LedgerUnavailable
 from weebill.accounts.keys import BadKeyError, UnknownKeyError
-from weebill.auto.learning import TOPIC, StandingQuestion
+from weebill.auto.learning import TOPIC, CurveQuestion, StandingQuestion
 from weebill.auto.standing import NOTHING_DECIDED, Standing, sentence
+from weebill.auto.tradeoff import Tradeoff
+from weebill.auto.tradeoff import sentence as present
 from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import bearer_token, require_admin
 from weebill.control.answers import Json, LimitBody, SecureHeaders, handle_errors
@@ -93,6 +95,7 @@ class _Management:
         self.router = APIRouter(dependencies=[Depends(self._authorise)])
         self.router.add_api_route("/status", self._status)
         self.router.add_api_route("/auto", self._auto)
+        self.router.add_api_route("/auto/curve", self._curve)
         self.router.add_api_route("/keys", self._list_keys)
         self.router.add_api_route("/keys", self._create_key, methods=["POST"])
         self.router.add_api_route("/keys/{key_id}", self._revoke_key, methods=["DELETE"])
@@ -106,17 +109,26 @@ class _Management:
         return Json(self._overview.status())
 
     async def _auto(self) -> Response:
-        if not self._overview.settings.auto.tiers:
-            raise ApiError(404, "`auto` is not configured.", code="auto_not_configured")
-        try:
-            answer = await self._ask_learner(TOPIC, StandingQuestion())
-        except Unanswered as error:
-            raise ApiError(503, "The learner does not answer right now.", code="learner_unavailable") from error
-        standing = msgspec.msgpack.decode(answer, type=Standing | None)
+        standing = msgspec.msgpack.decode(await self._asked(StandingQuestion()), type=Standing | None)
         data = None if standing is None else standing.shown()
         return Json(
             {"object": "auto", "summary": NOTHING_DECIDED if standing is None else sentence(standing), "data": data}
         )
+
+    async def _curve(self) -> Response:
+        curve = msgspec.msgpack.decode(await self._asked(CurveQuestion()), type=Tradeoff | None)
+        data = None if curve is None else curve.shown()
+        summary = NOTHING_DECIDED if curve is None else present(curve)
+        return Json({"object": "auto.curve", "summary": summary, "data": data})
+
+    async def _asked(self, question: StandingQuestion | CurveQuestion) -> msgspec.Raw:
+        """Returns the learner's answer. Raises ApiError."""
+        if not self._overview.settings.auto.tiers:
+            raise ApiError(404, "`auto` is not configured.", code="auto_not_configured")
+        try:
+            return await self._ask_learner(TOPIC, question)
+        except Unanswered as error:
+            raise ApiError(503, "The learner does not answer right now.", code="learner_unavailable") from error
 
     def _list_keys(self) -> Response:
         with _available(), open_keys(self._overview.home) as keys:

@@ -11,14 +11,17 @@ from zlib import crc32
 import numpy as np
 
 from weebill.auto.cascade.signs import unpacked
+from weebill.auto.curve import tradeoff
 from weebill.auto.drift import Watch
 from weebill.auto.evidence import FEWEST, LARGE_ALONE, Audits, Choice, choose, quality, recency
 from weebill.auto.intervals import Interval
 from weebill.auto.learning import Decided, Lesson, Pair
 from weebill.auto.standing import Standing
+from weebill.auto.tradeoff import Tradeoff
 from weebill.auto.trust import fitted, gains, packaged
 from weebill.config.auto import AutoSettings
 from weebill.learner.belief import Belief
+from weebill.learner.costs import costs
 from weebill.storage.outcomes import MAX_DECISIONS, Outcome
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ _FOLDS: Final = 5
 _RANKED: Final = 2000
 _FEWEST_RANKED: Final = 100
 _QUANTILES: Final = 65
+# Audits of a curve: older ones would weigh nothing.
+_DRAWN: Final = 2000
 # After a change, what was learnt before counts as if so many outcomes had come since: a quarter.
 _FORGOTTEN: Final = 7000
 
@@ -109,12 +114,10 @@ class Knowledge:
         """Works out the threshold and the quantiles of gains anew."""
         name, target = settings.target.chosen
         judged = self._fresh()
-        audits, (small, large) = _audits(judged), self._cross_fitted(judged)
-        signs = [unpacked(each.signs) for each in judged]
-        self._verifier = fitted(packaged(), small, signs, audits.small)
+        audits, (small, _) = _audits(judged), self._cross_fitted(judged)
+        self._verifier = fitted(packaged(), small, [unpacked(each.signs) for each in judged], audits.small)
         if name == "quality":
-            weights = recency(self._ages(judged))
-            self._choice = choose(gains(small, large, signs, self._verifier), audits, weights, target)
+            self._choice = choose(self._gains_of(judged), audits, recency(self._ages(judged)), target)
         newest = list(self._decided.values())[-_RANKED:]
         if len(newest) >= _FEWEST_RANKED:
             small, large = self._belief.scores([each.features for each in newest])
@@ -167,6 +170,19 @@ class Knowledge:
             threshold=float(self._choice.threshold) if np.isfinite(self._choice.threshold) else None,
             since_change=self._since_change if self._changed_at else None,
         )
+
+    def tradeoff(self, settings: AutoSettings) -> Tradeoff:
+        """Returns the curve over all thresholds, by the newest audits."""
+        judged = self._fresh()[-_DRAWN:]
+        weights, prices = recency(self._ages(judged)), costs(judged, self._decided)
+        threshold = float(self._choice.threshold)
+        audits, expected = _audits(judged), self._gains_of(judged)
+        return tradeoff(self.standing(settings), settings.target, expected, audits, weights, prices, threshold)
+
+    def _gains_of(self, judged: Sequence[Outcome]) -> Floats:
+        """Returns the gain of each audit, as expected without it."""
+        small, large = self._cross_fitted(judged)
+        return gains(small, large, [unpacked(each.signs) for each in judged], self._verifier)
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
         self._belief.learn(outcomes)

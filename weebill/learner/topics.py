@@ -15,8 +15,19 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.auto.learning import NOBODY, LearnerQuestion, Lesson, Pair, Rate, Rated, Report, StandingQuestion
+from weebill.auto.learning import (
+    NOBODY,
+    CurveQuestion,
+    LearnerQuestion,
+    Lesson,
+    Pair,
+    Rate,
+    Rated,
+    Report,
+    StandingQuestion,
+)
 from weebill.auto.standing import Standing
+from weebill.auto.tradeoff import Tradeoff
 from weebill.config.auto import AutoSettings
 from weebill.learner.belief import Belief, initial
 from weebill.learner.spending import NANO, Spending
@@ -82,7 +93,7 @@ class Learning:
         position = Position(self._source, self._version)
         return None if not self._lesson or position == known else (position, self._lesson)
 
-    def _answered(self, question: LearnerQuestion) -> Rated | Standing | None:
+    def _answered(self, question: LearnerQuestion) -> Rated | Standing | Tradeoff | None:
         match question:
             case Report():
                 self._report(question)
@@ -99,6 +110,8 @@ class Learning:
                 return Rated(outcome.tier)
             case StandingQuestion():
                 return None if self._knowledge is None else self._knowledge.standing(self.settings)
+            case CurveQuestion():
+                return None if self._knowledge is None else self._knowledge.tradeoff(self.settings)
 
     def _report(self, report: Report) -> None:
         try:

@@ -74,7 +74,7 @@ _STEPS: Final = (
 _DECISION: Final = (
     "request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano, signs"
 )
-_OUTCOME: Final = "request_id, source, at, tier, features, probability, small, large, spent_nano, signs"
+_OUTCOME: Final = "request_id, source, at, tier, features, probability, small, large, spent_nano, judged_by, signs"
 
 
 class OutcomeError(Exception):
@@ -88,7 +88,8 @@ class UnkeepableError(OutcomeError):
 class Outcome(NamedTuple):
     """The scores of the answers to one request, None for those that are not known; `tier` answered it.
 
-    `signs` are those that the verifier saw of the small tier's answer, packed.
+    `spent_nano` was spent on an audit, the judgement by a model included; `by` is how it was judged. `signs` are those
+    that the verifier saw of the small tier's answer, packed.
     """
 
     request_id: str
@@ -100,6 +101,7 @@ class Outcome(NamedTuple):
     small: float | None
     large: float | None
     spent_nano: int | None = None
+    by: str = ""
     signs: bytes = b""
 
 
@@ -136,8 +138,10 @@ class OutcomeStore:
             if decided is None or decided.key_id != key_id:
                 return None
             small, large = (score if decided.tier == tier else None for tier in ("small", "large"))
-            outcome = Outcome(request_id, "feedback", at, decided.tier, decided.features, None, small, large)
-            number = _add_outcome(connection, outcome, "client")
+            outcome = Outcome(
+                request_id, "feedback", at, decided.tier, decided.features, None, small, large, by="client"
+            )  # fmt: skip
+            number = _add_outcome(connection, outcome)
             if number is None:
                 # It keeps its number: a row of its own each time would push out those of others.
                 [(number,)] = connection.execute(
@@ -281,8 +285,8 @@ def _decided(
 
 
 def _add_check(connection: sqlite3.Connection, each: Decided) -> Outcome | None:
-    outcome = Outcome(each.request_id, "check", each.at, each.tier, each.features, None, 0.0, None)
-    return outcome if _add_outcome(connection, outcome, "check") is not None else None
+    outcome = Outcome(each.request_id, "check", each.at, each.tier, each.features, None, 0.0, None, by="check")
+    return outcome if _add_outcome(connection, outcome) is not None else None
 
 
 def _add_audit(connection: sqlite3.Connection, each: Audited) -> Outcome | None:
@@ -291,9 +295,9 @@ def _add_audit(connection: sqlite3.Connection, each: Audited) -> Outcome | None:
         return None
     outcome = Outcome(
         each.request_id, "audit", decided.at, decided.tier, decided.features, decided.probability, each.small,
-        each.large, each.spent_nano, each.signs,
+        each.large, each.spent_nano, each.by, each.signs,
     )  # fmt: skip
-    number = _add_outcome(connection, outcome, each.by)
+    number = _add_outcome(connection, outcome)
     if number is None:
         return None
     if (content := each.content) is not None:
@@ -304,11 +308,11 @@ def _add_audit(connection: sqlite3.Connection, each: Audited) -> Outcome | None:
     return outcome
 
 
-def _add_outcome(connection: sqlite3.Connection, outcome: Outcome, judged_by: str) -> int | None:
+def _add_outcome(connection: sqlite3.Connection, outcome: Outcome) -> int | None:
     """Returns the number of the new row; None if the outcome is there already."""
     added = connection.execute(
-        "INSERT OR IGNORE INTO outcomes (request_id, source, at, tier, features, probability, small, large, spent_nano,"
-        " signs, judged_by, pair) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, pair FROM decisions WHERE request_id = ?",
-        (*outcome, judged_by, outcome.request_id),
+        f"INSERT OR IGNORE INTO outcomes ({_OUTCOME}, pair)"  # noqa: S608
+        " SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, pair FROM decisions WHERE request_id = ?",
+        (*outcome, outcome.request_id),
     )
     return added.lastrowid if added.rowcount else None

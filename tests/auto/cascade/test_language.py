@@ -13,7 +13,9 @@ from weebill.wire.conversation import Conversation, Role, Text, Turn
 GERMAN = "Wie kann ich am besten lernen, wenn ich nur eine halbe Stunde am Tag dafür habe und oft müde bin?"
 ENGLISH = "The best that you can do is to learn at the same time of the day, and to rest before you begin with it."
 SPANISH = "Lo mejor que puedes hacer es estudiar todos los días a la misma hora, y descansar un poco antes de empezar."
-PORTUGUESE = "O melhor que você pode fazer é estudar todos os dias na mesma hora, e descansar um pouco antes de começar."
+PORTUGUESE = (
+    "O melhor que você pode fazer é estudar todos os dias na mesma hora, e descansar um pouco antes de começar."
+)
 CHINESE = "最好的办法是每天在同一时间学习，并且在开始之前先休息一会儿，这样你就不会觉得太累了。"
 JAPANESE = "毎日同じ時間に勉強して、始める前に少し休むのが一番いいです。そうすれば疲れません。"
 RUSSIAN = "Лучше всего заниматься каждый день в одно и то же время и немного отдыхать перед началом занятий."
@@ -89,7 +91,8 @@ def test_an_answer_that_calls_a_tool_is_in_no_language() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["in English, please", "auf englische Art", "traduce esto", "用英语回答", "英語で", "ตอบเป็นภาษาไทย", "بالعربية"]
+    "text",
+    ["in English, please", "auf englische Art", "traduce esto", "用英语回答", "英語で", "ตอบเป็นภาษาไทย", "بالعربية"],
 )
 def test_names_of_languages(text: str) -> None:
     assert names_a_language(text)

@@ -335,7 +335,7 @@ class Select:
         orders = (texts.small, texts.large), (texts.large, texts.small)
         asked = [self._preference(selection, audit, at, texts.question, *order) for at, order in enumerate(orders)]
         (first, cost), (second, more) = await asyncio.gather(*asked)
-        return Verdict(judge_model.score(first, second), "model"), (cost or 0) + (more or 0)
+        return Verdict(judge_model.score(first, second), judge_model.BY_MODEL), (cost or 0) + (more or 0)
 
     async def _preference(
         self, selection: _Selection, audit: Audit, number: int, question: str, one: str, other: str
