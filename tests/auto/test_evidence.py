@@ -171,7 +171,7 @@ class TestChoice:
         weights = recency(ages)
         assert weights[-1 - int(MEMORY_AUDITS)] == pytest.approx(np.exp(-1))
         always_right = audits([1] * 100, [1] * 100)
-        assert choose(np.full(100, 0.1), always_right, 0.95, weights).small_share == pytest.approx(1.0)
+        assert evidence.choose(np.full(100, 0.1), always_right, weights, 0.95).small_share == pytest.approx(1.0)
 
     def test_few_effective_audits_are_few(self) -> None:
         gains = np.zeros(200)

@@ -141,7 +141,7 @@ endpoint = "messages"
     assert auto.high_stakes == (Rule(regex="(?i)lawsuit", key="legal"),)
     assert auto.private == (Rule(endpoint="messages"),)
     assert auto.cascade.checks == ("logprobs", "function")
-    assert AutoSettings().cascade.checks == ("schema", "calls", "refusal", "language", "truncation")
+    assert AutoSettings().cascade.checks == ("schema", "calls", "refusal", "language", "truncation", "verifier")
     assert load(sources(home, show(load(sources(home, ACME + BOTH + text))))).settings.auto == auto
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.learner.test_knowledge import PAIR, SETTINGS, Clock, ask, features, lesson, standing
-from weebill.auto.cascade.signs import Signs
+from weebill.auto.cascade.signs import Signs, packed
 from weebill.auto.learning import Audited, Decided, Report
 from weebill.auto.standing import sentence
 from weebill.learner.topics import Learning
@@ -28,7 +28,7 @@ class Traffic:
             self.number += 1
             hard, name = self.number % 2 == 0, f"req_{self.number}"
             small = kept_small and not hard
-            signs = Signs(*(self.rng.gauss(mean, 0.3) for _ in range(4))).packed()
+            signs = packed(Signs(*(self.rng.gauss(mean, 0.3) for _ in range(4))))
             drawn = not kept_small or self.number % 10 == 1
             probability = 0.1 if kept_small else 1.0
             decided.append(

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from tests.auto.cascade.answers import PLAIN, reply
 from weebill.auto.cascade.checks import Checks
-from weebill.auto.cascade.signs import TOKENS, Signs, read_signs, unpacked
+from weebill.auto.cascade.signs import TOKENS, Signs, packed, read_signs, unpacked
 from weebill.auto.trust import Trust, Verifier
 from weebill.config.auto import CascadeSettings
 from weebill.wire.conversation import Conversation, Text, Turn
@@ -56,10 +56,10 @@ def test_signs_are_kept_in_few_bytes() -> None:
     rng = random.Random(2)
     for _ in range(100):
         signs = Signs(*(-10 * rng.random() for _ in range(4)))
-        assert len(signs.packed()) == 8
-        assert unpacked(signs.packed()) == pytest.approx(signs, abs=0.01)
+        assert len(packed(signs)) == 8
+        assert unpacked(packed(signs)) == pytest.approx(signs, abs=0.01)
     # What no token ever has does not break a report.
-    assert unpacked(Signs(-1e9, float("-inf"), -1.0, 0.0).packed()) == (-99.0, -99.0, -1.0, 0.0)
+    assert unpacked(packed(Signs(-1e9, float("-inf"), -1.0, 0.0))) == (-99.0, -99.0, -1.0, 0.0)
     assert (unpacked(b""), unpacked(b"of another version")) == (None, None)
 
 

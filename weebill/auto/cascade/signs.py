@@ -41,10 +41,6 @@ class Signs(NamedTuple):
     lowest: float
     new: float
 
-    def packed(self) -> bytes:
-        """Returns them in half precision, as they are kept and sent."""
-        return _PACKED.pack(*(max(-99.0, each) for each in self))
-
 
 class _Token(Struct):
     """An entry of OpenAI's `logprobs.content`."""
@@ -54,6 +50,11 @@ class _Token(Struct):
 
 
 _decode: Final = msgspec.json.Decoder(_Token).decode
+
+
+def packed(signs: Signs | None) -> bytes:
+    """Returns signs in half precision, as they are kept and sent; b"" for none."""
+    return b"" if signs is None else _PACKED.pack(*(max(-99.0, each) for each in signs))
 
 
 def unpacked(signs: bytes) -> Signs | None:
