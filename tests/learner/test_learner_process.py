@@ -27,6 +27,7 @@ from weebill.config.paths import Home
 from weebill.gateway.audits import Audits
 from weebill.gateway.reporting import Reporter
 from weebill.learner.belief import initial
+from weebill.process.link import LINK_FD_VARIABLE
 from weebill.process.messages import Failed, Ping, Pong
 from weebill.process.questions import Questions
 
@@ -156,3 +157,17 @@ async def test_what_does_not_fit_into_the_queue_is_counted(home: Home) -> None:
     for task in reporting:
         task.cancel()
     questions.close()
+
+
+def test_it_computes_in_one_thread() -> None:
+    """Threads of a library of linear algebra wait for each other, for seconds where cores are busy."""
+    code = (
+        "import psutil\n"
+        "try:\n"
+        "    import weebill.learner.__main__\n"
+        "except SystemExit:  # it is started by nobody\n"
+        "    print(psutil.Process().num_threads())\n"
+    )
+    env = {name: value for name, value in os.environ.items() if name not in {"OPENBLAS_NUM_THREADS", LINK_FD_VARIABLE}}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"

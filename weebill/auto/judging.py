@@ -25,9 +25,15 @@ class Verdict(NamedTuple):
     score: float | None
     by: str
 
+    @property
+    def is_open(self) -> bool:
+        """True if there are two answers, and no rule can tell which is better."""
+        return self.score is None and self.by not in (UNREAD.by, _NO_YARDSTICK)
+
 
 UNREAD: Final = Verdict(None, "not read")
 """The verdict where it is not known what the client got."""
+_NO_YARDSTICK: Final = "no yardstick"
 
 
 def judge(asked: Conversation, small: Reply | None, large: Reply | None) -> Verdict:
@@ -35,7 +41,7 @@ def judge(asked: Conversation, small: Reply | None, large: Reply | None) -> Verd
     if large is None or not large.choices or not check_refusal(large).passed:
         # There is nothing to compare with, but two that decline do the same.
         both = large is not None and small is not None and bool(small.choices) and not check_refusal(small).passed
-        return Verdict(1.0 if both else None, "refusal" if both else "no yardstick")
+        return Verdict(1.0 if both else None, "refusal" if both else _NO_YARDSTICK)
     if small is None or not small.choices:
         return Verdict(0.0, "unavailable")
     if not check_refusal(small).passed:

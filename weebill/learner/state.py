@@ -63,6 +63,7 @@ class Knowledge:
         self._watch = Watch()
         self._changed_at = 0  # the number of decisions before the last change that was noticed
         self._choice: Choice = LARGE_ALONE
+        self._known = False
         self._verifier = packaged()
         self._gains: tuple[float, ...] = ()
         alarms = [at for at, each in enumerate(self._decided.values(), 1) if self._alarms(each)]
@@ -107,13 +108,14 @@ class Knowledge:
         """
         self._changed_at = number
         self._belief.age(_FORGOTTEN)
-        self._choice = LARGE_ALONE
+        self._choice, self._known = LARGE_ALONE, False
         log.warning("the small model's answers have changed: `auto` learns anew what they are worth")
 
     def refit(self, settings: AutoSettings) -> None:
         """Works out the threshold and the quantiles of gains anew."""
         name, target = settings.target.chosen
         judged = self._fresh()
+        self._known = len(judged) >= FEWEST
         audits, (small, _) = _audits(judged), self._cross_fitted(judged)
         self._verifier = fitted(packaged(), small, [unpacked(each.signs) for each in judged], audits.small)
         if name == "quality":
@@ -127,7 +129,6 @@ class Knowledge:
     def lesson(self, settings: AutoSettings, source: str, version: int, *, funded: bool) -> Lesson:
         """Returns what the workers have to know; `funded` is False while the budget for audits is spent."""
         standing = self.standing(settings)
-        known = len(self._gains) > 0 and len(self._fresh()) >= FEWEST
         return Lesson(
             source=source,
             version=version,
@@ -137,7 +138,7 @@ class Knowledge:
             funded=funded,
             posterior=self._belief.encoded(),
             verifier=self._verifier,
-            threshold=float(self._choice.threshold) if known else None,
+            threshold=float(self._choice.threshold) if self._known else None,
             gains=self._gains,
             audits=standing.audits,
             quality=standing.quality,

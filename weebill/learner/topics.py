@@ -147,6 +147,7 @@ class Learning:
             return
         audits, decisions, settings = self._fitted
         due = knowledge.judged >= audits + _REFIT_AUDITS or self._decisions >= decisions + _REFIT_DECISIONS
+        due = due or audits < FEWEST <= knowledge.judged
         if due or settings != self.settings:
             knowledge.refit(self.settings)
             self._fitted = (knowledge.judged, self._decisions, self.settings)

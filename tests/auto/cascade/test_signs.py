@@ -85,7 +85,7 @@ def test_an_answer_must_deserve_the_trust(small: float, mean: float, least: floa
 
 def test_without_signs_an_answer_must_have_deserved_it_before() -> None:
     checks = Checks(CascadeSettings(checks=("refusal", "verifier")))
-    assert checks.judge_alone(PLAIN, reply("x"), Trust(0.6, 0.5, VERIFIER)).checked == "not_known:verifier"
+    assert checks.judge_alone(PLAIN, reply("x"), Trust(0.6, 0.5, VERIFIER)).checked == "passed"
     assert checks.judge_alone(PLAIN, reply("x"), Trust(0.4, 0.5, VERIFIER)).checked == "verifier"
     assert checks.judge_alone(PLAIN, reply("I can't."), Trust(0.4, 0.5, VERIFIER)).checked == "refusal"
     assert checks.judge_alone(PLAIN, reply("x")).checked == "passed", "nobody has said what to trust"

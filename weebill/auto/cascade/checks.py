@@ -155,10 +155,12 @@ class Checks:
                 return None  # they need more than the answer
 
 
-def check_trust(trust: Trust, signs: Signs | None) -> Verdict:
-    """Checks that an answer deserves the trust. One that has no signs must have deserved it before."""
+def check_trust(trust: Trust, signs: Signs | None) -> Verdict | None:
+    """Checks that an answer deserves the trust. One that has no signs must have deserved it before; then there is no
+    verdict.
+    """
     chance = trust.verifier.after(trust.small, signs)
     found = f"its chance to be right is {chance:.2f}"
     if chance < trust.least:
         return Verdict("verifier", False, f"{found}, and {trust.least:.2f} is needed")
-    return Verdict("verifier", None if signs is None else True, found)
+    return None if signs is None else Verdict("verifier", True, found)

@@ -21,7 +21,6 @@ from weebill.auto.cascade.signs import packed, read_signs
 from weebill.auto.cascade.verdicts import text_of
 from weebill.auto.judging import UNREAD, Verdict, content, judge
 from weebill.auto.learning import Audited
-from weebill.auto.short_answers import NOT_KNOWN as NOT_JUDGED
 from weebill.config.auto import Tier
 from weebill.gateway.audits import METERED_AS, Audit, Audits, Heard
 from weebill.gateway.meter import Meter
@@ -75,7 +74,7 @@ class Auditing:
         # An answer that the client got, and that cannot be read back here, is no failure of its tier.
         verdict = UNREAD if got is None else await off_loop(partial(judge, asked.needs.conversation, small, large))
         spent = meter.spent_nano or 0
-        if verdict.by == NOT_JUDGED and self._audits.judges_by_model and small is not None and large is not None:
+        if verdict.is_open and self._audits.judges_by_model and small is not None and large is not None:
             verdict, judging = await self._judged_by_model(selection, audit, small, large)
             spent += judging
         self._audits.judged(
