@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from weebill.auto.evidence import FEWEST
 from weebill.auto.learning import (
     NOBODY,
     CurveQuestion,
