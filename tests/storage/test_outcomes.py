@@ -79,12 +79,12 @@ def test_a_rating_is_of_the_tier_that_answered_and_replaces_an_earlier_one(store
     small, large = store.rate("req_1", "key_1", 0.0, 9), store.rate("req_2", "key_1", 0.5, 9)
     assert small is not None
     assert large is not None
-    assert (small[0], small[1].small, small[1].large, small[2]) == (PAIR, 0.0, None, None)
+    assert (small[0], small[1].small, small[1].large) == (PAIR, 0.0, None)
     assert (large[1].small, large[1].large) == (None, 0.5)
     again = store.rate("req_1", "key_1", 1.0, 10)
     assert again is not None
-    assert again[2] == small[1]
-    assert [each.small for each in store.outcomes(PAIR) if each.request_id == "req_1"] == [1.0]
+    assert again[1] == small[1]._replace(at=10, small=1.0)
+    assert [(each.request_id, each.small) for each in store.outcomes(PAIR)] == [("req_1", 1.0), ("req_2", None)]
     assert store.rate("req_1", "key_2", 1.0, 10) is None
     assert store.rate("req_3", "key_1", 1.0, 10) is None
 
