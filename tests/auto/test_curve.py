@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from weebill.auto.curve import Costs, curve, effective, tradeoff, weigh
-from weebill.auto.evidence import FEWEST, MEMORY, Audits, recency
+from weebill.auto.evidence import FEWEST, Audits, recency
 from weebill.auto.intervals import Interval
 from weebill.auto.learning import Pair
 from weebill.auto.standing import Standing
@@ -99,7 +99,7 @@ def test_few_audits_say_nothing(count: int) -> None:
 
 
 def test_old_audits_say_little() -> None:
-    weights = recency(np.arange(200) * MEMORY / 5)
+    weights = np.exp(-np.arange(200) / 5)
     assert effective(weights) < FEWEST
     assert not curve(np.zeros(200), audits([1] * 200), weights, costs(200))
 
@@ -185,11 +185,11 @@ def test_other_targets_have_no_present_threshold() -> None:
     ("count", "age", "why"),
     [
         (1, 0.0, "1 audit of at least 20"),
-        (100, MEMORY / 4, "100 audits that weigh as much as 8 new ones, of at least 20"),
+        (100, 0.25, "100 audits that weigh as much as 8 new ones, of at least 20"),
     ],
 )
 def test_what_is_not_known_is_said(count: int, age: float, why: str) -> None:
-    weights = recency(np.arange(count) * age)
+    weights = np.exp(-np.arange(count) * age)
     found = tradeoff(
         standing(audits=count), TargetSettings(), np.zeros(count), audits([1] * count), weights, costs(count), -np.inf
     )

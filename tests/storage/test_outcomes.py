@@ -83,7 +83,8 @@ def test_a_rating_is_of_the_tier_that_answered_and_replaces_an_earlier_one(store
     assert (large[1].small, large[1].large) == (None, 0.5)
     again = store.rate("req_1", "key_1", 1.0, 10)
     assert again is not None
-    assert [each.small for each in store.outcomes(PAIR) if each.request_id == "req_1"] == [1.0]
+    assert again[1] == small[1]._replace(at=10, small=1.0)
+    assert [(each.request_id, each.small) for each in store.outcomes(PAIR)] == [("req_1", 1.0), ("req_2", None)]
     assert store.rate("req_1", "key_2", 1.0, 10) is None
     assert store.rate("req_3", "key_1", 1.0, 10) is None
 
