@@ -1,1 +1,1 @@
-"""What `auto` is worth with the model that is served by default: real small answers, and a large tier that is right."""
+"""Everyday prompts for `auto`: real answers of the default model, and a large tier that is right."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from bench.everyday.report import draw, markdown
 from bench.everyday.run import Seen, everyday
@@ -19,7 +19,7 @@ from bench.proc import BenchError
 _BENCH = Path(__file__).parents[1]
 _ROOT = _BENCH.parent
 _PUBLISHED = _ROOT / "docs" / "benchmarks"
-_NAMES = ("everyday.md", "everyday.json", "everyday.png")
+_PUBLIC, _RAW = ("everyday.md", "everyday.png"), "everyday.json"
 _PASSES = ("cold", "warm")
 
 
@@ -34,33 +34,40 @@ def main(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = _BENCH / "results",
     publish: Annotated[bool, typer.Option("--publish", help="Copy the results into the documentation.")] = False,
 ) -> None:
-    """What `auto` is worth: the first prompts of an installation, and as many others after them."""
-    console = Console()
+    """Puts the first prompts of an installation to `auto`, and as many others after them; says what came of it."""
+    signal.signal(signal.SIGTERM, _interrupt)
     done = 0
 
     def tick(seen: Seen) -> None:
         nonlocal done
         done += 1
         words = f"{seen.kind}: {seen.tier} ({seen.why}), {'right' if seen.right else 'wrong'}, {seen.total_ms:.0f} ms"
-        console.print(f"{done}/{len(_PASSES) * size} {escape(words)}", highlight=False)
+        typer.echo(f"{done}/{len(_PASSES) * size} {words}")
 
     try:
         drawn = prompts(data, size, len(_PASSES), seed, xquad, mgsm)
         found = everyday(dict(zip(_PASSES, drawn, strict=True)), seed, models.resolve(), home, tick)
     except BenchError as error:
-        console.print(f"[red]bench:[/red] {escape(str(error))}")
+        typer.echo(f"bench: {error}", err=True)
         raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        typer.echo("stopped, and so is everything that was started", err=True)
+        raise typer.Exit(130) from None
     out.mkdir(parents=True, exist_ok=True)
     page = markdown(found)
-    console.print(page, markup=False, highlight=False)
-    (out / "everyday.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    typer.echo(page)
+    (out / _RAW).write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
     (out / "everyday.md").write_text(page)
     draw(found, out / "everyday.png")
-    console.print(f"written to {out}: {', '.join(_NAMES)}")
+    typer.echo(f"written to {out}: {', '.join((*_PUBLIC, _RAW))}")
     if publish:
-        for name in _NAMES:
+        for name in _PUBLIC:
             shutil.copyfile(out / name, _PUBLISHED / name)
-        console.print(f"and copied to {_PUBLISHED}")
+        typer.echo(f"and copied to {_PUBLISHED}")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -62,6 +62,9 @@ class _Asked(msgspec.Struct):
     stream: bool = False
 
 
+asked_of: Final = msgspec.json.Decoder(_Asked).decode
+"""Reads a request's body."""
+
 _Key = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
 
 
@@ -143,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
     knows: Large
 
     def do_POST(self) -> None:
-        asked = msgspec.json.decode(self.rfile.read(int(self.headers["content-length"])), type=_Asked)
+        asked = asked_of(self.rfile.read(int(self.headers["content-length"])))
         time.sleep(LATENCY_S)
         answer = self.knows.answer(asked)
         if answer is None:

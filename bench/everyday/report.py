@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -66,14 +66,14 @@ def _pass_cells(name: str, passes: Sequence[Pass]) -> tuple[str, ...]:
 
 
 def _kinds(found: Everyday) -> Iterator[str]:
-    yield from ("", "By kind; *as good* is the small answers' score by the audits:", "")
+    yield from ("", "By kind. Of the audits: *as good* is the small answers' score, *right* the truth by keys.", "")
     headings = ["kind"]
     for each in found.passes:
         headings += [f"{each.name}: prompts", "stay small", "small right", "right (95 %)"]
-    yield from _table((*headings, "audits", "as good"), _kind_rows(found, lambda each: each.kind))
+    yield from _table((*headings, "audits", "as good", "right"), _kind_rows(found, lambda each: each.kind))
     for kind in sorted({each.kind for each in _seen(found.passes) if each.part and each.kind.startswith("everyday")}):
         yield from ("", f"{kind[0].upper()}{kind[1:]}:", "")
-        yield from _table((*headings, "audits", "as good"), _kind_rows(found, lambda each: each.part, kind))
+        yield from _table((*headings, "audits", "as good", "right"), _kind_rows(found, lambda each: each.part, kind))
 
 
 def _kind_rows(found: Everyday, group: Callable[[Seen], str], only: str = "") -> Iterator[tuple[str, ...]]:
@@ -87,9 +87,8 @@ def _kind_rows(found: Everyday, group: Callable[[Seen], str], only: str = "") ->
             kept = [one for one in seen if one.tier == "small"]
             cells += [f"{len(seen)}", _small(seen), _count(kept), _interval(share(seen))]
         ids = {one.request_id for one in of(_seen(found.passes)) if group(one) == name}
-        scores = [scored.small for each in found.passes for one, scored in each.audited.items() if one in ids]
-        known = [score for score in scores if score is not None]
-        yield (*cells, f"{len(scores)}", f"{sum(known) / len(known):.0%} of {len(known)}" if known else _NOTHING)
+        audits = [scored for each in found.passes for one, scored in each.audited.items() if one in ids]
+        yield (*cells, f"{len(audits)}", _mean(each.small for each in audits), _mean(each.right for each in audits))
 
 
 def _told(found: Everyday) -> Iterator[str]:
@@ -121,6 +120,15 @@ def _told(found: Everyday) -> Iterator[str]:
     ways = ", ".join(f"{by} {count}" for by, count in judged.most_common())
     asked = ", ".join(f"{count} {what}" for what, count in sorted(found.asked_large.items()))
     yield from ("", f"Audits compared by: {ways or _NOTHING}. The large tier was asked for: {asked}.")
+    known = [
+        (scored.small, scored.right)
+        for each in found.passes
+        for scored in each.audited.values()
+        if scored.small is not None and scored.right is not None
+    ]
+    agreed = sum(score == told for score, told in known)
+    kind = sum(score > told for score, told in known)
+    yield f"In {agreed} of {len(known)} audits whose texts are known, score and key agree; {kind} scores are too high."
 
 
 def _reasons(found: Everyday) -> Iterator[str]:
@@ -192,6 +200,11 @@ def _seen(passes: Sequence[Pass]) -> list[Seen]:
 
 def _small(seen: Sequence[Seen]) -> str:
     return f"{sum(each.tier == 'small' for each in seen) / len(seen):.0%}" if seen else _NOTHING
+
+
+def _mean(values: Iterable[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{sum(known) / len(known):.0%} of {len(known)}" if known else _NOTHING
 
 
 def _count(seen: Sequence[Seen]) -> str:

@@ -1,4 +1,5 @@
-"""Puts prompts to `auto` of a Weebill that is configured with nothing but one provider's key.
+"""Puts prompts to `auto` of a Weebill that is configured with nothing but one provider's key. It keeps the texts of
+audits, too, so that their scores can be compared with the keys; that changes nothing else.
 
 One prompt at a time; the next one is asked once the audit of the last is over, as where requests come no faster than
 the local model can be audited.
@@ -28,6 +29,7 @@ from weebill.catalog.load import load
 from weebill.config.schema import Settings
 from weebill.engine.fetch import pull
 from weebill.engine.store import ModelStore, no_progress
+from weebill.factory.checkers import Answer
 
 PROVIDER: Final = "openai"
 _CONFIG: Final = """\
@@ -37,6 +39,9 @@ port = {port}
 [providers.openai]
 base_url = "http://127.0.0.1:{large}/v1"
 api_key = "sk-emulated"
+
+[auto.outcomes]
+keep_content = true
 """
 _START_S: Final = 180.0
 _AUDIT_S: Final = 300.0
@@ -48,7 +53,8 @@ _CANNOT: Final = "cannot "
 _OUTSTANDING: Final = """SELECT count(*) FROM decisions WHERE audited AND NOT EXISTS (
     SELECT 1 FROM outcomes WHERE outcomes.request_id = decisions.request_id AND source = 'audit')"""
 _COSTS: Final = "SELECT request_id, cost_nano FROM usage"
-_AUDITED: Final = "SELECT request_id, small, judged_by FROM outcomes WHERE source = 'audit'"
+_AUDITED: Final = """SELECT request_id, outcomes.small, judged_by, contents.small
+    FROM outcomes LEFT JOIN contents ON outcome = number WHERE source = 'audit'"""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +91,7 @@ class Quality(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What `weebill auto status` tells."""
+    """The figures of `weebill auto status`."""
 
     decisions: int
     audits: int
@@ -98,10 +104,14 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scored(msgspec.Struct, frozen=True):
-    """The score of a small answer by an audit, and how the answers were compared; None if they could not be."""
+    """The score of a small answer by an audit, None if it could not be told, and the way the answers were compared.
+
+    `right` is the truth by the key, None without the answer's text.
+    """
 
     small: float | None
     by: str
+    right: bool | None
 
 
 class Pass(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +207,7 @@ class _Weebill:
             told=msgspec.json.decode(self._said("auto", "status", "--json"), type=Told | None),
             spent_nano=spent,
             audits_nano=audits,
-            audited=self._audited(ids),
+            audited=self._audited({each.request_id: item for each, item in zip(seen, items, strict=True)}),
         )
 
     def _seen(self, item: Item, reply: Reply) -> Seen:
@@ -235,9 +245,15 @@ class _Weebill:
         audits = sum(each.nano or 0 for each in costs if each.request_id not in ids and each.of in ids)
         return sum(each.nano or 0 for each in costs if each.request_id in ids), audits
 
-    def _audited(self, ids: set[str]) -> dict[str, Scored]:
-        found = _rows(self._store, _AUDITED, _Audited)
-        return {each.request_id: Scored(each.small, each.by) for each in found if each.request_id in ids}
+    def _audited(self, items: Mapping[str, Item]) -> dict[str, Scored]:
+        """Returns the audits of these requests."""
+        return {
+            each.request_id: Scored(
+                each.small, each.by, is_right(item, Answer(each.text)) if each.text and not item.tools else None
+            )
+            for each in _rows(self._store, _AUDITED, _Audited)
+            if (item := items.get(each.request_id)) is not None
+        }
 
     def _until(self, condition: Callable[[], object], seconds: float, problem: str) -> None:
         """Waits for a condition. Raises BenchError if it does not come true in time, unless `problem` is empty."""
@@ -292,6 +308,7 @@ class _Audited(msgspec.Struct, array_like=True):
     request_id: str
     small: float | None
     by: str
+    text: str | None
 
 
 _Row = TypeVar("_Row")
