@@ -46,7 +46,15 @@ def _head(found: Everyday) -> Iterator[str]:
     )
     yield ""
     yield from _table(
-        ("prompts", "right, of the large tier's (95 %)", f"at least {GOAL:g}", "stay small", "spend", "audits' part"),
+        (
+            "prompts",
+            "right, of the large tier's (95 %)",
+            f"at least {GOAL:g}",
+            "stay small",
+            "beyond the small model",
+            "spend",
+            "audits' part",
+        ),
         (_pass_cells(name, passes) for name, passes in _rows(found)),
     )
 
@@ -62,7 +70,8 @@ def _pass_cells(name: str, passes: Sequence[Pass]) -> tuple[str, ...]:
     large, audits = sum(each.large_nano for each in seen), sum(each.audits_nano for each in passes)
     right, spent = share(seen), sum(each.spent_nano for each in passes) + audits
     met = "✓" if right is not None and right.value >= GOAL else "✗"
-    return name, _interval(right), met, _small(seen), _part(spent, large), _part(audits, large)
+    beyond = f"{sum(not each.learns for each in seen) / len(seen):.0%}"
+    return name, _interval(right), met, _small(seen), beyond, _part(spent, large), _part(audits, large)
 
 
 def _kinds(found: Everyday) -> Iterator[str]:

@@ -35,7 +35,7 @@ from bench.everyday.items import (
 )  # fmt: skip
 from bench.everyday.written import written
 from bench.proc import BenchError
-from weebill.factory.checkers import Answer, Exact, Letter, Number, Says
+from weebill.factory.checkers import Answer, Letter, Number, Says
 
 # So many of 500 prompts are of each kind.
 MIXTURE: Final[Mapping[str, int]] = {
@@ -90,7 +90,7 @@ def _shared(data: Path, chance: random.Random) -> list[Item]:
             mmlu = [json.loads(line) for line in file]
         gsm8k = [json.loads(line) for line in (data / "evals" / "gsm8k_test.jsonl").open()]
         with (data / "intents" / "banking77_test.csv").open(newline="") as file:
-            banking = [(row["text"], row["category"].replace("_", " ")) for row in csv.DictReader(file)]
+            banking = [(row["text"], row["category"].strip("?").replace("_", " ")) for row in csv.DictReader(file)]
     except (OSError, KeyError, ValueError) as error:
         raise BenchError(f"MMLU, GSM8K and Banking77 are needed, and cannot be read from {data}: {error!r}") from error
     intents = sorted({intent for _, intent in banking})
@@ -168,22 +168,38 @@ def _classified(text: str, choices: Sequence[str]) -> str:
     )
 
 
+def _chooses(intent: str, choices: Sequence[str]) -> Says:
+    """Returns the check of an answer that names one intent; those whose names are part of one another go together."""
+    lower = intent.lower()
+    return Says((intent,), tuple(each for each in choices if each.lower() not in lower and lower not in each.lower()))
+
+
 def _intent(name: str, row: tuple[str, str], intents: Sequence[str], chance: random.Random) -> Item:
     text, intent = row
-    asked = _classified(text, _choices(intent, intents, chance))
+    choices = _choices(intent, intents, chance)
     return Item(
-        id=name, kind=BANKING77, messages=said(asked), checks=(Exact((intent,)),), answer=Answer(intent), max_tokens=24
+        id=name,
+        kind=BANKING77,
+        messages=said(_classified(text, choices)),
+        checks=(_chooses(intent, choices),),
+        answer=Answer(intent),
+        max_tokens=24,
     )
 
 
 def _next(
     name: str, first: tuple[str, str], second: tuple[str, str], intents: Sequence[str], chance: random.Random
 ) -> Item:
-    choices = _choices(second[1], sorted({*intents, first[1]}), chance)
+    choices = _choices(second[1], intents, chance)
     choices = choices if first[1] in choices else [first[1], *choices]
-    messages = talk(_classified(first[0], choices), first[1], f"And this one: '{second[0]}'")
-    check = Exact((second[1],))
-    return Item(id=name, kind=FOLLOW_UPS, messages=messages, checks=(check,), answer=Answer(second[1]), max_tokens=24)
+    return Item(
+        id=name,
+        kind=FOLLOW_UPS,
+        messages=talk(_classified(first[0], choices), first[1], f"And this one: '{second[0]}'"),
+        checks=(_chooses(second[1], choices),),
+        answer=Answer(second[1]),
+        max_tokens=24,
+    )
 
 
 def _given(xquad: Path | None, mgsm: Path | None, chance: random.Random) -> list[Item]:
