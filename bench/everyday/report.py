@@ -136,8 +136,24 @@ def _told(found: Everyday) -> Iterator[str]:
         if scored.small is not None and scored.right is not None
     ]
     agreed = sum(score == told for score, told in known)
-    kind = sum(score > told for score, told in known)
-    yield f"In {agreed} of {len(known)} audits whose texts are known, score and key agree; {kind} scores are too high."
+    high = sum(score > told for score, told in known)
+    yield f"In {agreed} of {len(known)} audits whose texts are known, score and key agree; {high} scores are too high."
+    unjudged = [scored.right for each in found.passes for scored in each.audited.values() if scored.small is None]
+    yield f"Of the {len(unjudged)} audits that could not be judged, {sum(map(bool, unjudged))} small answers are right."
+    yield from ("", *_ceiling(found))
+
+
+def _ceiling(found: Everyday) -> Iterator[str]:
+    seen = _seen(found.passes)
+    truths = [scored.right for each in found.passes for scored in each.audited.values() if scored.right is not None]
+    if truths:
+        open_to = sum(each.learns for each in seen) / len(seen)
+        right = sum(truths) / len(truths)
+        yield (
+            f"Somebody who knew when the small answer is right would keep {open_to * right:.1%} of all prompts small: "
+            f"{open_to:.1%} are within what the small model is known to do, and it is right in {right:.0%} of the "
+            "audited ones."
+        )
 
 
 def _reasons(found: Everyday) -> Iterator[str]:
@@ -169,8 +185,10 @@ def _speed(found: Everyday) -> Iterator[str]:
             rows.append((tier, f"{len(times)}", f"{median(times):,.0f}", f"{late:,.0f}", f"{median(totals):,.0f}"))
     headings = ("tier", "streams", "first text, p50, ms", "p95, ms", "to the end, p50, ms")
     yield from _table(headings, rows)
+    small = [each for one in found.passes for each in one.small_ms]
+    took = f"{median(small):,.0f} ms (median of {len(small)})" if small else _NOTHING
     minutes = ", ".join(f"{each.name} {each.seconds / 60:.0f}" for each in found.passes)
-    yield from ("", f"Minutes of each pass: {minutes}.")
+    yield from ("", f"Small answers for audits took {took}. Minutes of each pass: {minutes}.")
 
 
 def draw(found: Everyday, path: Path) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -49,10 +49,11 @@ _DECIDED_S: Final = 5.0
 _RECORDS_S: Final = 30.0
 _POLL_S: Final = 0.1
 _PER_RATE: Final = 1000  # tokens that a price is for
+_LOCAL: Final = "local"
 _CANNOT: Final = "cannot "
 _OUTSTANDING: Final = """SELECT count(*) FROM decisions WHERE audited AND NOT EXISTS (
     SELECT 1 FROM outcomes WHERE outcomes.request_id = decisions.request_id AND source = 'audit')"""
-_COSTS: Final = "SELECT request_id, cost_nano FROM usage"
+_USAGE: Final = "SELECT request_id, upstream, total_us, cost_nano FROM usage"
 _AUDITED: Final = """SELECT request_id, outcomes.small, judged_by, contents.small
     FROM outcomes LEFT JOIN contents ON outcome = number WHERE source = 'audit'"""
 
@@ -117,7 +118,8 @@ class Scored(msgspec.Struct, frozen=True):
 class Pass(msgspec.Struct, frozen=True, kw_only=True):
     """A row of prompts, in their order. `told` is the standing after the last one.
 
-    `spent_nano` is what the answers cost, `audits_nano` what their audits did; `audited` are scores by request.
+    `spent_nano` is what the answers cost, `audits_nano` what their audits did; `audited` are scores by request, and
+    `small_ms` the times that small answers took for audits, to their end.
     """
 
     name: str
@@ -127,6 +129,7 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     spent_nano: int
     audits_nano: int
     audited: dict[str, Scored]
+    small_ms: list[float]
 
 
 class Everyday(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,16 +201,18 @@ class _Weebill:
             tick(found)
             if found.learns:
                 self._wait_for_audit(found.request_id)
-        ids = {each.request_id for each in seen}
-        spent, audits = self._costs(ids)
+        asked = {each.request_id: item for each, item in zip(seen, items, strict=True)}
+        usage = self._usage(asked)
+        audits = [each for each in usage if each.request_id not in asked]
         return Pass(
             name=name,
             seen=seen,
             seconds=time.monotonic() - began,
             told=msgspec.json.decode(self._said("auto", "status", "--json"), type=Told | None),
-            spent_nano=spent,
-            audits_nano=audits,
-            audited=self._audited({each.request_id: item for each, item in zip(seen, items, strict=True)}),
+            spent_nano=sum(each.nano or 0 for each in usage if each.request_id in asked),
+            audits_nano=sum(each.nano or 0 for each in audits),
+            audited=self._audited(asked),
+            small_ms=[each.total_us / 1000 for each in audits if each.upstream == _LOCAL],
         )
 
     def _seen(self, item: Item, reply: Reply) -> Seen:
@@ -234,16 +239,15 @@ class _Weebill:
         self._until(lambda: self._count(known), _DECIDED_S, "")
         self._until(lambda: not self._count(_OUTSTANDING), _AUDIT_S, "")
 
-    def _costs(self, ids: set[str]) -> tuple[int, int]:
-        """Returns the nano-dollars of these requests, and of their audits."""
+    def _usage(self, asked: Collection[str]) -> list[_Usage]:
+        """Returns the usage records of these requests, and of their audits."""
 
-        def recorded() -> list[_Cost]:
-            return _rows(self._home / "weebill.db", _COSTS, _Cost)
+        def recorded() -> list[_Usage]:
+            return [each for each in _rows(self._home / "weebill.db", _USAGE, _Usage) if each.of in asked]
 
-        self._until(lambda: ids <= {each.request_id for each in recorded()}, _RECORDS_S, "usage records are missing")
-        costs = recorded()
-        audits = sum(each.nano or 0 for each in costs if each.request_id not in ids and each.of in ids)
-        return sum(each.nano or 0 for each in costs if each.request_id in ids), audits
+        missing = "usage records are missing"
+        self._until(lambda: len(asked) <= len({each.of for each in recorded()}), _RECORDS_S, missing)
+        return recorded()
 
     def _audited(self, items: Mapping[str, Item]) -> dict[str, Scored]:
         """Returns the audits of these requests."""
@@ -294,13 +298,15 @@ class _Count(msgspec.Struct, array_like=True):
     count: int
 
 
-class _Cost(msgspec.Struct, array_like=True):
+class _Usage(msgspec.Struct, array_like=True):
     request_id: str
+    upstream: str
+    total_us: int
     nano: int | None
 
     @property
     def of(self) -> str:
-        """The request that an audit is of."""
+        """The request that an audit is of, or its own."""
         return self.request_id.partition("-")[0]
 
 
