@@ -15,6 +15,7 @@ from bench.everyday.report import draw, markdown
 from bench.everyday.run import Seen, everyday
 from bench.everyday.sets import prompts
 from bench.proc import BenchError
+from weebill.engine.errors import ModelError
 
 _BENCH = Path(__file__).parents[1]
 _ROOT = _BENCH.parent
@@ -47,7 +48,7 @@ def main(
     try:
         drawn = prompts(data, size, len(_PASSES), seed, xquad, mgsm)
         found = everyday(dict(zip(_PASSES, drawn, strict=True)), seed, models.resolve(), home, tick)
-    except BenchError as error:
+    except (BenchError, ModelError, OSError) as error:
         typer.echo(f"bench: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:

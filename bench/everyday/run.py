@@ -145,10 +145,13 @@ class Everyday(msgspec.Struct, frozen=True, kw_only=True):
 def everyday(
     drawn: Mapping[str, Sequence[Item]], seed: int, models: Path, home: Path | None, tick: Callable[[Seen], None]
 ) -> Everyday:
-    """Asks all prompts, pass by pass; `tick` gets each answer. Stops all it started. Raises BenchError.
+    """Asks all prompts, pass by pass; `tick` gets each answer. Stops all it started. Raises BenchError, ModelError or
+    OSError.
 
     `home` is the folder of the installation, a temporary one if None.
     """
+    if home is not None and home.exists() and any(home.iterdir()):
+        raise BenchError(f"{home} is not empty: what was learnt there would count")
     small = Settings().local.models[0]
     pull(ModelStore(models), small, no_progress)
     large = Large([item for items in drawn.values() for item in items])
