@@ -6,8 +6,11 @@ from typing import Final
 
 import pytest
 
-# Files whose tests share something costly, which each process makes for itself: one process runs them all.
-TOGETHER: Final = ("tests/e2e/test_sdk_node.py", "tests/e2e/test_sdk_python.py")
+# Files whose tests share something costly, which each process makes for itself: one process runs all of a row.
+TOGETHER: Final = (
+    ("tests/e2e/test_sdk_node.py", "tests/e2e/test_sdk_python.py"),
+    ("tests/test_architecture.py", "tests/test_layers.py", "tests/test_words.py"),
+)
 # Tests that take long and share nothing, or what the processes have in common: each for itself.
 APART: Final = ("tests/wheel/test_wheel.py::test_it_behaves",)
 # What takes long begins first, lest one process be at it when all others are done; what waits for the wheel comes when
@@ -35,7 +38,7 @@ def piece(nodeid: str) -> str:
     if nodeid.startswith(APART):
         return nodeid
     path = nodeid.partition("::")[0]
-    return TOGETHER[0] if path in TOGETHER else path
+    return next((files[0] for files in TOGETHER if path in files), path)
 
 
 def rank(nodeid: str) -> int:

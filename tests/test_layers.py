@@ -1,18 +1,17 @@
 """Who may import whom, and what must stay out of processes that are to be small or quick to start."""
 
-import ast
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Set
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 import weebill
 from tests.rows import every
+from tests.sources import source_of
 
 ROOT = Path(weebill.__file__).parent
 
@@ -52,22 +51,9 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
-@cache
-def imported(path: Path) -> frozenset[str]:
-    """What a module imports, lazily or not, at run time or for types; names of modules or of what they hold."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-    return frozenset(found)
-
-
 def imports(path: Path) -> set[str]:
     """The packages of ours that a module imports."""
-    return {name.split(".")[1] for name in imported(path) if name.startswith("weebill.")} - {"__version__"}
+    return {name.split(".")[1] for name in source_of(path).imported if name.startswith("weebill.")} - {"__version__"}
 
 
 def package_of(path: Path) -> str:
@@ -99,7 +85,7 @@ def test_storage_is_for_those_who_keep_the_ledger(path):
 
 @every("path", [path for path in MODULES if package_of(path) != "storage"])
 def test_storage_alone_knows_its_database(path):
-    assert "sqlite3" not in imported(path), f"{path.relative_to(ROOT)} must ask `weebill.storage`"
+    assert "sqlite3" not in source_of(path).imported, f"{path.relative_to(ROOT)} must ask `weebill.storage`"
 
 
 @every("path", MODULES)
@@ -122,7 +108,10 @@ def module_graph() -> Graph:
     def module(name: str) -> str:
         return name if name in paths else name.rpartition(".")[0]
 
-    return {name: {module(each) for each in imported(path)} & paths.keys() - {name} for name, path in paths.items()}
+    return {
+        name: {module(each) for each in source_of(path).imported} & paths.keys() - {name}
+        for name, path in paths.items()
+    }
 
 
 def graph_within(folder: str, modules: Graph) -> Graph:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.sources import Source, source, source_of
 
 PACKAGE = Path(__file__).parent.parent / "weebill"
 QUESTIONS = frozenset({"What", "Whether", "Where", "How", "Which", "Who"})
 
 
-def docstrings(source: str) -> Iterator[tuple[int, str]]:
-    """Every text that stands as a statement, by its line: docstrings, and those of attributes."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            yield node.lineno, node.value.value
-
-
-def questions(source: str) -> list[int]:
+def questions(module: Source) -> list[int]:
     """The lines of docstrings that begin with a question word."""
-    return [line for line, text in docstrings(source) if text.split(maxsplit=1)[:1] and first_word(text) in QUESTIONS]
+    return [line for line, text in module.texts if text.split(maxsplit=1)[:1] and first_word(text) in QUESTIONS]
 
 
 def first_word(text: str) -> str:
@@ -33,16 +26,16 @@ def test_no_docstring_begins_with_a_question_word(room: str) -> None:
     found = {
         f"{path.relative_to(PACKAGE)}:{line}"
         for path in sorted((PACKAGE / room).rglob("*.py"))
-        for line in questions(path.read_text())
+        for line in questions(source_of(path))
     }
     assert not found, sorted(found)
 
 
 @pytest.mark.parametrize("text", ["What is known.", "Whether it is.", "Which, of two.", "Who's called"])
 def test_a_question_word_is_found(text: str) -> None:
-    assert questions(f'def f():\n    """{text}"""\n') == [2]
+    assert questions(source(f'def f():\n    """{text}"""\n')) == [2]
 
 
 @pytest.mark.parametrize("text", ["Returns what is known.", "Whoever asks.", ""])
 def test_another_beginning_is_not(text: str) -> None:
-    assert questions(f'def f():\n    """{text}"""\n') == []
+    assert questions(source(f'def f():\n    """{text}"""\n')) == []

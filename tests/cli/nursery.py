@@ -21,6 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NoReturn, TypedDict
 
+from weebill.storage import database
+
 _REQUEST_BYTES: Final = 1 << 20
 # Its input, output and errors.
 _STREAMS: Final = 3
@@ -34,17 +36,22 @@ _LOADED_LATE: Final = {
 
 
 class Request(TypedDict):
-    """A command, and where it runs."""
+    """A command, where it runs, and how long it waits for a locked ledger, if not as long as ever."""
 
     arguments: list[str]
     env: dict[str, str]
     folder: str
+    busy_timeout_s: float | None
 
 
 def weebill(
-    arguments: tuple[str, ...], stdin: str, env: dict[str, str], timeout_s: float
+    arguments: tuple[str, ...],
+    stdin: str,
+    env: dict[str, str],
+    timeout_s: float,
+    busy_timeout_s: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end. Raises TimeoutError if it takes longer than that."""
+    """Run a command to its end. Raises TimeoutError if it takes longer than `timeout_s`."""
     status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with (
         status,
@@ -55,9 +62,9 @@ def weebill(
         given.write(stdin)
         given.seek(0)
         with theirs:
-            request = json.dumps(Request(arguments=[*arguments], env=env, folder=os.getcwd())).encode()
+            request = Request(arguments=[*arguments], env=env, folder=os.getcwd(), busy_timeout_s=busy_timeout_s)
             streams = [each.fileno() for each in (given, out, err)]
-            socket.send_fds(_nursery(), [request], [theirs.fileno(), *streams])
+            socket.send_fds(_nursery(), [json.dumps(request).encode()], [theirs.fileno(), *streams])
         status.settimeout(timeout_s)
         code = int(status.recv(16))
         out.seek(0)
@@ -125,6 +132,8 @@ def _run(request: Request, streams: tuple[int, ...]) -> NoReturn:
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["env"])
+        if request["busy_timeout_s"] is not None:
+            database.BUSY_TIMEOUT_S = request["busy_timeout_s"]
         sys.argv = ["weebill", *request["arguments"]]
         runpy.run_module("weebill", run_name="__main__", alter_sys=True)
     except SystemExit as left:

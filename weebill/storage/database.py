@@ -107,8 +107,9 @@ def open_ledger(path: Path, working: Callable[[], None] | None = None) -> Ledger
     return connection
 
 
-def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+def open_reader(path: Path, busy_timeout_s: float | None = None) -> sqlite3.Connection:
     """Open an existing ledger read-only. Raises sqlite3.Error where there is none."""
+    busy_timeout_s = BUSY_TIMEOUT_S if busy_timeout_s is None else busy_timeout_s
     try:
         with alone(path, busy_timeout_s) as note:
             connection, file = _connected(note, path, "ro", busy_timeout_s, sqlite3.Connection)
