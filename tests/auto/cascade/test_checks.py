@@ -134,6 +134,8 @@ def test_refusals(text: str) -> None:
     [
         "The capital of France is Paris.",
         "Sorry to hear that! Here is how to reset your password: open the settings.",
+        "Thank you for the invitation to dinner. Unfortunately I am unable to come that evening.",
+        "I'm sorry, but I cannot attend the meeting on Friday.",
         "I can help with that.",
         "I can't believe how kind you are, and I cannot wait to see you again.",
         "I don't know how to thank you for the flowers.",

@@ -52,6 +52,8 @@ _NO_FIGURE: Final = (
     r"recommend .{1,30} enough|get enough|remember the last|take my eyes|sleep|bear|stand|live|be the only|"
     r"let (?:you|this)))"
 )
+# A letter that declines an invitation does what it was asked for.
+_NO_LETTER: Final = r"(?! (?:to )?(?:come|attend|join you|make it|be there|accept your|accept the)\b)"
 _CANNOT: Final = (
     r"(?:can't|cannot|can not|couldn't|could not|won't|will not|must decline|have to decline|must refuse|decline to|"
     r"am unable|'m unable|was unable|(?:am|'m|was)(?: currently| just| really)? not (?:able|allowed|permitted|"
@@ -59,6 +61,7 @@ _CANNOT: Final = (
     r"equipped|designed|capable|authori[sz]ed|qualified|trained|comfortable|in a position)|refuse to|"
     r"do not feel comfortable|don't feel comfortable)"
 )
+_UNABLE: Final = f"(?:{_CANNOT}){_NO_LETTER}"
 _SUBJECT: Final = (
     r"(?:provided |given |above |following |specific |exact ){0,2}(?:questions?|text|passage|context|information|"
 )
@@ -72,10 +75,10 @@ ENGLISH: Final = (
     rf"not possible|no personal)\b",
     rf"(?:i'm|i am) {_AN_AI}\b[^.]{{0,120}}\b(?:cannot|can't|don't|do not|unable|not able|not programmed|not capable|"
     rf"no personal)\b",
-    rf"(?:{_REGRET})i(?: simply| just)? ?(?:{_CANNOT}|{_LACKS}|have no |am not sure|'m not sure|do not know|don't know|"
+    rf"(?:{_REGRET})i(?: simply| just)? ?(?:{_UNABLE}|{_LACKS}|have no |am not sure|'m not sure|do not know|don't know|"
     r"do not understand|don't understand|lack |am not familiar|'m not familiar|am not aware|'m not aware|need more|"
     r"have to|must)",
-    rf"(?:{_REGRET})(?:we|my \w{{1,20}}|our \w{{1,20}}) (?:{_CANNOT}|{_LACKS}|have no |are unable|are not able)",
+    rf"(?:{_REGRET})(?:we|my \w{{1,20}}|our \w{{1,20}}) (?:{_UNABLE}|{_LACKS}|have no |are unable|are not able)",
     rf"(?:{_REGRET})(?:this|that|the|your) {_SUBJECT}{_SUBJECT_END}\b[^.]{{0,60}}\b(?:does not|doesn't|do not|don't|"
     rf"is not|"
     r"isn't|are not|cannot|can't|is (?:unclear|incomplete|ambiguous|inappropriate|missing)|seems? to be|goes against|"
@@ -84,7 +87,7 @@ ENGLISH: Final = (
     r"impossible|unclear|against)|none of the|no (?:information|image|text|context|data)\b|not enough|you (?:have not|"
     r"haven't|did not|didn't))",
     r"unfortunately,? i\s{0,3}$",
-    rf"i(?: simply)? ?(?:{_CANNOT}){_NO_FIGURE}\b",
+    rf"i(?: simply)? ?{_UNABLE}{_NO_FIGURE}\b",
     rf"i(?: simply)? ?{_LACKS}",
     r"(?:truthfully,? |honestly,? )?i(?: really| honestly| truly)? (?:do not|don't) know\b(?! (?:how to (?:thank|"
     r"tell|say|"
