@@ -83,7 +83,7 @@ class Words(dict[str, Chunk]):
         if len(found) > MAX_SPLIT_CHUNKS and len(different := dict.fromkeys(found)) > MAX_SPLIT_CHUNKS:
             read = self._read_bounded(found, list(different)[:MAX_SPLIT_CHUNKS])
         else:
-            read = [self[chunk] for chunk in found]
+            read = list(map(self.__getitem__, found))
         hashes = b"".join([chunk[0] for chunk in read])
         pieces = b"".join([chunk[1] for chunk in read])
         return np.frombuffer(hashes, np.uint32), np.frombuffer(pieces, np.int32)
