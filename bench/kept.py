@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from weebill.auto.auditing import audit_probability
+from weebill.auto.doubt import Doubt
 from weebill.auto.estimator.embedding import Embedder
 from weebill.auto.estimator.features import no_report
 from weebill.auto.gains import decoded, packed, unpacked
@@ -68,10 +69,12 @@ def simulated(pair: Pair, file: PriorFile, requests: int, target: float, order: 
     small, large = pair.outcomes[rows].T
     settings = AutoSettings(small="small", large="large", target=TargetSettings(quality=target))
     knowledge = Knowledge(Models("small", "large", ""), 0, (), (), lambda: Belief(file.prior))
-    line, threshold = np.zeros(features.shape[1]), -np.inf
+    width = features.shape[1]
+    line, doubt, threshold = np.zeros(width), Doubt(np.zeros((width, width))), -np.inf
     stays, audited, since, made = np.zeros(requests, bool), np.zeros(requests, bool), 0, 0
     for at in range(requests):
-        stays[at] = float(line @ unpacked(described[at : at + 1])[0]) < threshold
+        [row] = unpacked(described[at : at + 1])
+        stays[at] = float(line @ row + doubt(row)) < threshold
         tier: Tier = "small" if stays[at] else "large"
         probability = audit_probability(settings.audits, at, made)
         audited[at] = chance.random() < probability
@@ -93,7 +96,7 @@ def simulated(pair: Pair, file: PriorFile, requests: int, target: float, order: 
             since = 0
             knowledge.refit(settings)
             lesson = knowledge.lesson(settings, "", at, at)
-            line = decoded(lesson.posterior)
+            line, doubt = decoded(lesson.posterior), Doubt.decoded(lesson.doubt)
             threshold = -np.inf if lesson.threshold is None else lesson.threshold
     standing = knowledge.standing(settings)
     gap = 1 - small.mean() / large.mean() if large.mean() else 0.0

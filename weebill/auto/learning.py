@@ -109,10 +109,11 @@ class Lesson(Struct, frozen=True, kw_only=True):
     """The knowledge of a pair at a version of the learner `source`.
 
     `decisions` were made for the pair, and of the newest ones `made` audits, judged or not. `funded` is False while
-    the budget for audits is spent. `posterior` is the encoded estimate of both tiers (`weebill.auto.posterior`),
-    b"" before there is one. `threshold` is for its gains, None as long as the target's truth is not known. `gains`
-    are quantiles of the newest requests' gains, from the least to the greatest, evenly spaced; empty before there
-    are enough. `audits`, `quality` and `spend` are as in the `Standing`, for metrics.
+    the budget for audits is spent. `posterior` is the encoded estimate of both tiers (`weebill.auto.posterior`), and
+    `doubt` that about its gains (`weebill.auto.doubt`); b"" before there is one. `threshold` is for its gains with
+    the doubt, None as long as the target's truth is not known. `gains` are quantiles of the newest requests' gains,
+    where quality is the target, with the doubt, from the least to the greatest, evenly spaced; empty before there are
+    enough. `audits`, `quality` and `spend` are as in the `Standing`, for metrics.
     """
 
     source: str
@@ -122,6 +123,7 @@ class Lesson(Struct, frozen=True, kw_only=True):
     made: int = 0
     funded: bool = True
     posterior: bytes = b""
+    doubt: bytes = b""
     threshold: float | None = None
     gains: tuple[float, ...] = ()
     audits: int = 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from weebill.auto.doubt import Doubt
 from weebill.auto.estimator.embedding import Embedder
 from weebill.auto.gains import decoded, packed
 from weebill.auto.learning import Lesson
@@ -28,6 +29,7 @@ class Learnt:
         self._places = places
         self._posterior: bytes | None = None
         self._weights: NDArray[np.float64] = np.zeros(0)
+        self._doubt = Doubt(np.zeros((0, 0)))
 
     @classmethod
     def load(cls, embedder: Embedder, path: Path = PRIOR) -> Learnt:
@@ -40,12 +42,18 @@ class Learnt:
         return packed(self._places.features(subject(asked)))
 
     def gain(self, features: bytes, lesson: Lesson) -> float:
-        """Returns the gain that the lesson expects."""
-        if self._posterior is not lesson.posterior:
-            self._posterior, self._weights = lesson.posterior, decoded(lesson.posterior)
-        return float(self._weights @ np.frombuffer(features, "<f2"))
+        """Returns the gain that the lesson expects, with the doubt about it."""
+        self._hear(lesson)
+        row = np.frombuffer(features, "<f2").astype(np.float64)
+        return float(self._weights @ row + self._doubt(row))
 
     def rank(self, features: bytes, lesson: Lesson) -> float:
-        """Returns the share of the newest requests that have a smaller gain."""
-        gains = lesson.gains
-        return bisect_right(gains, self.gain(features, lesson)) / len(gains)
+        """Returns the share of the newest requests that have a smaller gain, without doubt."""
+        self._hear(lesson)
+        gain = float(self._weights @ np.frombuffer(features, "<f2"))
+        return bisect_right(lesson.gains, gain) / len(lesson.gains)
+
+    def _hear(self, lesson: Lesson) -> None:
+        if self._posterior is not lesson.posterior:
+            self._posterior, self._weights = lesson.posterior, decoded(lesson.posterior)
+            self._doubt = Doubt.decoded(lesson.doubt)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from weebill.auto.doubt import Doubt
 from weebill.auto.gains import encoded, unpacked
 from weebill.auto.learning import Pair, Source
 from weebill.auto.moments import Moments
 from weebill.auto.place import PriorFile, read_prior
-from weebill.auto.posterior import Prior, posterior
+from weebill.auto.posterior import Difference, Prior, difference
 from weebill.storage.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Belief:
         self._moments = Moments.none(prior.tiers, prior.dimensions)
         self._learnt: dict[tuple[str, Source], int] = {}
         self._count = 0
-        self._weights: Floats | None = None
+        self._known: Difference | None = None
 
     @property
     def width(self) -> int:
@@ -49,33 +50,39 @@ class Belief:
                 self._count += 1
                 self._learnt[outcome.request_id, outcome.source] = self._count
                 self._moments = _with(self._moments.faded(_FADE), outcome, 1.0)
-                self._weights = None
+                self._known = None
 
     def forget(self, outcome: Outcome) -> None:
         """Takes an outcome out."""
         self._moments = self._without([outcome])
         self._learnt.pop((outcome.request_id, outcome.source), None)
-        self._weights = None
+        self._known = None
 
     def gains(self, features: Sequence[bytes]) -> Floats:
         """Returns how much better the large tier is expected to be, for each of these."""
-        gains: Floats = unpacked(features) @ self._line()
+        gains: Floats = unpacked(features) @ self._difference().mean
         return gains
 
-    def gains_without(self, outcomes: Sequence[Outcome]) -> Floats:
-        """Returns the gains of these as if none of them had been learnt."""
-        line = _line(self._prior, self._without(outcomes))
-        gains: Floats = unpacked([each.features for each in outcomes]) @ line
-        return gains
+    def doubted_gains(self, features: Sequence[bytes]) -> Floats:
+        """Returns how much better the large tier may well be (`weebill.auto.doubt`), for each of these."""
+        return _doubted(self._difference(), features)
+
+    def doubted_gains_without(self, outcomes: Sequence[Outcome]) -> Floats:
+        """Returns the doubted gains of these as if none of them had been learnt."""
+        return _doubted(difference(self._prior, self._without(outcomes)), [each.features for each in outcomes])
 
     def encoded(self) -> bytes:
         """Returns the belief for the workers."""
-        return encoded(self._line())
+        return encoded(self._difference().mean)
 
-    def _line(self) -> Floats:
-        if self._weights is None:
-            self._weights = _line(self._prior, self._moments)
-        return self._weights
+    def doubt(self) -> bytes:
+        """Returns the doubt about the belief, for the workers."""
+        return Doubt.of(self._difference().covariance).encoded()
+
+    def _difference(self) -> Difference:
+        if self._known is None:
+            self._known = difference(self._prior, self._moments)
+        return self._known
 
     def _without(self, outcomes: Iterable[Outcome]) -> Moments:
         moments = self._moments
@@ -95,10 +102,10 @@ def _packaged() -> PriorFile:
     return read_prior()
 
 
-def _line(prior: Prior, moments: Moments) -> Floats:
-    mean = posterior(prior, moments).mean
-    line: Floats = mean[_LARGE] - mean[_SMALL]
-    return line
+def _doubted(known: Difference, features: Sequence[bytes]) -> Floats:
+    rows = unpacked(features)
+    gains: Floats = rows @ known.mean + Doubt.of(known.covariance)(rows)
+    return gains
 
 
 def _with(moments: Moments, outcome: Outcome, weight: float) -> Moments:

@@ -81,7 +81,8 @@ class Knowledge:
             self._choice = choose(self._cross_fitted(judged), _audits(judged), weights, target)
         newest = list(self._decided.values())[-_RANKED:]
         if len(newest) >= _FEWEST_RANKED:
-            gains = self._belief.gains([each.features for each in newest])
+            rows = [each.features for each in newest]
+            gains = self._belief.doubted_gains(rows) if name == "quality" else self._belief.gains(rows)
             self._gains = tuple(np.quantile(gains, np.linspace(0, 1, _QUANTILES)).tolist())
 
     def lesson(self, settings: AutoSettings, source: str, version: int, now: float) -> Lesson:
@@ -97,6 +98,7 @@ class Knowledge:
             made=len(self._audits),
             funded=spent < settings.audits.budget_usd * _NANO,
             posterior=self._belief.encoded(),
+            doubt=self._belief.doubt(),
             threshold=float(self._choice.threshold) if known else None,
             gains=self._gains,
             audits=standing.audits,
@@ -162,14 +164,14 @@ class Knowledge:
         return np.array([ages[each.request_id] for each in judged])
 
     def _cross_fitted(self, judged: Sequence[Outcome]) -> Floats:
-        """Returns the gain of each audit, as expected without it."""
+        """Returns the doubted gain of each audit, as expected without it."""
         fold = np.array([crc32(each.request_id.encode()) % _FOLDS for each in judged])
         gains = np.zeros(len(judged))
         for number in range(_FOLDS):
             [members] = np.nonzero(fold == number)
             if len(members):
                 held_out = [judged[int(at)] for at in members]
-                gains[members] = self._belief.gains_without(held_out)
+                gains[members] = self._belief.doubted_gains_without(held_out)
         return gains
 
 
