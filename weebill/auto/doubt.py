@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-DOUBT: Final = 1.5
+DOUBT: Final = 2.0
 """The standard deviations that are added to an expected gain."""
 
 

@@ -82,14 +82,11 @@ def _parsed(cues: Mapping[str, str], separator: str | None, each: float) -> dict
     return found
 
 
-_BEGINNING: Final = 4
-
-
 class _Phrase(NamedTuple):
-    """A phrase, what it is a cue for, and words and beginnings of words that a text has if it has the phrase."""
+    """A phrase, what it is a cue for, and the words that a text has if it has the phrase."""
 
     text: str
-    needed: frozenset[str]
+    words: frozenset[str]
     found: list[tuple[Kind, float]]
 
 
@@ -104,8 +101,7 @@ def _indexed(cues: Mapping[str, list[tuple[Kind, float]]]) -> tuple[_Phrases, _P
         words = WORD.findall(phrase)
         if phrase.isascii() and phrase.startswith(tuple(words[:1])):
             # The last one may be the beginning of a word.
-            needed = frozenset(words[1:-1] + [word[:_BEGINNING] for word in words[-1:] if len(word) >= _BEGINNING])
-            by_word.setdefault(words[0], []).append(_Phrase(phrase, needed, found))
+            by_word.setdefault(words[0], []).append(_Phrase(phrase, frozenset(words[1:-1]), found))
         else:
             by_sign.setdefault(phrase[0], []).append(_Phrase(phrase, frozenset(), found))
     return by_word, by_sign
@@ -167,11 +163,10 @@ def weigh(message: Message) -> Weighing:
     heavy: dict[Kind, float] = {}
     for word in _LISTED_WORDS & said:
         _add(heavy, _WORDS[word])
-    begun = said.union([word[:_BEGINNING] for word in said])
     for first in _FIRST_WORDS & said:
-        _add_phrases(heavy, lower, begun, _BY_WORD[first])
+        _add_phrases(heavy, lower, said, _BY_WORD[first])
     for first in _present(_SIGNS_OF_ASCII, lower) if text.isascii() else _FIRST_SIGNS.intersection(lower):
-        _add_phrases(heavy, lower, begun, _BY_SIGN[first])
+        _add_phrases(heavy, lower, said, _BY_SIGN[first])
     for kind, weight in heavy.items():
         weights[kind] = weights.get(kind, 0.0) + min(weight, _MOST)
     _weigh_structure(text, lower, words, said, weights)
@@ -183,9 +178,9 @@ def weigh(message: Message) -> Weighing:
     return Weighing(best, weights[best]) if weights[best] > 0 else Weighing("other", 0.0)
 
 
-def _add_phrases(weights: dict[Kind, float], lower: str, begun: frozenset[str], phrases: list[_Phrase]) -> None:
-    for phrase, needed, found in phrases:
-        if needed <= begun and phrase in lower:
+def _add_phrases(weights: dict[Kind, float], lower: str, said: frozenset[str], phrases: list[_Phrase]) -> None:
+    for phrase, words, found in phrases:
+        if words <= said and phrase in lower:
             _add(weights, found)
 
 
