@@ -74,7 +74,7 @@ def simulated(pair: Pair, file: PriorFile, requests: int, target: float, order: 
     stays, audited, since, made = np.zeros(requests, bool), np.zeros(requests, bool), 0, 0
     for at in range(requests):
         [row] = unpacked(described[at : at + 1])
-        stays[at] = float(line @ row + doubt(row)) < threshold
+        stays[at] = float(line @ row) + doubt.about(row) < threshold
         tier: Tier = "small" if stays[at] else "large"
         probability = audit_probability(settings.audits, at, made)
         audited[at] = chance.random() < probability

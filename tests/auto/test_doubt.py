@@ -27,7 +27,7 @@ def test_it_is_some_standard_deviations_of_the_gain():
     expected = DOUBT * np.sqrt(np.diag(features @ covariance @ features.T))
     doubt = Doubt.of(covariance)
     np.testing.assert_allclose(doubt(features), expected)
-    assert doubt(features[0]) == pytest.approx(expected[0])
+    assert doubt.about(features[0]) == pytest.approx(expected[0])
     np.testing.assert_allclose(Doubt.decoded(doubt.encoded())(features), expected, rtol=1e-5)
 
 

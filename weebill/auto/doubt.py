@@ -32,9 +32,14 @@ class Doubt:
         return cls(DOUBT * np.linalg.cholesky(covariance).astype(np.float64, copy=False))
 
     def __call__(self, features: Floats) -> Floats:
-        """Returns the doubt (N,) for features (N, D), or that for features (D,)."""
+        """Returns the doubt (N,) for features (N, D)."""
         found: Floats = np.sqrt(np.square(features @ self._root).sum(-1))
         return found
+
+    def about(self, features: Floats) -> float:
+        """Returns the doubt for the features (D,) of one request."""
+        found = features @ self._root
+        return float(found @ found) ** 0.5
 
     def encoded(self) -> bytes:
         """Returns the bytes for `decoded`."""

@@ -45,7 +45,7 @@ class Learnt:
         """Returns the gain that the lesson expects, with the doubt about it."""
         self._hear(lesson)
         row = np.frombuffer(features, "<f2").astype(np.float64)
-        return float(self._weights @ row + self._doubt(row))
+        return float(self._weights @ row) + self._doubt.about(row)
 
     def rank(self, features: bytes, lesson: Lesson) -> float:
         """Returns the share of the newest requests that have a smaller gain, without doubt."""
