@@ -18,12 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from weebill.auto.auditing import audit_probability
+from weebill.auto.doubt import Doubt
 from weebill.auto.estimator.embedding import Embedder
 from weebill.auto.estimator.features import no_report
 from weebill.auto.gains import decoded, packed, unpacked
 from weebill.auto.learning import Decided
 from weebill.auto.learning import Pair as Models
 from weebill.auto.place import PriorFile, read_prior
+from weebill.auto.trust import packaged
 from weebill.config.auto import AutoSettings, TargetSettings, Tier
 from weebill.factory.pairs import Pair, pairs, texts_of
 from weebill.factory.scores import read_scores
@@ -68,10 +70,14 @@ def simulated(pair: Pair, file: PriorFile, requests: int, target: float, order: 
     small, large = pair.outcomes[rows].T
     settings = AutoSettings(small="small", large="large", target=TargetSettings(quality=target))
     knowledge = Knowledge(Models("small", "large", ""), 0, (), (), lambda: Belief(file.prior))
-    line, threshold = np.zeros(features.shape[1]), -np.inf
+    width = features.shape[1]
+    lines, doubt, threshold = np.zeros((2, width)), Doubt(np.zeros((width, width))), -np.inf
     stays, audited, since, made = np.zeros(requests, bool), np.zeros(requests, bool), 0, 0
     for at in range(requests):
-        stays[at] = float(line @ unpacked(described[at : at + 1])[0]) < threshold
+        [row] = unpacked(described[at : at + 1])
+        of_small, of_large = (lines @ row).tolist()
+        # No answer is seen here, so the verifier has no reach.
+        stays[at] = of_large + doubt.about(row) - packaged().before(of_small) < threshold
         tier: Tier = "small" if stays[at] else "large"
         probability = audit_probability(settings.audits, at, made)
         audited[at] = chance.random() < probability
@@ -93,7 +99,7 @@ def simulated(pair: Pair, file: PriorFile, requests: int, target: float, order: 
             since = 0
             knowledge.refit(settings)
             lesson = knowledge.lesson(settings, "", at, funded=True)
-            line = decoded(lesson.posterior)
+            lines, doubt = decoded(lesson.posterior), Doubt.decoded(lesson.doubt)
             threshold = -np.inf if lesson.threshold is None else lesson.threshold
     standing = knowledge.standing(settings)
     gap = 1 - small.mean() / large.mean() if large.mean() else 0.0

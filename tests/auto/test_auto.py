@@ -19,12 +19,12 @@ from weebill.auto.profiles import find
 from weebill.auto.rules import Subject
 from weebill.auto.texts import question
 from weebill.auto.threshold import Observed, Threshold
-from weebill.auto.trust import Verifier, packaged
+from weebill.auto.trust import Expected, Verifier, packaged
 from weebill.config.auto import AutoSettings, CascadeSettings, Rule, TargetSettings, Tier
 from weebill.wire.conversation import Conversation
 
 
-class Expected(NamedTuple):
+class Estimate(NamedTuple):
     compact: float
     mid: float
     large: float
@@ -37,10 +37,10 @@ class Estimates:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def estimate(self, text: str) -> Expected:
+    def estimate(self, text: str) -> Estimate:
         self.asked.append(text)
         gain = float(text)
-        return Expected(0.9 - 0.8 * gain, 0.9 - 0.4 * gain, 0.9, gain)
+        return Estimate(0.9 - 0.8 * gain, 0.9 - 0.4 * gain, 0.9, gain)
 
 
 class Learner:
@@ -51,8 +51,8 @@ class Learner:
     def describe(self, asked: Conversation) -> bytes:
         return question(asked).encode()
 
-    def scores(self, features: bytes, lesson: Lesson) -> tuple[float, float]:
-        return 0.9 - float(features) / 2, 0.9
+    def expect(self, features: bytes, lesson: Lesson) -> Expected:
+        return Expected(0.9 - float(features) / 2, 0.8, 0.1)
 
 
 LOCAL = frozenset[Tier]({"small"})

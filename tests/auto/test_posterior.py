@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weebill.auto.moments import Moments, MomentsError, packed, together, unpacked
-from weebill.auto.posterior import LEAST, MOST, Posterior, Prior, crossfit, posterior
+from weebill.auto.posterior import LEAST, MOST, Posterior, Prior, crossfit, difference, posterior
 
 D = 6
 
@@ -179,3 +179,17 @@ def test_sums_of_other_tiers_or_features_are_refused():
             Moments.none(2, D) + other
         with pytest.raises(MomentsError):
             posterior(prior(), other)
+
+
+@pytest.mark.parametrize("tiers", [2, 3])
+def test_the_difference_is_that_of_the_joint_weights(tiers):
+    known = prior(tiers)
+    sums_of = sums(tiers, drawn(30, tiers))
+    found, each = difference(known, sums_of), posterior(known, sums_of)
+    np.testing.assert_allclose((found.small, found.large), (each.mean[0], each.mean[-1]))
+    # The variance of a difference is a sum of variances less twice the covariance, and tiers go together.
+    apart = each.covariance[0] + each.covariance[-1]
+    assert (np.diag(found.covariance) < np.diag(apart)).all()
+    alone = Prior(known.mean, known.scale, np.full(D, 1e-9), known.noise)
+    independent, parts = difference(alone, sums_of), posterior(alone, sums_of)
+    np.testing.assert_allclose(independent.covariance, parts.covariance[0] + parts.covariance[-1], atol=1e-8)

@@ -1,12 +1,13 @@
 """The judgement of whole requests: tables of rows, and bounds."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
 from weebill.auto import traits as module
-from weebill.auto.kinds import KINDS, MAX_HEAD, MAX_TAIL, read, weigh
+from weebill.auto.cues import PHRASES
+from weebill.auto.kinds import KINDS, MAX_HEAD, MAX_TAIL, WORD, read, weigh, words_of
 from weebill.auto.traits import MAX_CHAIN, MAX_FOLLOWED, MAX_MESSAGE, MAX_SYSTEM, subject, traits
 from weebill.wire.conversation import (
     Audio,
@@ -256,3 +257,23 @@ def test_every_request_has_traits(texts, system, limit):
     assert found.turns == len(conversation.turns)
     assert traits(conversation) == found
     assert len(subject(conversation)) <= sum(map(len, texts)) + len(system or "") + 10
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("aZ_9 .\n\t\x1c'é²中")))
+def test_words_are_those_of_the_expression(text):
+    assert words_of(text.lower()) == WORD.findall(text.lower())
+    assert traits(asked(text)).words == len(text.split())
+
+
+_PHRASES = [each for phrases in PHRASES.values() for each in phrases.split("|") if each]
+
+
+@pytest.mark.parametrize("phrase", _PHRASES)
+def test_each_phrase_weighs_something_within_a_text(phrase):
+    assert weigh(read(f"qq {phrase} zz")).kind != "other"
+
+
+@pytest.mark.parametrize("phrase", [each for each in _PHRASES if " " in each])
+def test_the_last_word_of_a_phrase_may_be_the_beginning_of_one(phrase):
+    assert weigh(read(f"qq {phrase}zz")).kind != "other"

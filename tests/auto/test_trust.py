@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weebill.auto.trust import TRIED, Verifier, fitted, gains, packaged
+from weebill.auto.trust import TRIED, Expectations, Verifier, fitted, gains, packaged
 
 SEEN = Verifier((-1.0, 0.0), (0.5, 1.0), (1.0, 0.5), offset=0.2, reach=0.4)
 CHANCES = st.floats(0.02, 0.98)
@@ -33,9 +33,9 @@ def test_no_estimate_and_no_signs_break_it(small: float, signs: tuple[float, flo
 
 
 def test_a_gain_is_that_at_which_either_would_send_the_request_on() -> None:
-    small, large = np.array([0.5, 0.5, 0.5]), np.array([1.0, 0.9, 0.8])
+    expected = Expectations(np.array([0.5, 0.5, 0.5]), np.array([0.9, 0.8, 0.6]), np.array([0.1, 0.1, 0.2]))
     signs = [(-1.0, 5.0), (-3.0, 0.0), None]
-    found = gains(small, large, signs, SEEN)
+    found = gains(expected, signs, SEEN)
     # The first answer is better than its reach, the second far worse, and the third cannot be judged.
     assert found[0] == pytest.approx(1.0 - SEEN.before(0.5))
     assert found[1] == pytest.approx(0.9 - SEEN.after(0.5, signs[1]))

@@ -328,9 +328,9 @@ def test_an_audit_is_judged_without_the_rating_of_the_same_answer(tmp_path: Path
         for at in range(40)
     ]
     belief.learn(audits)
-    alone = belief.scores_without(audits[:8])
+    alone = belief.expect_without(audits[:8])
     belief.learn([audits[at]._replace(source="feedback", small=None, large=0.0) for at in range(8)])
-    np.testing.assert_allclose(belief.scores_without(audits[:8]), alone, atol=0.01)
+    np.testing.assert_allclose(belief.expect_without(audits[:8]), alone, atol=0.01)
 
 
 def test_the_budget_is_of_all_pairs_and_of_more_decisions_than_are_kept(tmp_path: Path, clock: Clock) -> None:

@@ -69,6 +69,7 @@ _BY_WORD: Final = {
     word: [each for each in _GRAVE_PHRASES if each.startswith(word)]
     for word in {WORD.findall(each)[0] for each in _GRAVE_PHRASES if each.isascii()}
 }
+_FIRST_WORDS: Final = frozenset(_BY_WORD)
 _BY_SIGN: Final = {
     sign: [each for each in _GRAVE_PHRASES if each[0] == sign and not each.isascii()]
     for sign in {each[0] for each in _GRAVE_PHRASES if not each.isascii()}
@@ -85,7 +86,7 @@ def touches_advice(lower: str, words: frozenset[str], task: Kind) -> bool:
     weight = 2 * len(_GRAVE & words) + len(_CONCERNING & words)
     for first in () if lower.isascii() else _BY_SIGN.keys() & frozenset(lower):
         weight += 2 * sum(phrase in lower for phrase in _BY_SIGN[first])
-    for first in _BY_WORD.keys() & words:
+    for first in _FIRST_WORDS & words:
         weight += 2 * sum(phrase in lower for phrase in _BY_WORD[first])
     if not weight:
         return False

@@ -29,7 +29,7 @@ from weebill.auto.rules import Rules, Subject
 from weebill.auto.texts import question
 from weebill.auto.threshold import Observed, Threshold
 from weebill.auto.traits import Traits, traits
-from weebill.auto.trust import Trust, packaged
+from weebill.auto.trust import Expected, Trust, packaged
 from weebill.config.auto import AutoSettings, Tier
 from weebill.wire.conversation import Conversation
 
@@ -58,8 +58,8 @@ class Learner(Protocol):
     def describe(self, asked: Conversation) -> bytes:
         """Returns the features of a request."""
 
-    def scores(self, features: bytes, lesson: Lesson) -> tuple[float, float]:
-        """Returns the scores of the small and the large tier that the lesson expects."""
+    def expect(self, features: bytes, lesson: Lesson) -> Expected:
+        """Returns what the lesson expects of a request."""
 
 
 def no_lesson() -> None:
@@ -141,9 +141,9 @@ class Auto:
         if lesson.threshold == -inf:
             return Gain(0.0, -inf, -inf, _LARGE_ALONE), None
         verifier = lesson.verifier or packaged()
-        small, large = self._learner.scores(features, lesson)
-        gain = large - verifier.before(small)
-        trust = Trust(small, large - lesson.threshold, verifier)
+        small, large, doubt = self._learner.expect(features, lesson)
+        gain = large + doubt - verifier.before(small)
+        trust = Trust(small, large + doubt - lesson.threshold, verifier)
         return Gain(gain, lesson.threshold, mid_threshold(lesson)), trust
 
     def _of_rank(
@@ -154,7 +154,7 @@ class Auto:
         if lesson is None or not lesson.gains:
             return Gain.of_rank(chances.gain, threshold), Trust(chances.compact, least, packaged())
         verifier = lesson.verifier or packaged()
-        small, large = self._learner.scores(features, lesson)
+        small, large, _ = self._learner.expect(features, lesson)
         rank = bisect_right(lesson.gains, large - verifier.before(small)) / len(lesson.gains)
         return Gain.of_rank(rank, threshold), Trust(small, least, verifier)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple, get_args
 
 from weebill.auto.cues import NUMBER_WORDS, OPENINGS, PHRASES, WORDS
@@ -37,6 +37,8 @@ MAX_HEAD: Final = 1_600
 MAX_TAIL: Final = 800
 
 WORD: Final = re.compile(r"\w+")
+# Signs of ASCII that no word has become spaces.
+_SPACED: Final = bytes(byte if chr(byte).isalnum() or byte == ord("_") else ord(" ") for byte in range(128)).ljust(256)
 _LETTERED: Final = re.compile(r"(?:^|[\n(\s])([A-E])[.):．、：]\s*[^\s]")
 _LISTED: Final = "\noptions:"
 _MAKING: Final = frozenset(
@@ -48,9 +50,7 @@ _CODED: Final = frozenset(
         """function program script code class query algorithm website app método programm funktion función fonction"""
     )
 )
-_STARTS_OF_CODE: Final = tuple(
-    start + word for word in ("def ", "class ", "import ", "from ", "assert ", "public ") for start in ("\n", "")
-)
+_STARTS_OF_CODE: Final = ("def ", "class ", "import ", "from ", "assert ", "public ")
 _OPTION_MARKS: Final = ("A.", "A)", "A:", "A．", "A、", "A：")
 # Scripts without spaces have numbers within words.
 _NUMBER: Final = re.compile(r"\d+")
@@ -82,20 +82,28 @@ def _parsed(cues: Mapping[str, str], separator: str | None, each: float) -> dict
     return found
 
 
-def _indexed(
-    cues: Mapping[str, list[tuple[Kind, float]]],
-) -> tuple[
-    dict[str, list[tuple[str, list[tuple[Kind, float]]]]], dict[str, list[tuple[str, list[tuple[Kind, float]]]]]
-]:
+class _Phrase(NamedTuple):
+    """A phrase, what it is a cue for, and the words that a text has if it has the phrase."""
+
+    text: str
+    words: frozenset[str]
+    found: list[tuple[Kind, float]]
+
+
+_Phrases = dict[str, list[_Phrase]]
+
+
+def _indexed(cues: Mapping[str, list[tuple[Kind, float]]]) -> tuple[_Phrases, _Phrases]:
     """Returns phrases by their first word, and by their first sign where they do not begin with a word of ASCII."""
-    by_word: dict[str, list[tuple[str, list[tuple[Kind, float]]]]] = {}
-    by_sign: dict[str, list[tuple[str, list[tuple[Kind, float]]]]] = {}
+    by_word: _Phrases = {}
+    by_sign: _Phrases = {}
     for phrase, found in cues.items():
-        word = WORD.match(phrase)
-        if word is not None and phrase.isascii():
-            by_word.setdefault(word[0], []).append((phrase, found))
+        words = WORD.findall(phrase)
+        if phrase.isascii() and phrase.startswith(tuple(words[:1])):
+            # The last one may be the beginning of a word.
+            by_word.setdefault(words[0], []).append(_Phrase(phrase, frozenset(words[1:-1]), found))
         else:
-            by_sign.setdefault(phrase[0], []).append((phrase, found))
+            by_sign.setdefault(phrase[0], []).append(_Phrase(phrase, frozenset(), found))
     return by_word, by_sign
 
 
@@ -104,7 +112,11 @@ _OPENINGS: Final = _parsed(OPENINGS, None, _OPENING_WEIGHT)
 _WORDS: Final = _parsed(WORDS, None, _WORD_WEIGHT)
 _LISTED_WORDS: Final = frozenset(_WORDS)  # sets are met faster than the keys of a mapping
 _BY_WORD, _BY_SIGN = _indexed(_parsed(PHRASES, "|", _PHRASE_WEIGHT))
-_ASCII_SIGNS: Final = frozenset(filter(str.isascii, _BY_SIGN))
+_FIRST_WORDS: Final = frozenset(_BY_WORD)
+_FIRST_SIGNS: Final = frozenset(_BY_SIGN)
+_SIGNS_OF_ASCII: Final = tuple(
+    sign for sign, phrases in _BY_SIGN.items() if any(each.text.isascii() for each in phrases)
+)
 # Weak kinds: what most texts have some sign of.
 _SCALE: Final[Mapping[str, float]] = {"fact": 0.6, "explanation": 0.8, "extraction": 0.8, "reasoning": 0.9}
 _CHAT_WORDS: Final = 8
@@ -129,8 +141,13 @@ def read(text: str) -> Message:
     """Returns what is examined of a text."""
     seen = text if len(text) <= MAX_HEAD + MAX_TAIL else f"{text[:MAX_HEAD]}\n{text[-MAX_TAIL:]}"
     lower = seen.lower()
-    words = WORD.findall(lower)
+    words = words_of(lower)
     return Message(seen, lower, words, frozenset(words))
+
+
+def words_of(lower: str) -> list[str]:
+    """Returns the `WORD`s of a text; those of ASCII are found in a fifth of the expression's time."""
+    return lower.encode().translate(_SPACED).decode().split() if lower.isascii() else WORD.findall(lower)
 
 
 def weigh(message: Message) -> Weighing:
@@ -146,8 +163,10 @@ def weigh(message: Message) -> Weighing:
     heavy: dict[Kind, float] = {}
     for word in _LISTED_WORDS & said:
         _add(heavy, _WORDS[word])
-    _add_phrases(heavy, lower, _BY_WORD, said)
-    _add_phrases(heavy, lower, _BY_SIGN, _ASCII_SIGNS if text.isascii() else frozenset(lower))
+    for first in _FIRST_WORDS & said:
+        _add_phrases(heavy, lower, said, _BY_WORD[first])
+    for first in _present(_SIGNS_OF_ASCII, lower) if text.isascii() else _FIRST_SIGNS.intersection(lower):
+        _add_phrases(heavy, lower, said, _BY_SIGN[first])
     for kind, weight in heavy.items():
         weights[kind] = weights.get(kind, 0.0) + min(weight, _MOST)
     _weigh_structure(text, lower, words, said, weights)
@@ -159,16 +178,14 @@ def weigh(message: Message) -> Weighing:
     return Weighing(best, weights[best]) if weights[best] > 0 else Weighing("other", 0.0)
 
 
-def _add_phrases(
-    weights: dict[Kind, float],
-    lower: str,
-    phrases: Mapping[str, list[tuple[str, list[tuple[Kind, float]]]]],
-    firsts: frozenset[str],
-) -> None:
-    for first in firsts.intersection(phrases):
-        for phrase, found in phrases[first]:
-            if phrase in lower:
-                _add(weights, found)
+def _add_phrases(weights: dict[Kind, float], lower: str, said: frozenset[str], phrases: list[_Phrase]) -> None:
+    for phrase, words, found in phrases:
+        if words <= said and phrase in lower:
+            _add(weights, found)
+
+
+def _present(signs: Iterable[str], text: str) -> list[str]:
+    return [sign for sign in signs if sign in text]
 
 
 def _add(weights: dict[Kind, float], found: list[tuple[Kind, float]] | tuple[()]) -> None:
@@ -179,7 +196,9 @@ def _add(weights: dict[Kind, float], found: list[tuple[Kind, float]] | tuple[()]
 def _has_options(text: str, lower: str) -> bool:
     if _LISTED in lower:
         return True
-    return any(mark in text for mark in _OPTION_MARKS) and {"A", "B"} <= set(_LETTERED.findall(text))
+    if "A" not in text or "B" not in text or not any(mark in text for mark in _OPTION_MARKS):
+        return False
+    return {"A", "B"} <= set(_LETTERED.findall(text))
 
 
 def _weigh_structure(text: str, lower: str, words: list[str], said: frozenset[str], weights: dict[Kind, float]) -> None:
@@ -187,9 +206,12 @@ def _weigh_structure(text: str, lower: str, words: list[str], said: frozenset[st
     if _is_code(text) or _asks_for_code(words, said):
         weights["code"] = weights.get("code", 0.0) + _IS_CODE_WEIGHT
     maths = weights.get("maths", 0.0)
-    numbers = sum(map(str.isdecimal, words)) if text.isascii() else len(_NUMBER.findall(text))
+    if text.isascii():
+        numbers = sum(map(str.isdecimal, words)) if _present("1234567890", text) else 0
+    else:
+        numbers = len(_NUMBER.findall(text))
     numbers += len(NUMBER_WORDS & said)
-    formulas = sum(map(text.count, [sign for sign in _FORMULA_SIGNS if sign in text])) - 2 * text.count("**")
+    formulas = sum(map(text.count, _present(_FORMULA_SIGNS, text))) - 2 * text.count("**")
     if not formulas and numbers > 1 and ("-" in text or "/" in text) and _SUM.search(text):
         formulas = 1
     if formulas > 0 and len(words) < 12 * formulas + 30:
@@ -222,7 +244,9 @@ def _asks_for_code(words: list[str], said: frozenset[str]) -> bool:
 
 
 def _is_code(text: str) -> bool:
-    if "```" in text or any(start in text if start[0] == "\n" else text.startswith(start) for start in _STARTS_OF_CODE):
+    if "```" in text or text.startswith(_STARTS_OF_CODE):
+        return True
+    if "\n" in text and any(f"\n{start}" in text for start in _STARTS_OF_CODE):
         return True
     if "(" not in text and "{" not in text and "[" not in text:
         return False

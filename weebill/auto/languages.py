@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from struct import Struct
 from typing import Final
 
 from weebill.auto.frequent_words import BULGARIAN, BY_LANGUAGE, KEYWORDS
-from weebill.auto.kinds import WORD
+from weebill.auto.kinds import words_of
 
 # Of a longer text, these are examined, evenly spread.
 MAX_SAMPLE: Final = 128
@@ -86,7 +87,6 @@ _WORD_WEIGHT: Final = 60
 _LETTER_WEIGHT: Final = 90
 _LETTERS_OF: Final = {letter: language for language, letters in _LATIN_LETTERS for letter in letters}
 _LEAST: Final = 18
-_RANK: Final = {code: rank for rank, code in enumerate(BY_LANGUAGE)}
 # The share of signs from which on a text is taken for a program.
 _MANY_SIGNS: Final = 0.06
 _SIGNS: Final = "(){}[]=<>;_"
@@ -104,6 +104,12 @@ def _weights() -> dict[str, list[tuple[str, int]]]:
 
 _WEIGHTS: Final = _weights()
 _FREQUENT: Final = frozenset(_WEIGHTS)
+# The weights of a word for all languages as one number, of 32 bits for each, so that those of many words are added at
+# once.
+_CODES: Final = tuple(BY_LANGUAGE)
+_PLACES: Final = {code: 1 << 32 * place for place, code in enumerate(_CODES)}
+_PACKED: Final = {word: sum(weight * _PLACES[code] for code, weight in found) for word, found in _WEIGHTS.items()}
+_SCORES: Final = Struct(f"<{len(_CODES)}I")
 
 
 def language(text: str, words: frozenset[str]) -> str:
@@ -115,7 +121,7 @@ def language(text: str, words: frozenset[str]) -> str:
     seen = text
     if "```" in text:
         seen = _FENCED.sub(" ", text)
-        words = frozenset(WORD.findall(seen.lower()))
+        words = frozenset(words_of(seen.lower()))
     if seen.isascii():
         return _of_latin(seen, words)
     weights = scripts(seen)
@@ -164,26 +170,25 @@ def _of_cyrillic(text: str, words: frozenset[str]) -> str:
 
 
 def _of_latin(text: str, words: frozenset[str]) -> str:
-    scores = latin_scores(text, words)
-    if not scores:
-        return ""
-    best = max(scores, key=lambda code: (scores[code], -_RANK[code]))
-    return best if scores[best] > _LEAST else ""
+    scores = _weights_of(text, words)
+    most = max(scores)
+    return _CODES[scores.index(most)] if most > _LEAST else ""
 
 
 def latin_scores(text: str, words: frozenset[str]) -> dict[str, int]:
     """Returns the weight of the signs of each language in a text of Latin letters, as far as there are any."""
+    return {code: weight for code, weight in zip(_CODES, _weights_of(text, words), strict=False) if weight}
+
+
+def _weights_of(text: str, words: frozenset[str]) -> tuple[int, ...]:
+    """Returns the weight of each of `_CODES`."""
     known = _FREQUENT & words
     if known and ("(" in text or ";" in text) and sum(map(text.count, _SIGNS)) > _MANY_SIGNS * len(text):
         known = frozenset(word for word in known - KEYWORDS if len(word) > 1)
-    scores: defaultdict[str, int] = defaultdict(int)
-    for word in known:
-        for code, weight in _WEIGHTS[word]:
-            scores[code] += weight
+    weights = sum(map(_PACKED.__getitem__, known))
     if not text.isascii():
-        for letter in _LETTERS_OF.keys() & text:
-            scores[_LETTERS_OF[letter]] += _LETTER_WEIGHT
-    return scores
+        weights += sum(_LETTER_WEIGHT * _PLACES[_LETTERS_OF[letter]] for letter in _LETTERS_OF.keys() & text)
+    return _SCORES.unpack(weights.to_bytes(_SCORES.size, "little"))
 
 
 def scripts(text: str) -> dict[str, float]:

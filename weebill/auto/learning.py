@@ -122,11 +122,12 @@ class Lesson(Struct, frozen=True, kw_only=True):
 
     `decisions` were made for the pair, or since its answers changed, and of these `made` audits, judged or not.
     `funded` is False while the budget for audits is spent. `posterior` is the encoded estimate of both tiers
-    (`weebill.auto.posterior`), b"" before there is one, and `verifier` judges the small model's answers, the packaged
-    one if None. `threshold` is for the gains that follow (`weebill.auto.trust`), None as long as the target's truth is
-    not known. `gains` are quantiles of the newest requests' gains before an answer is seen, from the least to the
-    greatest, evenly spaced; empty before there are enough. `audits`, `quality` and `spend` are as in the `Standing`,
-    for metrics.
+    (`weebill.auto.posterior`), and `doubt` that about its gains (`weebill.auto.doubt`), b"" before there is one;
+    `verifier` judges the small model's answers, the packaged one if None. `threshold` is for the gains that follow
+    (`weebill.auto.trust`), with the doubt, None as long as the target's truth is not known. `gains` are quantiles of
+    the newest requests' gains before an answer is seen, where quality is the target, with the doubt, from the least to
+    the greatest, evenly spaced; empty before there are enough. `audits`, `quality` and `spend` are as in the
+    `Standing`, for metrics.
     """
 
     source: str
@@ -136,6 +137,7 @@ class Lesson(Struct, frozen=True, kw_only=True):
     made: int = 0
     funded: bool = True
     posterior: bytes = b""
+    doubt: bytes = b""
     verifier: Verifier | None = None
     threshold: float | None = None
     gains: tuple[float, ...] = ()

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from weebill.auto.doubt import Doubt
 from weebill.auto.estimator.embedding import Embedder
 from weebill.auto.gains import decoded, packed
 from weebill.auto.learning import Lesson
 from weebill.auto.place import PRIOR, Places, read_prior
 from weebill.auto.traits import subject
+from weebill.auto.trust import Expected
 from weebill.wire.conversation import Conversation
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class Learnt:
         self._places = places
         self._posterior: bytes | None = None
         self._weights: NDArray[np.float64] = np.zeros((2, 0))
+        self._doubt = Doubt(np.zeros((0, 0)))
 
     @classmethod
     def load(cls, embedder: Embedder, path: Path = PRIOR) -> Learnt:
@@ -38,9 +41,11 @@ class Learnt:
         """Returns the features of a request."""
         return packed(self._places.features(subject(asked)))
 
-    def scores(self, features: bytes, lesson: Lesson) -> tuple[float, float]:
-        """Returns the scores of the small and the large tier that the lesson expects."""
+    def expect(self, features: bytes, lesson: Lesson) -> Expected:
+        """Returns what the lesson expects of a request."""
         if self._posterior is not lesson.posterior:
             self._posterior, self._weights = lesson.posterior, decoded(lesson.posterior)
-        small, large = (self._weights @ np.frombuffer(features, "<f2")).tolist()
-        return small, large
+            self._doubt = Doubt.decoded(lesson.doubt)
+        row = np.frombuffer(features, "<f2").astype(np.float64)
+        small, large = (self._weights @ row).tolist()
+        return Expected(small, large, self._doubt.about(row))

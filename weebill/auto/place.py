@@ -50,15 +50,14 @@ class Projection:
 
     def features(self, vectors: Floats, marks: Floats) -> Floats:
         """Returns (..., D) for vectors (..., E) and marks (..., S)."""
+        found = np.empty((*vectors.shape[:-1], self.dimensions))
+        last = len(self.directions[0]) + 1
+        found[..., 0] = 1.0
+        np.matmul(vectors - self.centre, self.directions, out=found[..., 1:last])
         standard = (marks - self.surface_mean) / self.surface_scale
-        return np.concatenate(
-            (
-                np.ones((*vectors.shape[:-1], 1)),
-                (vectors - self.centre) @ self.directions,
-                standard.clip(-MAX_SURFACE, MAX_SURFACE) / len(self.surface_mean) ** 0.5,
-            ),
-            axis=-1,
-        )
+        np.maximum(np.minimum(standard, MAX_SURFACE), -MAX_SURFACE, out=found[..., last:])
+        found[..., last:] /= len(self.surface_mean) ** 0.5
+        return found
 
 
 @dataclass(frozen=True)

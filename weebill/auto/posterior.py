@@ -95,11 +95,36 @@ class Posterior:
         return features @ self.mean.T
 
 
+@dataclass(frozen=True)
+class Difference:
+    """The weights of the smallest and of the largest tier: their means (D,), and the covariance (D, D) of the largest
+    tier's less the smallest one's.
+    """
+
+    small: Floats
+    large: Floats
+    covariance: Floats
+
+
 def posterior(prior: Prior, moments: Moments) -> Posterior:
     """Returns what is known after the outcomes. Raises MomentsError if tiers or features differ from the prior's.
 
     It takes the inverse of a matrix of T * D rows: milliseconds, which a worker need not spend for each outcome.
     """
+    mean, covariance = _joint(prior, moments)
+    each = np.arange(prior.tiers)
+    return Posterior(mean, covariance[each, :, each, :])
+
+
+def difference(prior: Prior, moments: Moments) -> Difference:
+    """Returns what is known of the gain of the largest tier. Raises MomentsError as `posterior` does."""
+    mean, covariance = _joint(prior, moments)
+    small, large = covariance[0], covariance[-1]
+    return Difference(mean[0], mean[-1], large[:, -1] - large[:, 0] - small[:, -1] + small[:, 0])
+
+
+def _joint(prior: Prior, moments: Moments) -> tuple[Floats, Floats]:
+    """Returns the weights' mean (T, D) and covariance (T, D, T, D)."""
     shape = (tiers, dimensions) = prior.mean.shape
     if moments.scores.shape != shape:
         raise MomentsError(f"the prior is of shape {shape}, the outcomes' sums are of {moments.scores.shape}")
@@ -110,8 +135,7 @@ def posterior(prior: Prior, moments: Moments) -> Posterior:
     size = tiers * dimensions
     covariance = np.linalg.inv(precision.reshape(size, size)).astype(np.float64, copy=False)
     mean = (covariance @ pull.ravel()).reshape(shape)
-    of_tiers = covariance.reshape(tiers, dimensions, tiers, dimensions)[each, :, each, :]
-    return Posterior(mean, of_tiers)
+    return mean, covariance.reshape(tiers, dimensions, tiers, dimensions)
 
 
 def crossfit(prior: Prior, folds: Sequence[Moments]) -> list[Posterior]:

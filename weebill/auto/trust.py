@@ -3,8 +3,9 @@
 1. Before, there is an estimate for the request, and the verifier's `reach`: the log-odds that one answer in three gains
    by being seen. A request whose answer would do with that is worth trying on the small model.
 2. After, the verifier moves the log-odds by a weighed sum of the answer's signs (`weebill.auto.cascade.signs`).
-3. The gain of the large model is its own chance less the small one's. The same threshold holds before and after, so an
-   answer goes to the client exactly if its request would have, had the estimate known what the verifier knows.
+3. The gain of the large model is its own chance less the small one's, and the doubt about both. The same threshold
+   holds before and after, so an answer goes to the client exactly if its request would have, had the estimate known
+   what the verifier knows.
 
 The packaged weights are those of the default model; audits of a pair move them towards its own, by logistic regression
 with the packaged ones as its prior.
@@ -65,6 +66,22 @@ class Verifier(Struct, frozen=True):
         return small if signs is None else _moved(small, self.shift(signs))
 
 
+class Expected(NamedTuple):
+    """The scores that are expected of both tiers for a request, and the doubt about the gain (`weebill.auto.doubt`)."""
+
+    small: float
+    large: float
+    doubt: float
+
+
+class Expectations(NamedTuple):
+    """The same for N requests, in arrays (N,)."""
+
+    small: Floats
+    large: Floats
+    doubt: Floats
+
+
 class Trust(NamedTuple):
     """The estimated chance of the small tier before its answer is seen, and the least one after that lets it pass."""
 
@@ -73,7 +90,7 @@ class Trust(NamedTuple):
     verifier: Verifier
 
 
-def gains(small: Floats, large: Floats, signs: Sequence[Sequence[float] | None], verifier: Verifier) -> Floats:
+def gains(expected: Expectations, signs: Sequence[Sequence[float] | None], verifier: Verifier) -> Floats:
     """Returns the gains (N,) of audited requests, at which the small tier's answer would just not have been sent.
 
     A gain is the larger one of those before and after the answer is seen, as either sends the request to the large
@@ -81,9 +98,9 @@ def gains(small: Floats, large: Floats, signs: Sequence[Sequence[float] | None],
     """
     import numpy as np
 
-    pairs = zip(small.tolist(), signs, strict=True)
+    pairs = zip(expected.small.tolist(), signs, strict=True)
     chances = np.array([min(verifier.before(chance), verifier.after(chance, seen)) for chance, seen in pairs])
-    found: Floats = large - chances
+    found: Floats = expected.large + expected.doubt - chances
     return found
 
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from weebill.auto.doubt import Doubt
 from weebill.auto.gains import encoded, unpacked
 from weebill.auto.learning import Pair, Source
 from weebill.auto.moments import Moments
 from weebill.auto.place import PriorFile, read_prior
-from weebill.auto.posterior import Prior, posterior
+from weebill.auto.posterior import Difference, Prior, difference
+from weebill.auto.trust import Expectations
 from weebill.storage.outcomes import MAX_DECISIONS, Outcome
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Belief:
         self._moments = Moments.none(prior.tiers, prior.dimensions)
         self._learnt: dict[str, dict[Source, _Learnt]] = {}
         self._count = 0
-        self._weights: Floats | None = None
+        self._known: Difference | None = None
 
     @property
     def width(self) -> int:
@@ -75,7 +77,7 @@ class Belief:
                 of_request[outcome.source] = replaced = known._replace(outcome=outcome)
                 self._moments = self._moments - self._sums([known]) + self._sums([replaced])
         self._take_in(new)
-        self._weights = None
+        self._known = None
         for stale in list(islice(self._learnt, max(0, len(self._learnt) - _MOST_KNOWN))):
             del self._learnt[stale]
 
@@ -83,30 +85,33 @@ class Belief:
         """Lets everything fade as if so many outcomes had come since."""
         self._count += outcomes
         self._moments = self._moments.faded(_FADE**outcomes)
-        self._weights = None
+        self._known = None
 
-    def scores(self, features: Sequence[bytes]) -> Floats:
-        """Returns the scores that both tiers are expected to have (2, N) for each of N requests."""
-        scores: Floats = self._lines() @ unpacked(features).T
-        return scores
+    def expect(self, features: Sequence[bytes]) -> Expectations:
+        """Returns what is expected of N requests."""
+        return _expected(self._difference(), features)
 
-    def scores_without(self, outcomes: Sequence[Outcome]) -> Floats:
-        """Returns the expected scores (2, N) of these as if nothing had been learnt of their requests, whatever the
-        source.
+    def expect_without(self, outcomes: Sequence[Outcome]) -> Expectations:
+        """Returns what is expected of the requests of N outcomes as if nothing had been learnt of these requests,
+        whatever the source.
         """
         known = [learnt for each in outcomes for learnt in self._learnt.get(each.request_id, {}).values()]
-        lines = _lines(self._prior, self._moments - self._sums(known))
-        scores: Floats = lines @ unpacked([each.features for each in outcomes]).T
-        return scores
+        without = difference(self._prior, self._moments - self._sums(known))
+        return _expected(without, [each.features for each in outcomes])
 
     def encoded(self) -> bytes:
         """Returns the belief for the workers."""
-        return encoded(self._lines())
+        known = self._difference()
+        return encoded(np.stack([known.small, known.large]))
 
-    def _lines(self) -> Floats:
-        if self._weights is None:
-            self._weights = _lines(self._prior, self._moments)
-        return self._weights
+    def doubt(self) -> bytes:
+        """Returns the doubt about the belief, for the workers."""
+        return Doubt.of(self._difference().covariance).encoded()
+
+    def _difference(self) -> Difference:
+        if self._known is None:
+            self._known = difference(self._prior, self._moments)
+        return self._known
 
     def _take_in(self, new: Sequence[_Learnt]) -> None:
         if new:
@@ -143,7 +148,6 @@ def _scores(outcome: Outcome) -> tuple[float, float]:
     return nan if outcome.small is None else outcome.small, nan if outcome.large is None else outcome.large
 
 
-def _lines(prior: Prior, moments: Moments) -> Floats:
-    mean = posterior(prior, moments).mean
-    lines: Floats = mean[[_SMALL, _LARGE]]
-    return lines
+def _expected(known: Difference, features: Sequence[bytes]) -> Expectations:
+    rows = unpacked(features)
+    return Expectations(rows @ known.small, rows @ known.large, Doubt.of(known.covariance)(rows))

@@ -18,7 +18,7 @@ from weebill.auto.intervals import Interval
 from weebill.auto.learning import Decided, Lesson, Pair
 from weebill.auto.standing import Standing
 from weebill.auto.tradeoff import Tradeoff
-from weebill.auto.trust import fitted, gains, packaged
+from weebill.auto.trust import Expectations, fitted, gains, packaged
 from weebill.config.auto import AutoSettings
 from weebill.learner.belief import Belief
 from weebill.learner.costs import costs
@@ -116,14 +116,15 @@ class Knowledge:
         name, target = settings.target.chosen
         judged = self._fresh()
         self._known = len(judged) >= FEWEST
-        audits, (small, _) = _audits(judged), self._cross_fitted(judged)
-        self._verifier = fitted(packaged(), small, [unpacked(each.signs) for each in judged], audits.small)
+        audits, expected = _audits(judged), self._cross_fitted(judged)
+        self._verifier = fitted(packaged(), expected.small, [unpacked(each.signs) for each in judged], audits.small)
         if name == "quality":
             self._choice = choose(self._gains_of(judged), audits, recency(self._ages(judged)), target)
         newest = list(self._decided.values())[-_RANKED:]
         if len(newest) >= _FEWEST_RANKED:
-            small, large = self._belief.scores([each.features for each in newest])
-            before = large - np.array([self._verifier.before(each) for each in small.tolist()])
+            expected = self._belief.expect([each.features for each in newest])
+            before = expected.large - np.array([self._verifier.before(each) for each in expected.small.tolist()])
+            before += expected.doubt if name == "quality" else 0.0
             self._gains = tuple(np.quantile(before, np.linspace(0, 1, _QUANTILES)).tolist())
 
     def lesson(self, settings: AutoSettings, source: str, version: int, *, funded: bool) -> Lesson:
@@ -137,6 +138,7 @@ class Knowledge:
             made=int((self._ages(self._audits.values()) < self._since_change).sum()),
             funded=funded,
             posterior=self._belief.encoded(),
+            doubt=self._belief.doubt(),
             verifier=self._verifier,
             threshold=float(self._choice.threshold) if self._known else None,
             gains=self._gains,
@@ -182,8 +184,7 @@ class Knowledge:
 
     def _gains_of(self, judged: Sequence[Outcome]) -> Floats:
         """Returns the gain of each audit, as expected without it."""
-        small, large = self._cross_fitted(judged)
-        return gains(small, large, [unpacked(each.signs) for each in judged], self._verifier)
+        return gains(self._cross_fitted(judged), [unpacked(each.signs) for each in judged], self._verifier)
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
         self._belief.learn(outcomes)
@@ -220,16 +221,16 @@ class Knowledge:
         ages = {request_id: float(age) for age, request_id in enumerate(reversed(self._decided))}
         return np.array([ages[each.request_id] for each in audits])
 
-    def _cross_fitted(self, judged: Sequence[Outcome]) -> Floats:
-        """Returns the scores of both tiers (2, N) in each of N audits, as expected without it."""
+    def _cross_fitted(self, judged: Sequence[Outcome]) -> Expectations:
+        """Returns what is expected of the requests of N audits, as if these had not been made."""
         fold = np.array([crc32(each.request_id.encode()) % _FOLDS for each in judged])
-        scores = np.zeros((2, len(judged)))
+        expected = np.zeros((len(Expectations._fields), len(judged)))
         for number in range(_FOLDS):
             [members] = np.nonzero(fold == number)
             if len(members):
                 held_out = [judged[int(at)] for at in members]
-                scores[:, members] = self._belief.scores_without(held_out)
-        return scores
+                expected[:, members] = self._belief.expect_without(held_out)
+        return Expectations(*expected)
 
 
 def _audits(judged: Sequence[Outcome]) -> Audits:

@@ -39,7 +39,7 @@ class Embedder:
     def embed_seen(self, seen: str) -> tuple[NDArray[np.float32], int]:
         """Returns the vector of a text that is all `visible`, and its number of tokens."""
         hashes, rows = self._words.read(seen)
-        weights = self._embedding.weight[rows]
-        vector = (weights @ self._embedding.rows[rows].astype(np.float32)) * self._embedding.scale
+        weights = self._embedding.weight.take(rows)
+        vector = (weights @ self._embedding.rows.take(rows, 0).astype(np.float32)) * self._embedding.scale
         norm = float(vector @ vector) ** 0.5
         return vector / np.float32(norm) if norm > 0 else vector, len(hashes)

@@ -102,7 +102,9 @@ def surface(text: str, token_count: int) -> NDArray[np.float32]:
     data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
     counts = np.bincount(data, minlength=256).astype(np.float32) @ _CLASS_OF_BYTE
     length = len(text)
-    options = min((at for each in _FIRST_OPTIONS if (at := text.find(each)) >= 0), default=length)
+    options = length
+    if "\n" in text:
+        options = min((at for each in _FIRST_OPTIONS if (at := text.find(each)) >= 0), default=length)
     rest = (
         log1p(length),
         log1p(token_count),
@@ -111,7 +113,12 @@ def surface(text: str, token_count: int) -> NDArray[np.float32]:
         log1p(length - options),
         log1p(sum(map(text.count, _NEGATIONS))),
     )
-    return np.concatenate((np.log1p(counts), counts / np.float32(len(data) + 1), np.array(rest, np.float32)))
+    found = np.empty(len(SURFACE), np.float32)
+    classes = len(_CLASSES)
+    np.log1p(counts, out=found[:classes])
+    np.divide(counts, np.float32(len(data) + 1), out=found[classes : 2 * classes])
+    found[2 * classes :] = rest
+    return found
 
 
 def standardised(values: Floats, mean: Floats, scale: Floats) -> Floats:

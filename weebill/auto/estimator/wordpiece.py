@@ -25,6 +25,8 @@ MAX_SPLIT_CHUNKS = 2_000
 # The same for the tokens of one chunk.
 MAX_SPLIT_TOKENS = 1_000
 CONTINUED = "##"
+# Signs that end many chunks, which are otherwise words.
+_ENDS: Final = frozenset(",.?!;:")
 # Pieces are looked up by their first characters.
 _HEAD: Final = 3
 
@@ -64,7 +66,7 @@ class Words(dict[str, Chunk]):
                 following[piece[len(CONTINUED) :]] = row
             else:
                 first[piece] = row
-        self._first, self._next = Pieces(first), Pieces(following)
+        self._first, self._next, self._whole = Pieces(first), Pieces(following), first
         self._last: tuple[str, Reading] = ("", (np.empty(0, np.uint32), np.empty(0, np.int32)))
 
     def read(self, text: str) -> Reading:
@@ -83,7 +85,7 @@ class Words(dict[str, Chunk]):
         if len(found) > MAX_SPLIT_CHUNKS and len(different := dict.fromkeys(found)) > MAX_SPLIT_CHUNKS:
             read = self._read_bounded(found, list(different)[:MAX_SPLIT_CHUNKS])
         else:
-            read = [self[chunk] for chunk in found]
+            read = list(map(self.__getitem__, found))
         hashes = b"".join([chunk[0] for chunk in read])
         pieces = b"".join([chunk[1] for chunk in read])
         return np.frombuffer(hashes, np.uint32), np.frombuffer(pieces, np.int32)
@@ -95,7 +97,10 @@ class Words(dict[str, Chunk]):
 
     def __missing__(self, chunk: str) -> Chunk:
         if chunk.isalpha():
-            known = (_hash(chunk), self._rows(chunk))
+            known = (_hash(chunk), self._whole.get(chunk) or self._rows(chunk))
+        elif chunk[-1] in _ENDS and chunk[:-1].isalpha():
+            word, end = self[chunk[:-1]], self[chunk[-1]]
+            known = (word[0] + end[0], word[1] + end[1])
         else:
             found = tokens(chunk)
             # Of a chunk of thousands of signs, few are different.
