@@ -7,7 +7,7 @@ translation", 2018). The first words decide what is said, and are the least cert
 
 from __future__ import annotations
 
-import re
+import string
 import struct
 from heapq import nsmallest
 from statistics import fmean
@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from weebill.auto.kinds import words_of
 from weebill.auto.texts import question
 from weebill.wire.conversation import Conversation
 from weebill.wire.reply import Reply
@@ -25,7 +26,8 @@ TOKENS: Final = 48
 _FIRST: Final = 2
 _LOWEST: Final = 3
 _QUESTION_CHARS: Final = 8_000
-_WORD: Final = re.compile(r"\w+")
+# What tokens have around words.
+_AROUND: Final = string.whitespace + string.punctuation + "«»„“”‘’…–—¿¡。，、！？：；（）「」"
 _PACKED: Final = struct.Struct("<4e")
 
 
@@ -74,11 +76,8 @@ def read_signs(asked: Conversation, reply: Reply) -> Signs | None:
     if not tokens:
         return None
     logprobs = [min(0.0, token.logprob) for token in tokens]
-    known = _words(question(asked)[-_QUESTION_CHARS:])
-    new = [logprob for token, logprob in zip(tokens, logprobs, strict=True) if _words(token.token) - known]
+    known = {"", *words_of(question(asked)[-_QUESTION_CHARS:].lower())}
+    said = [token.token.strip(_AROUND).lower() for token in tokens]
+    new = [logprob for word, logprob in zip(said, logprobs, strict=True) if word not in known]
     lowest = nsmallest(_LOWEST, logprobs)
     return Signs(fmean(logprobs), fmean(logprobs[:_FIRST]), fmean(lowest), fmean(new) if new else 0.0)
-
-
-def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.lower()))
