@@ -119,7 +119,8 @@ def _included(name: str, sources: list[str]) -> str:
     lines = []
     for at, source in enumerate(sources):
         # Each defines it for compilers that look for it, under one name.
-        lines += [f"#define PyInit___init__ PyInit___init___{at}", f'#include "{Path(source).absolute()}"']
+        beside = Path(source).relative_to("c")  # the same wherever the temporary copy is
+        lines += [f"#define PyInit___init__ PyInit___init___{at}", f'#include "{beside}"']
         lines += ["#undef PyInit___init__"]
     path = Path("c", f"{name}.c")
     path.write_text("\n".join(lines) + "\n")
