@@ -7,6 +7,7 @@ becomes different goes to the large tier until audits show that it need not.
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -39,7 +40,7 @@ class Doubt:
     def about(self, features: Floats) -> float:
         """Returns the doubt for the features (D,) of one request."""
         found = features @ self._root
-        return float(found @ found) ** 0.5
+        return sqrt(float(found @ found))
 
     def encoded(self) -> bytes:
         """Returns the bytes for `decoded`."""
