@@ -1,6 +1,6 @@
 """Simulates `auto` on recorded scores: does it keep its target, and is what it says of that true?
 
-    python -m bench.kept SCORES.jsonl.gz ... [--requests 2000] [--runs 2] [--target 0.95] [--order shuffled|sorted]
+    python -m bench.kept SCORES.jsonl.gz ... [--requests 2000] [--runs 2] [--target 0.95] [--order ORDER]
 
 Each run is the traffic of one pair of models, from the first request on, decided by what the learner process knows
 (`weebill.learner.state`), as a worker decides it. The scores of a request's answers are known to the learner only if it
@@ -35,6 +35,8 @@ from weebill.storage.outcomes import Outcome
 
 # A threshold is worked out anew after so many audits, or requests.
 REFIT_AUDITS, REFIT_REQUESTS = 25, 100
+# By a feature, upwards or downwards.
+SORTED_BY = {"sorted": (1, 1), "otherwise": (2, -1)}
 SMALL_PRICE = 0.06
 """The price of a small model's answer as a share of the large one's."""
 
@@ -64,8 +66,9 @@ def simulated(pair: Pair, file: PriorFile, requests: int, target: float, order: 
     rows = generator.permutation(len(pair.outcomes))
     rows = rows[:requests] if len(rows) >= requests else generator.integers(0, len(rows), requests)
     features = file.projection.features(pair.texts.vectors[rows], pair.texts.marks[rows])
-    if order == "sorted":  # requests that are alike come together, as where traffic changes
-        rows, features = rows[found := features[:, 1].argsort()], features[found]
+    if order in SORTED_BY:  # requests that are alike come together, as where traffic changes
+        place, sign = SORTED_BY[order]
+        rows, features = rows[found := (sign * features[:, place]).argsort()], features[found]
     described = [packed(each) for each in features]
     small, large = pair.outcomes[rows].T
     settings = AutoSettings(small="small", large="large", target=TargetSettings(quality=target))
@@ -159,7 +162,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--target", type=float, default=0.95)
-    parser.add_argument("--order", choices=("shuffled", "sorted"), default="shuffled")
+    parser.add_argument("--order", choices=("shuffled", *SORTED_BY), default="shuffled")
     given = parser.parse_args()
     sets = [read_scores(path) for path in given.scores]
     every = list(pairs(sets, texts_of(sets, Embedder.load(), no_report)))

@@ -65,8 +65,9 @@ _GRAVE_PHRASES: Final = tuple(
         "|",
     )
 )
+# With the words that a text has if it has the phrase.
 _BY_WORD: Final = {
-    word: [each for each in _GRAVE_PHRASES if each.startswith(word)]
+    word: [(each, frozenset(WORD.findall(each)[1:-1])) for each in _GRAVE_PHRASES if each.startswith(word)]
     for word in {WORD.findall(each)[0] for each in _GRAVE_PHRASES if each.isascii()}
 }
 _FIRST_WORDS: Final = frozenset(_BY_WORD)
@@ -87,7 +88,7 @@ def touches_advice(lower: str, words: frozenset[str], task: Kind) -> bool:
     for first in () if lower.isascii() else _BY_SIGN.keys() & frozenset(lower):
         weight += 2 * sum(phrase in lower for phrase in _BY_SIGN[first])
     for first in _FIRST_WORDS & words:
-        weight += 2 * sum(phrase in lower for phrase in _BY_WORD[first])
+        weight += 2 * sum(within <= words and phrase in lower for phrase, within in _BY_WORD[first])
     if not weight:
         return False
     weight += not _FIRST_PERSON.isdisjoint(words)
