@@ -29,7 +29,7 @@ FEWEST: Final = 20
 """The number of audits below which nothing is said and everything is left to the large tier."""
 MEMORY: Final = 300.0
 """The requests after which an audit counts 1/e of a new one for the threshold, unless too few were audited."""
-MEMORY_AUDITS: Final = 50.0
+MEMORY_AUDITS: Final = 25.0
 """The audits after which one counts at least 1/e of a new one."""
 
 
