@@ -139,7 +139,7 @@ async def test_a_worker_hears_that_it_is_there_and_draws(start: Start, home: Hom
 
 
 async def test_a_store_that_cannot_be_used_is_said(start: Start, home: Home) -> None:
-    home.lessons.write_bytes(b"no database at all, and long enough to be one" * 50)
+    home.lessons.mkdir()
     process = await start()
     failed = await process.link.receive()
     assert isinstance(failed, Failed)

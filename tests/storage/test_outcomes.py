@@ -104,13 +104,6 @@ def test_it_is_its_users_alone(store: OutcomeStore, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("content", [b"no database at all, and long enough to be one" * 50])
-def test_what_is_no_store_is_refused(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    with pytest.raises(OutcomeError, match="Cannot use the store of outcomes"):
-        OutcomeStore(path)
-
-
 def test_a_newer_store_is_refused(path: Path) -> None:
     OutcomeStore(path).close()
     newer = sqlite3.connect(path)
