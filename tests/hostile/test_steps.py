@@ -25,6 +25,7 @@ from tests.fixtures.upstream import (
 from tests.hostile.requests import AT_THE_LIMITS, ECHOED, HELD_UP, Hostile
 from tests.hostile.steps import Steps, measured, slowness, worker_here
 from weebill.auto.cascade.checks import Checks, Judgement
+from weebill.auto.trust import Trust
 from weebill.config.auto import AutoSettings, Rule, TargetSettings
 from weebill.config.schema import CacheSettings, LocalSettings, ProviderSettings, ServerSettings, Settings
 from weebill.gateway import off_loop
@@ -153,8 +154,8 @@ async def test_an_answer_is_checked_against_its_schema_beside_the_loop(
     judged = []
     judge_alone = Checks.judge_alone
 
-    def noted(checks: Checks, asked: Conversation, reply: Reply) -> Judgement:
-        judgement = judge_alone(checks, asked, reply)
+    def noted(checks: Checks, asked: Conversation, reply: Reply, trust: Trust | None) -> Judgement:
+        judgement = judge_alone(checks, asked, reply, trust)
         judged.append((threading.current_thread().name, judgement.checked))
         return judgement
 
