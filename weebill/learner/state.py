@@ -103,7 +103,7 @@ class Knowledge:
     def _alarms(self, decided: Decided) -> bool:
         """Watches the small tier's answers; True if they have changed."""
         signs = unpacked(decided.signs)
-        return signs is not None and self._watch.add(signs)
+        return signs is not None and self._watch.add(signs, decided.key_id)
 
     def _change(self, number: int) -> None:
         """Begins anew after the decision `number`: the large tier answers, and all is audited, until there are enough
