@@ -157,6 +157,17 @@ def test_a_request_is_tried_on_the_small_tier_if_its_answer_may_do() -> None:
     assert (tried.tier, tried.trust) == ("small", (pytest.approx(0.65), pytest.approx(0.7), seen))
 
 
+def test_no_answer_will_do_by_a_verifier_that_sees_none() -> None:
+    """What it has learnt before the settings took it out of the checks is no reason to try the small tier."""
+    seen = Verifier((0.0,), (1.0,), (1.0,), reach=5.0)
+    known = msgspec.structs.replace(lesson(threshold=0.2, gains=(0.0, 0.2, 0.4, 0.6)), verifier=seen)
+    unchecked = CascadeSettings(checks=("refusal",))
+    decided, _ = auto(TargetSettings(), lessons=[known], cascade=unchecked)
+    assert decided.decide(subject("0.5"), LOCAL, False).tier == "large"
+    decided, _ = auto(TargetSettings(share=0.5), lessons=[known], cascade=unchecked)
+    assert decided.decide(subject("0.5"), LOCAL, False).why == "gain 0.25<0.50"  # not 0.00
+
+
 LARGE_COST, SMALL_COST = 1000, 100
 
 

@@ -53,3 +53,12 @@ def test_a_worker_expects_what_the_learner_does():
     worker = Learnt(Places(projection, Embedder.load()), projection.name)
     found = [worker.expect(each, lesson) for each in features]
     np.testing.assert_allclose(np.transpose(found), belief.expect(features), atol=1e-4)
+
+
+def test_a_lesson_without_doubt_has_none() -> None:
+    """It is of a learner that was started before an update."""
+    belief = initial(PAIR)
+    learnt = Learnt.load(Embedder.load())
+    features = packed(row(belief.width, 1, 0.3))
+    found = learnt.expect(features, Lesson(source="a", version=1, pair=PAIR, decisions=0, posterior=belief.encoded()))
+    assert found.doubt == 0.0

@@ -51,3 +51,26 @@ def test_one_strange_answer_is_no_change() -> None:
     assert not watch.add([-1e9])
     assert not any(watch.add([0.0]) for _ in range(1000))
     assert any(watch.add([-1.0]) for _ in range(int(LIMIT)))
+
+
+def mixed(watch: Watch, rng: random.Random, answers: int, shift: float, *keys: str) -> int:
+    """The alarms among answers to these keys in turn."""
+    return sum(watch.add([rng.gauss(shift, 1), rng.gauss(0, 1)], keys[at % len(keys)]) for at in range(answers))
+
+
+def test_no_minor_key_raises_an_alarm() -> None:
+    """Again and again, it gets what answers it wants, and others get what they always did."""
+    rng, watch = random.Random(2), Watch()
+    mixed(watch, rng, FIRST, 0.0, "many", "more")
+    alarms = 0
+    for _ in range(20):
+        alarms += sum(watch.add([-1e9, -1e9], "hostile") for _ in range(25))
+        alarms += mixed(watch, rng, 100, 0.0, "many", "more")
+    assert alarms == 0
+
+
+@pytest.mark.parametrize("keys", [1, 2, 5, 100])
+def test_a_change_is_noticed_whoever_asks(keys: int) -> None:
+    rng, watch, names = random.Random(5), Watch(), [str(each) for each in range(keys)]
+    mixed(watch, rng, 2 * FIRST, 0.0, *names)
+    assert mixed(watch, rng, 100, -1.5, *names) == 1

@@ -7,10 +7,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.fixtures.upstream import DONE, USAGE_CHUNK, Request, Script, chunk, complete, completion, stream
-from tests.gateway.test_auto import CHAT, HELLO, SCHEMA, _Open, _rest, auto, running_pair, said, streamed
+from tests.fixtures.upstream import (
+    DONE,
+    USAGE_CHUNK,
+    Request,
+    Script,
+    chunk,
+    complete,
+    completion,
+    running_upstream,
+    stream,
+)
+from tests.fixtures.worker import running_worker
+from tests.gateway.test_auto import CHAT, HELLO, SCHEMA, _Open, _rest, auto, running_pair, said, settings, streamed
 from weebill.config.auto import AutoSettings, CascadeSettings
 
 DEFAULTS = CascadeSettings().checks
@@ -150,3 +162,18 @@ async def test_whatever_api_asks_for_json(tmp_path: Path, path: str, fields: dic
         assert json.dumps('{"n": 7}')[1:-1] in response.text
         assert "```" not in response.text
         assert pair.asked == (1, 0)
+
+
+async def test_llamacpp_is_asked_for_probabilities_only_where_it_gives_them(tmp_path: Path) -> None:
+    """It refuses them in a stream where tools are offered; then the verifier does without."""
+    async with running_upstream() as small, running_upstream() as large:
+        small.script = in_pieces("It is sunny.")
+        chosen = settings(small, large, msgspec.structs.replace(by_default(), abilities=False))
+        box = msgspec.structs.replace(chosen.providers.pop("groq"), dialect="llamacpp")
+        chosen.providers["box"] = box
+        async with running_worker(tmp_path / "home", chosen) as worker:
+            for tools in ({}, {"tools": WEATHER}):
+                response = await worker.client.post(CHAT, json={**HELLO, **tools})
+                assert said(response) == "It is sunny."
+                assert ("logprobs" in small.requests[-1].json) == (not tools)
+        assert not large.requests

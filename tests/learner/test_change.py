@@ -5,12 +5,17 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
 from tests.learner.test_knowledge import PAIR, SETTINGS, Clock, ask, features, lesson, standing
 from weebill.auto.cascade.signs import Signs, packed
+from weebill.auto.gains import decoded
 from weebill.auto.learning import Audited, Decided, Report
 from weebill.auto.standing import sentence
+from weebill.auto.trust import packaged
+from weebill.config.auto import CascadeSettings
 from weebill.learner.topics import Learning
 
 
@@ -97,3 +102,41 @@ def test_a_change_is_known_after_a_restart(traffic: Traffic, learning: Learning,
     again = Learning(tmp_path / "outcomes.sqlite3", SETTINGS, clock=clock)
     after = lesson(again, clock)
     assert (after.decisions, after.made, after.threshold) == (before.decisions, before.made, before.threshold)
+
+
+def test_several_changes_are_known_after_a_restart(
+    traffic: Traffic, learning: Learning, clock: Clock, tmp_path: Path
+) -> None:
+    """Each of them has left a quarter of what was learnt before it."""
+    traffic.send(200, -0.5, 1.0, kept_small=False)
+    for mean, right in ((-0.5, 1.0), (-1.5, 0.3), (-0.5, 1.0)):
+        for _ in range(40):
+            traffic.send(10, mean, right, kept_small=True)
+    before = decoded(lesson(learning, clock).posterior)
+    after = decoded(lesson(Learning(tmp_path / "outcomes.sqlite3", SETTINGS, clock=clock), clock).posterior)
+    np.testing.assert_allclose(after, before, atol=0.02)
+
+
+def test_a_verifier_that_is_no_longer_asked_keeps_nothing(learning: Learning, clock: Clock) -> None:
+    """Half of the small model's answers are right, and their signs tell which; unseen, none may stay."""
+    decided, audited = [], []
+    rng = random.Random(3)
+    for at in range(300):
+        name, right = f"req_{at}", rng.random() < 0.5
+        signs = packed(Signs(*(rng.gauss(-0.1 if right else -1.5, 0.1) for _ in range(4))))
+        decided.append(
+            Decided(
+                request_id=name, key_id="key", at=1000, tier="large", features=features(hard=False), probability=1.0,
+                audited=True,
+            )
+        )  # fmt: skip
+        audited.append(Audited(request_id=name, small=float(right), large=1.0, by="same", signs=signs))
+    ask(learning, Report(PAIR, tuple(decided), tuple(audited)))
+    seen = lesson(learning, clock)
+    assert seen.verifier is not None
+    assert seen.verifier.reach > 0
+    assert seen.threshold is not None
+    assert seen.threshold > 0
+    learning.settings = msgspec.structs.replace(SETTINGS, cascade=CascadeSettings(checks=("refusal",)))
+    unseen = lesson(learning, clock)
+    assert (unseen.threshold, unseen.verifier) == (float("-inf"), packaged())

@@ -38,6 +38,7 @@ REFUSED = [
     (chat(audio={"voice": "v", "format": "mp3"}), "audio"),
     (chat(tools=[WEATHER], tool_choice={"type": "function", "function": {"name": "other"}}), "tool_choice"),
     (chat(tools=[WEATHER], tool_choice={"type": "custom"}), "tool_choice"),
+    (chat(tools=[WEATHER], logprobs=True), "logprobs"),
     (completion(echo=True), "echo"),
     (completion(best_of=3), "best_of"),
     (completion(suffix="end"), "suffix"),
@@ -156,6 +157,11 @@ def test_what_is_demanded_goes_where_all_may_be_dropped() -> None:
     body = json.loads(request.body)
     assert body["messages"] == [{"role": "user", "content": [{"type": "text", "text": "a"}]}]
     assert request.dropped == ("audio", "messages[0].content[1].type")
+    request = TRANSLATOR.encode(
+        chat(tools=[WEATHER], logprobs=True, top_logprobs=2, drop_params=True), Target(model="m")
+    )  # fmt: skip
+    assert not {"logprobs", "top_logprobs"} & json.loads(request.body).keys()
+    assert request.dropped == ("logprobs",)
 
 
 @pytest.mark.parametrize("fields", [{"echo": False}, {"best_of": 1}, {"suffix": None}, {"suffix": ""}])

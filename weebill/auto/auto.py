@@ -29,7 +29,7 @@ from weebill.auto.rules import Rules, Subject
 from weebill.auto.texts import question
 from weebill.auto.threshold import Observed, Threshold
 from weebill.auto.traits import Traits, traits
-from weebill.auto.trust import Expected, Trust, packaged
+from weebill.auto.trust import Expected, Trust, Verifier, packaged
 from weebill.config.auto import AutoSettings, Tier
 from weebill.wire.conversation import Conversation
 
@@ -140,7 +140,7 @@ class Auto:
             return Gain(0.0, -inf, -inf, _NOT_KNOWN), None
         if lesson.threshold == -inf:
             return Gain(0.0, -inf, -inf, _LARGE_ALONE), None
-        verifier = lesson.verifier or packaged()
+        verifier = self._verifier(lesson)
         small, large, doubt = self._learner.expect(features, lesson)
         gain = large + doubt - verifier.before(small)
         trust = Trust(small, large + doubt - lesson.threshold, verifier)
@@ -153,10 +153,14 @@ class Auto:
         least = self._settings.cascade.least_chance
         if lesson is None or not lesson.gains:
             return Gain.of_rank(chances.gain, threshold), Trust(chances.compact, least, packaged())
-        verifier = lesson.verifier or packaged()
+        verifier = self._verifier(lesson)
         small, large, _ = self._learner.expect(features, lesson)
         rank = bisect_right(lesson.gains, large - verifier.before(small)) / len(lesson.gains)
         return Gain.of_rank(rank, threshold), Trust(small, least, verifier)
+
+    def _verifier(self, lesson: Lesson) -> Verifier:
+        """Returns the lesson's verifier; the packaged one, which reaches for nothing, if no answer will be judged."""
+        return (lesson.verifier if self.checks.verifies else None) or packaged()
 
     def observe(self, decision: Decision, answered: Tier, cost_nano: int | None, large_cost_nano: int | None) -> None:
         """Reports the outcome of a decision; `answered` is the tier whose answer the client got."""

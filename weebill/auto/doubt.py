@@ -32,6 +32,11 @@ class Doubt:
         """Returns the doubt that weights of that covariance leave."""
         return cls(DOUBT * np.linalg.cholesky(covariance).astype(np.float64, copy=False))
 
+    @classmethod
+    def none(cls, dimensions: int) -> Doubt:
+        """Returns no doubt about any features (..., D)."""
+        return cls(np.zeros((dimensions, 0)))
+
     def __call__(self, features: Floats) -> Floats:
         """Returns the doubt (N,) for features (N, D)."""
         found: Floats = np.sqrt(np.square(features @ self._root).sum(-1))

@@ -45,7 +45,7 @@ class Learnt:
         """Returns what the lesson expects of a request."""
         if self._posterior is not lesson.posterior:
             self._posterior, self._weights = lesson.posterior, decoded(lesson.posterior)
-            self._doubt = Doubt.decoded(lesson.doubt)
+            self._doubt = Doubt.decoded(lesson.doubt) if lesson.doubt else Doubt.none(self._weights.shape[1])
         row = np.frombuffer(features, "<f2").astype(np.float64)
         small, large = (self._weights @ row).tolist()
         return Expected(small, large, self._doubt.about(row))

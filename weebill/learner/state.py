@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -10,7 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
-from weebill.auto.cascade.signs import unpacked
+from weebill.auto.cascade.signs import Signs, unpacked
 from weebill.auto.curve import tradeoff
 from weebill.auto.drift import Watch
 from weebill.auto.evidence import FEWEST, LARGE_ALONE, Audits, Choice, choose, quality, recency
@@ -67,11 +68,13 @@ class Knowledge:
         self._verifier = packaged()
         self._gains: tuple[float, ...] = ()
         alarms = [at for at, each in enumerate(self._decided.values(), 1) if self._alarms(each)]
-        since = set(list(self._decided)[alarms[-1] :]) if alarms else set()
-        self._keep([each for each in outcomes if each.request_id not in since])
-        if alarms:
-            self._change(total - len(self._decided) + alarms[-1])
-        self._keep([each for each in outcomes if each.request_id in since])
+        # An outcome was heard of after the changes that are before its decision; one without, before all of them.
+        number = {request_id: at for at, request_id in enumerate(self._decided, 1)}
+        changes = [bisect_left(alarms, number.get(each.request_id, 0)) for each in outcomes]
+        self._keep([each for each, before in zip(outcomes, changes, strict=True) if not before])
+        for count, at in enumerate(alarms, 1):
+            self._change(total - len(self._decided) + at)
+            self._keep([each for each, before in zip(outcomes, changes, strict=True) if before == count])
 
     @property
     def judged(self) -> int:
@@ -100,7 +103,7 @@ class Knowledge:
     def _alarms(self, decided: Decided) -> bool:
         """Watches the small tier's answers; True if they have changed."""
         signs = unpacked(decided.signs)
-        return signs is not None and self._watch.add(signs)
+        return signs is not None and self._watch.add(signs, decided.key_id)
 
     def _change(self, number: int) -> None:
         """Begins anew after the decision `number`: the large tier answers, and all is audited, until there are enough
@@ -117,9 +120,10 @@ class Knowledge:
         judged = self._fresh()
         self._known = len(judged) >= FEWEST
         audits, expected = _audits(judged), self._cross_fitted(judged)
-        self._verifier = fitted(packaged(), expected.small, [unpacked(each.signs) for each in judged], audits.small)
+        signs = _signs(judged, settings)
+        self._verifier = fitted(packaged(), expected.small, signs, audits.small)
         if name == "quality":
-            self._choice = choose(self._gains_of(judged), audits, recency(self._ages(judged)), target)
+            self._choice = choose(gains(expected, signs, self._verifier), audits, recency(self._ages(judged)), target)
         newest = list(self._decided.values())[-_RANKED:]
         if len(newest) >= _FEWEST_RANKED:
             expected = self._belief.expect([each.features for each in newest])
@@ -179,12 +183,8 @@ class Knowledge:
         judged = self._fresh()[-_DRAWN:]
         weights, prices = recency(self._ages(judged)), costs(judged, self._decided)
         threshold = float(self._choice.threshold)
-        audits, expected = _audits(judged), self._gains_of(judged)
+        audits, expected = _audits(judged), gains(self._cross_fitted(judged), _signs(judged, settings), self._verifier)
         return tradeoff(self.standing(settings), settings.target, expected, audits, weights, prices, threshold)
-
-    def _gains_of(self, judged: Sequence[Outcome]) -> Floats:
-        """Returns the gain of each audit, as expected without it."""
-        return gains(self._cross_fitted(judged), [unpacked(each.signs) for each in judged], self._verifier)
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
         self._belief.learn(outcomes)
@@ -240,6 +240,12 @@ def _audits(judged: Sequence[Outcome]) -> Audits:
         np.array([each.tier == "small" for each in judged], bool),
         np.array([each.probability or 1.0 for each in judged]),
     )
+
+
+def _signs(judged: Sequence[Outcome], settings: AutoSettings) -> list[Signs | None]:
+    """Returns the signs by which the verifier judges; None where it does not look, whatever it saw before."""
+    verifies = "verifier" in settings.cascade.checks
+    return [unpacked(each.signs) if verifies else None for each in judged]
 
 
 def _known(*scores: float | None) -> float:

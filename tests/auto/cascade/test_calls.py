@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.auto.cascade.answers import PLAIN, call, reply, tool, wants
+from weebill.auto.cascade import calls
 from weebill.auto.cascade.calls import check_calls, written_call
 from weebill.wire.conversation import Conversation, ToolChoice
 from weebill.wire.reply import Reply
@@ -95,3 +96,17 @@ def test_texts_that_call_nothing(text: str) -> None:
 def test_json_that_was_asked_for_is_no_call() -> None:
     assert written_call(WRITTEN, NAMES, structured=True) == ""
     assert written_call(f"<tool_call>{WRITTEN}\nweather(1)", NAMES, structured=True) == "weather"
+
+
+def test_a_program_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of lines that look like calls, before the one that says that they are a program."""
+    searches = []
+
+    class Defines:
+        def search(self, text: str) -> bool:
+            searches.append(text)
+            return True
+
+    monkeypatch.setattr(calls, "_DEFINES", Defines())
+    assert written_call("stop(\n" * 1_000, NAMES) == ""
+    assert len(searches) == 1

@@ -32,6 +32,16 @@ def test_the_signs_of_an_answer() -> None:
     assert read_signs(ASKED, echo) == pytest.approx((-1.0, -1.0, -1.0, 0.0)), "there is no new word"
 
 
+@pytest.mark.parametrize("made_up", [-1.7e308, -1e300])
+def test_probabilities_that_an_upstream_made_up(made_up: float) -> None:
+    """Their sums are beyond any number."""
+    found = read_signs(ASKED, said(*[("Paris", made_up)] * 4))
+    assert found == (-99.0, -99.0, -99.0, -99.0)
+    assert unpacked(packed(found)) == found
+    checks = Checks(CascadeSettings(checks=("verifier",)))
+    assert checks.judge_alone(ASKED, said(("Paris", made_up)), Trust(0.9, 0.5, VERIFIER)).failed is not None
+
+
 def test_only_the_beginning_is_read() -> None:
     answer = reply("x", probabilities=(-1.0,) * TOKENS + (-50.0,) * 1000)
     assert read_signs(PLAIN, answer) == (-1.0, -1.0, -1.0, -1.0)

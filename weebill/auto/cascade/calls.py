@@ -99,7 +99,6 @@ def written_call(text: str, names: Container[str], *, structured: bool = False) 
             near = max(0, found.start() - _NEAR), found.end() + _NEAR
             if found[1] in names and _ARGUMENTS.search(text, *near):
                 return found[1]
-    for found in _FUNCTION.finditer(text):
-        if found[1] in names and not _DEFINES.search(text):
-            return found[1]
-    return ""
+    called = next((found[1] for found in _FUNCTION.finditer(text) if found[1] in names), "")
+    # A search for each call would take as long as the text has lines.
+    return "" if called and _DEFINES.search(text) else called

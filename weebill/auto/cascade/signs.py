@@ -29,6 +29,8 @@ _QUESTION_CHARS: Final = 8_000
 # What tokens have around words.
 _AROUND: Final = string.whitespace + string.punctuation + "«»„“”‘’…–—¿¡。，、！？：；（）「」"
 _PACKED: Final = struct.Struct("<4e")
+# No logarithm is lower than this: sums of those that an upstream made up would overflow.
+_LEAST: Final = -99.0
 
 
 class Signs(NamedTuple):
@@ -56,7 +58,7 @@ _decode: Final = msgspec.json.Decoder(_Token).decode
 
 def packed(signs: Signs | None) -> bytes:
     """Returns signs in half precision, as they are kept and sent; b"" for none."""
-    return b"" if signs is None else _PACKED.pack(*(max(-99.0, each) for each in signs))
+    return b"" if signs is None else _PACKED.pack(*(max(_LEAST, each) for each in signs))
 
 
 def unpacked(signs: bytes) -> Signs | None:
@@ -75,7 +77,7 @@ def read_signs(asked: Conversation, reply: Reply) -> Signs | None:
         return None
     if not tokens:
         return None
-    logprobs = [min(0.0, token.logprob) for token in tokens]
+    logprobs = [max(_LEAST, min(0.0, token.logprob)) for token in tokens]
     known = {"", *words_of(question(asked)[-_QUESTION_CHARS:].lower())}
     said = [token.token.strip(_AROUND).lower() for token in tokens]
     new = [logprob for word, logprob in zip(said, logprobs, strict=True) if word not in known]

@@ -163,6 +163,11 @@ def _fitted(call: Call, fit: Fit) -> Fields:
     if any(isinstance(message.content, list) for message in call.request.messages):
         _fit_messages(call.request, fields, fit)
     _fit_tools(call.request, fields, fit)
+    if "tools" in fields and bytes(fields.get("logprobs", b"")) == b"true":
+        # llama.cpp refuses both in one stream, and streams are all that it is asked for.
+        fit.demand("logprobs", "probabilities of tokens where tools are offered")
+        for name in ("logprobs", "top_logprobs"):
+            fields.pop(name, None)
     form = call.request.response_format
     if form is not None and form.type not in _FORMS:
         if form.type is not None:
