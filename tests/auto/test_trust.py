@@ -71,3 +71,15 @@ def test_the_packaged_weights_say_that_a_surer_answer_is_likelier_right() -> Non
     verifier = packaged()
     sure, unsure = (-0.1, -0.1, -0.4, -0.1), (-2.0, -3.0, -6.0, -4.0)
     assert verifier.shift(sure) > 0 > verifier.shift(unsure)
+
+
+@pytest.mark.parametrize("far", [-5.0, -99.0])
+def test_signs_far_from_usual_move_the_weights_no_farther_than_they_deserve(far: float) -> None:
+    """They say nothing of whether an answer is right, and so do the others: no weight is of any use."""
+    rng, signs, scores = np.random.default_rng(5), [], []
+    for at in range(300):
+        signs.append((far,) * 4 if at % 25 == 0 else tuple(rng.normal(-0.5, 0.3, 4)))
+        scores.append(float(rng.random() < 0.7))
+    found = fitted(packaged(), np.full(300, 0.7), signs, np.array(scores))
+    assert max(map(abs, found.weights)) < 0.5
+    assert found.after(0.7, (-0.5,) * 4) == pytest.approx(0.7, abs=0.15)

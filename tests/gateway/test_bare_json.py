@@ -148,3 +148,12 @@ def test_choices_are_apart() -> None:
 def test_a_stream_that_fails_says_what_has_come() -> None:
     failed = Failed(invalid_answer("broken"))
     assert told(TextDelta(FENCED[0]), failed) == [TextDelta(FENCED[0]), failed]
+
+
+def test_no_more_pieces_are_held_than_a_loop_passes_on_at_once() -> None:
+    stream = BareJson(_Events())
+    assert stream.read([TextDelta("```json\n")]) == []
+    pieces = [TextDelta("1")] * 100_000
+    passed = [len(stream.read([piece])) for piece in pieces]
+    assert max(passed) < 30_000
+    assert sum(passed) == 1 + len(pieces)

@@ -304,6 +304,18 @@ async def test_an_answer_that_is_too_long_to_be_read_back_is_no_failure(tmp_path
         assert standing.audits == 0
 
 
+async def test_an_audit_is_stored_nowhere(tmp_path: Path) -> None:
+    """The client wants its own answer stored; it knows of no other one."""
+    async with learning_pair(tmp_path, auto()) as pair:
+        await until_followed(pair)
+        audits = (await pair.audits(1)).audits
+        await pair.ask("The capital of Italy?", store=True)
+        await pair.audits(audits + 1)
+        assert pair.large.requests[-1].json["store"] is True
+        assert b"Italy" in pair.small.requests[-1].body
+        assert "store" not in pair.small.requests[-1].json
+
+
 async def test_what_is_private_is_asked_of_nobody_else(tmp_path: Path) -> None:
     private = auto(target=TargetSettings(share=0), private=(Rule(regex="IBAN"),))
     async with learning_pair(tmp_path, private) as pair:

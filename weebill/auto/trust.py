@@ -36,7 +36,8 @@ _LEAST: Final = 0.01
 # The precision of the prior of a weight and of the offset: one over its variance.
 _PULL: Final = 10.0
 _PULL_OFFSET: Final = 4.0
-_STEPS: Final = 10
+_STEPS: Final = 20
+_SMALLEST: Final = 1e-6
 
 
 class Verifier(Struct, frozen=True):
@@ -120,12 +121,21 @@ def fitted(prior: Verifier, small: Floats, signs: Sequence[Sequence[float] | Non
     columns = np.column_stack([(rows - prior.usual) / prior.spread, np.ones(len(seen))])
     start = np.array([*prior.weights, prior.offset])
     pull = np.diag([*[_PULL] * len(prior.weights), _PULL_OFFSET])
+
+    def cost(weights: Floats) -> float:
+        log_odds, moved = odds + columns @ weights, weights - start
+        return float((np.logaddexp(0, log_odds) - scores * log_odds).sum() + moved @ pull @ moved / 2)
+
     found = start
     for _ in range(_STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(odds + columns @ found, -30, 30)))
+        chance = np.exp(-np.logaddexp(0, -(odds + columns @ found)))
         slope = (scores - chance) @ columns - pull @ (found - start)
         curve = (columns.T * (chance * (1 - chance))) @ columns + pull
-        found = found + np.linalg.solve(curve, slope)
+        step, now = np.linalg.solve(curve, slope), cost(found)
+        # Where some signs are far from usual, a whole step would go beyond the lowest cost, and the next one farther.
+        while cost(found + step) > now and np.abs(step).max() > _SMALLEST:
+            step = step / 2
+        found = found + step
     reach = max(0.0, float(np.quantile(columns @ found, TRIED)))
     *weights, offset = found.tolist()
     return Verifier(prior.usual, prior.spread, tuple(weights), offset, reach)

@@ -29,6 +29,8 @@ _FENCE: Final = "```"
 _MOST_AROUND: Final = 400
 # Longer texts are not decoded, as that holds the interpreter.
 _MOST: Final = 1_000_000
+# Nor are more pieces of a stream held: each takes 150 bytes, and a microsecond to be passed on.
+_MOST_PIECES: Final = 20_000
 _LABEL: Final = re.compile(r"(?:json[5c]?|javascript|js)?[ \t]{0,20}\r?\n|(?:json)?[ \t]{0,20}(?=[\[{])", re.IGNORECASE)
 _BARE: Final = re.compile(r"\s*[\[{]")
 _decode: Final = msgspec.json.Decoder(msgspec.Raw).decode
@@ -108,7 +110,7 @@ class _Begun:
             if _BARE.match(text):
                 return False
             self.fenced = _FENCE in text
-        return self.size <= (_MOST if self.fenced else _MOST_AROUND)
+        return len(self.pieces) <= _MOST_PIECES and self.size <= (_MOST if self.fenced else _MOST_AROUND)
 
     def text(self) -> str:
         return "".join([piece.text for piece in self.pieces])

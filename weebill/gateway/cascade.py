@@ -19,7 +19,7 @@ from weebill.apis.base import Api
 from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.auto.trust import Trust
 from weebill.gateway.bounds import Pending
-from weebill.gateway.checked import CheckedBridge
+from weebill.gateway.checked import Asking, CheckedBridge
 from weebill.gateway.memory import FREE_BYTES, Answers, count_held
 from weebill.gateway.off_loop import off_loop, off_loop_if
 from weebill.gateway.opened import OpenedResponse, StreamingResponse, fed, finished, over
@@ -49,11 +49,11 @@ class ObservedAnswer:
     counts.
     """
 
-    def __init__(self, api: Api, wants_probabilities: WantsProbabilities = never, *, sampling: bool = False) -> None:
-        """`sampling` is for an answer that is compared with others."""
+    def __init__(self, api: Api, wants_probabilities: WantsProbabilities = never, asking: Asking | None = None) -> None:
+        """`asking` changes the request."""
         self._api = api
         self._wants_probabilities = wants_probabilities
-        self._asking = _to_sample if sampling else _as_it_is
+        self._asking = asking or _as_it_is
         self._bridge: CheckedBridge | None = None
 
     def translator(self, dialect: str, spoken: frozenset[str]) -> CheckedBridge:
@@ -134,6 +134,15 @@ def _as_it_is(asked: Conversation) -> Conversation:
     return asked
 
 
-def _to_sample(asked: Conversation) -> Conversation:
+def aside(asked: Conversation) -> Conversation:
+    """Returns the request for an answer that no client gets: providers shall not store it for one."""
+    if "store" not in asked.extra:
+        return asked
+    return msgspec.structs.replace(asked, extra={name: raw for name, raw in asked.extra.items() if name != "store"})
+
+
+def to_sample(asked: Conversation) -> Conversation:
+    """Returns the request for an answer that is compared with others."""
+    asked = aside(asked)
     freedom = asked.temperature if asked.temperature else None if asked.temperature is None else _SAMPLING_TEMPERATURE
     return msgspec.structs.replace(asked, seed=None, temperature=freedom)

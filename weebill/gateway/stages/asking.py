@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from weebill.apis.base import Api
 from weebill.auto.cascade.checks import DOUBTS, Checks
 from weebill.gateway.attempting import first_answered
-from weebill.gateway.cascade import ObservedAnswer, never
+from weebill.gateway.cascade import ObservedAnswer, aside, never, to_sample
 from weebill.gateway.meter import Meter
 from weebill.gateway.opened import OpenedResponse
 from weebill.gateway.recorder import Recorder
@@ -92,7 +92,7 @@ class Asking:
         """Returns an answer that no client gets, with the probabilities that `checks` want. Raises ApiError."""
         request = selection.request
         wants_probabilities = never if checks is None else checks.wants_probabilities
-        observed = ObservedAnswer(request.endpoint, wants_probabilities, sampling=sampling)
+        observed = ObservedAnswer(request.endpoint, wants_probabilities, to_sample if sampling else aside)
         attempts = self.route(selection, model, "", deadline)
         opened = await self.answered(request, selection.call.replaced(stream=False), attempts, meter, observed)
         self._generate.give_up(opened)
