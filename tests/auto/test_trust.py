@@ -20,7 +20,8 @@ def odds(chance: float) -> float:
 
 @given(CHANCES, SIGNS)
 def test_the_log_odds_move_by_the_weighed_signs(small: float, signs: tuple[float, float]) -> None:
-    shift = 0.2 + 1.0 * (signs[0] + 1) / 0.5 + 0.5 * signs[1]
+    units = [max(-4.0, min(4.0, each)) for each in ((signs[0] + 1) / 0.5, signs[1])]
+    shift = 0.2 + 1.0 * units[0] + 0.5 * units[1]
     assert SEEN.shift(signs) == pytest.approx(shift)
     assert odds(SEEN.after(small, signs)) == pytest.approx(odds(small) + shift, abs=1e-6)
     assert SEEN.after(small, None) == small

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 DATA: Final = Path(__file__).parent / "data" / "verifier.json"
 TRIED: Final = 2 / 3
 """The quantile of the shifts that is the verifier's reach."""
+# The spreads beyond which a sign counts as no stranger.
+_MOST: Final = 4.0
 # No estimate is surer than this.
 _LEAST: Final = 0.01
 # The precision of the prior of a weight and of the offset: one over its variance.
@@ -43,7 +45,8 @@ _SMALLEST: Final = 1e-6
 class Verifier(Struct, frozen=True):
     """Moves the log-odds of an answer by `offset` and the product of `weights` with its signs, standardised.
 
-    Each sign is `usual` for answers of all kinds, and one unit is its `spread`. The verifier's `reach` is 0 as long as
+    Each sign is `usual` for answers of all kinds, and one unit is its `spread`, of which no more than a few count: some
+    strange answers must not decide what all others are worth. The verifier's `reach` is 0 as long as
     nothing is known of these models.
     """
 
@@ -56,7 +59,7 @@ class Verifier(Struct, frozen=True):
     def shift(self, signs: Sequence[float]) -> float:
         """Returns the change of the log-odds."""
         each = zip(self.weights, signs, self.usual, self.spread, strict=True)
-        return self.offset + sum(weight * (sign - usual) / spread for weight, sign, usual, spread in each)
+        return self.offset + sum(weight * _standard(sign, usual, spread) for weight, sign, usual, spread in each)
 
     def before(self, small: float) -> float:
         """Returns the chance that one in three answers reaches once it is seen, by the chance before."""
@@ -118,7 +121,7 @@ def fitted(prior: Verifier, small: Floats, signs: Sequence[Sequence[float] | Non
     clipped, scores = np.clip(small[seen], _LEAST, 1 - _LEAST), scores[seen]
     odds = np.log(clipped / (1 - clipped))
     rows = np.array([signs[at] for at in seen])
-    columns = np.column_stack([(rows - prior.usual) / prior.spread, np.ones(len(seen))])
+    columns = np.column_stack([np.clip((rows - prior.usual) / prior.spread, -_MOST, _MOST), np.ones(len(seen))])
     start = np.array([*prior.weights, prior.offset])
     pull = np.diag([*[_PULL] * len(prior.weights), _PULL_OFFSET])
 
@@ -151,6 +154,10 @@ class _File(Struct, frozen=True):
 def packaged() -> Verifier:
     """Returns the verifier of the default model. Raises OSError, msgspec.MsgspecError."""
     return msgspec.json.decode(DATA.read_bytes(), type=_File).verifier
+
+
+def _standard(sign: float, usual: float, spread: float) -> float:
+    return max(-_MOST, min(_MOST, (sign - usual) / spread))
 
 
 def _moved(chance: float, by: float) -> float:

@@ -85,7 +85,7 @@ def test_calls_that_are_written_as_text(text: str) -> None:
         "- `weather(city)`: the weather of a city\n- `stop()`: an end",
         '{"name": "weather", "price": 3}',
         'def weather(city):\n    return 1\n\nweather("Perth")',
-        "Action: stop talking, and listen.\n" if False else "Actions: stop talking, and listen.",
+        "Actions: stop talking, and listen.",
         "",
     ],
 )
