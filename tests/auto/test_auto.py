@@ -138,7 +138,12 @@ def test_a_share_is_of_the_gains_that_were_learnt() -> None:
     lessons: list[Lesson | None] = [lesson()]
     decided, _ = auto(TargetSettings(share=0.5), lessons=lessons)
     assert decided.decide(subject("0.9"), LOCAL, False).why == "gain 0.90>=0.50"
-    lessons.append(lesson(gains=(0.0, 0.5, 0.6, 0.7)))
+    small = decided.decide(subject("0.4"), LOCAL, False)
+    assert small.trust == (pytest.approx(0.9 - 0.8 * 0.4), CascadeSettings().least_chance, packaged())
+    lessons.append(msgspec.structs.replace(lesson(), posterior=b"learnt"))
+    small = decided.decide(subject("0.4"), LOCAL, False)
+    assert (small.why, small.trust[0] if small.trust else None) == ("gain 0.40<0.50", pytest.approx(0.7))
+    lessons.append(msgspec.structs.replace(lesson(gains=(0.0, 0.5, 0.6, 0.7)), posterior=b"learnt"))
     learnt = decided.decide(subject("0.9"), LOCAL, False)
     assert learnt.why == "gain 0.25<0.50"
     assert learnt.trust == (pytest.approx(0.45), CascadeSettings().least_chance, packaged())
@@ -160,7 +165,8 @@ def test_a_request_is_tried_on_the_small_tier_if_its_answer_may_do() -> None:
 def test_no_answer_will_do_by_a_verifier_that_sees_none() -> None:
     """What it has learnt before the settings took it out of the checks is no reason to try the small tier."""
     seen = Verifier((0.0,), (1.0,), (1.0,), reach=5.0)
-    known = msgspec.structs.replace(lesson(threshold=0.2, gains=(0.0, 0.2, 0.4, 0.6)), verifier=seen)
+    known = lesson(threshold=0.2, gains=(0.0, 0.2, 0.4, 0.6))
+    known = msgspec.structs.replace(known, posterior=b"learnt", verifier=seen)
     unchecked = CascadeSettings(checks=("refusal",))
     decided, _ = auto(TargetSettings(), lessons=[known], cascade=unchecked)
     assert decided.decide(subject("0.5"), LOCAL, False).tier == "large"

@@ -151,12 +151,15 @@ class Auto:
     ) -> tuple[Gain, Trust]:
         """Returns the rank of the gain, and the trust: by what was learnt, or by the packaged estimate before."""
         least = self._settings.cascade.least_chance
-        if lesson is None or not lesson.gains:
+        if lesson is None or not lesson.posterior:
             return Gain.of_rank(chances.gain, threshold), Trust(chances.compact, least, packaged())
         verifier = self._verifier(lesson)
         small, large, _ = self._learner.expect(features, lesson)
+        trust = Trust(small, least, verifier)
+        if not lesson.gains:  # too few requests to rank this one among
+            return Gain.of_rank(chances.gain, threshold), trust
         rank = bisect_right(lesson.gains, large - verifier.before(small)) / len(lesson.gains)
-        return Gain.of_rank(rank, threshold), Trust(small, least, verifier)
+        return Gain.of_rank(rank, threshold), trust
 
     def _verifier(self, lesson: Lesson) -> Verifier:
         """Returns the lesson's verifier; the packaged one, which reaches for nothing, if no answer will be judged."""
