@@ -38,8 +38,6 @@ _LEAST: Final = 0.01
 # The precision of the prior of a weight and of the offset: one over its variance.
 _PULL: Final = 10.0
 _PULL_OFFSET: Final = 4.0
-_STEPS: Final = 20
-_SMALLEST: Final = 1e-6
 
 
 class Verifier(Struct, frozen=True):
@@ -115,6 +113,8 @@ def fitted(prior: Verifier, small: Floats, signs: Sequence[Sequence[float] | Non
     """
     import numpy as np
 
+    from weebill.auto.logistic import regression
+
     seen = [at for at, each in enumerate(signs) if each is not None]
     if not seen:
         return prior
@@ -123,22 +123,8 @@ def fitted(prior: Verifier, small: Floats, signs: Sequence[Sequence[float] | Non
     rows = np.array([signs[at] for at in seen])
     columns = np.column_stack([np.clip((rows - prior.usual) / prior.spread, -_MOST, _MOST), np.ones(len(seen))])
     start = np.array([*prior.weights, prior.offset])
-    pull = np.diag([*[_PULL] * len(prior.weights), _PULL_OFFSET])
-
-    def cost(weights: Floats) -> float:
-        log_odds, moved = odds + columns @ weights, weights - start
-        return float((np.logaddexp(0, log_odds) - scores * log_odds).sum() + moved @ pull @ moved / 2)
-
-    found = start
-    for _ in range(_STEPS):
-        chance = np.exp(-np.logaddexp(0, -(odds + columns @ found)))
-        slope = (scores - chance) @ columns - pull @ (found - start)
-        curve = (columns.T * (chance * (1 - chance))) @ columns + pull
-        step, now = np.linalg.solve(curve, slope), cost(found)
-        # Where some signs are far from usual, a whole step would go beyond the lowest cost, and the next one farther.
-        while cost(found + step) > now and np.abs(step).max() > _SMALLEST:
-            step = step / 2
-        found = found + step
+    pull = np.array([*[_PULL] * len(prior.weights), _PULL_OFFSET])
+    found = regression(columns, scores, odds, start, pull)
     reach = max(0.0, float(np.quantile(columns @ found, TRIED)))
     *weights, offset = found.tolist()
     return Verifier(prior.usual, prior.spread, tuple(weights), offset, reach)

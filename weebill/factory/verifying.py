@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from weebill.auto.cascade.signs import Signs, read_signs
 from weebill.auto.intervals import Interval
+from weebill.auto.logistic import regression
 from weebill.auto.trust import Verifier, fitted
 from weebill.wire.conversation import Conversation, Text, Turn
 from weebill.wire.reply import Choice, Reply, Usage
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 # The precision of the prior of a weight, at 0: few answers of few kinds say little about all kinds.
 _PULL: Final = 20.0
 _PULL_SOURCE: Final = 0.1
-_STEPS: Final = 30
 _SPLITS: Final = 40
 _RESAMPLES: Final = 1000
 
@@ -85,12 +85,9 @@ def first_verifier(sources: Sequence[Seen]) -> Verifier:
     of_source = np.repeat(np.eye(len(sources)), [len(each.scores) for each in sources], axis=0)
     columns = np.hstack([(signs - usual) / spread, of_source])
     width = signs.shape[1]
-    pull = np.diag(np.repeat((_PULL, _PULL_SOURCE), (width, len(sources))))
-    weights = np.zeros(columns.shape[1])
-    for _ in range(_STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(columns @ weights, -30, 30)))
-        slope = (scores - chance) @ columns - pull @ weights
-        weights = weights + np.linalg.solve((columns.T * (chance * (1 - chance))) @ columns + pull, slope)
+    pull = np.repeat((_PULL, _PULL_SOURCE), (width, len(sources)))
+    nothing = np.zeros(columns.shape[1])
+    weights = regression(columns, scores, np.zeros(len(scores)), nothing, pull)
     return Verifier(_rounded(usual), _rounded(spread), _rounded(weights[:width]))
 
 
