@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.child import ChildProcess, ending
+from tests.learner.asked import SETTINGS, Clock
 from weebill.config.paths import Home
 from weebill.learner.role import ROLE
+from weebill.learner.topics import Learning
 
 
 @pytest.fixture
@@ -27,3 +29,13 @@ async def start(home: Home) -> AsyncIterator[Callable[[], Awaitable[ChildProcess
     """Starts a learner process, which ends with the test."""
     async with ending(partial(ChildProcess.start, ROLE, home)) as starting:
         yield starting
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def learning(tmp_path: Path, clock: Clock) -> Learning:
+    return Learning(tmp_path / "outcomes.sqlite3", SETTINGS, clock=clock)

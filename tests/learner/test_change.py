@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.learner.test_knowledge import PAIR, SETTINGS, Clock, ask, features, lesson, standing
+from tests.learner.asked import PAIR, SETTINGS, Clock, ask, features, lesson, standing
 from weebill.auto.cascade.signs import Signs, packed
 from weebill.auto.gains import decoded
 from weebill.auto.learning import Audited, Decided, Report
@@ -47,16 +47,6 @@ class Traffic:
                 audited.append(Audited(request_id=name, small=score, large=1.0, by="same", signs=signs))
         ask(self.learning, Report(PAIR, tuple(decided), tuple(audited)))
         self.clock.now += 10
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def learning(tmp_path: Path, clock: Clock) -> Learning:
-    return Learning(tmp_path / "outcomes.sqlite3", SETTINGS, clock=clock)
 
 
 @pytest.fixture

@@ -10,45 +10,24 @@ import numpy as np
 import pytest
 from msgspec import Raw
 
-from weebill.auto.gains import decoded, packed
+from tests.learner.asked import PAIR, SETTINGS, Clock, ask, curve, features, lesson, standing
+from weebill.auto.gains import decoded
 from weebill.auto.judge_model import BY_MODEL
 from weebill.auto.learning import (
     NOBODY,
     Audited,
-    CurveQuestion,
     Decided,
-    Lesson,
     Pair,
     Rate,
     Report,
-    StandingQuestion,
 )
-from weebill.auto.standing import NOTHING_DECIDED, Standing, sentence
-from weebill.auto.tradeoff import Tradeoff
-from weebill.config.auto import AuditSettings, AutoSettings, TargetSettings, Tier
+from weebill.auto.standing import NOTHING_DECIDED, sentence
+from weebill.config.auto import AuditSettings, Tier
 from weebill.learner.belief import initial
 from weebill.learner.costs import costs
 from weebill.learner.topics import Learning
 from weebill.process.questions import Position, encode
 from weebill.storage.outcomes import Outcome, OutcomeStore
-
-PAIR = Pair("s/small", "l/large", "place-1")
-SETTINGS = AutoSettings(small="s", large="l", target=TargetSettings(quality=0.9))
-WIDTH = initial(PAIR).width
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def features(hard: bool) -> bytes:
-    row = np.zeros(WIDTH)
-    row[0], row[1] = 1, 0.4 if hard else -0.4
-    return packed(row)
 
 
 class Reports:
@@ -82,35 +61,6 @@ class Reports:
                     )
                 )  # fmt: skip
         ask(self.learning, Report(PAIR, tuple(decided), tuple(audited)))
-
-
-def ask(learning: Learning, question: object) -> Raw:
-    return Raw(learning.answer(Raw(encode(question))))
-
-
-def standing(learning: Learning) -> Standing | None:
-    return msgspec.msgpack.decode(ask(learning, StandingQuestion()), type=Standing | None)
-
-
-def curve(learning: Learning) -> Tradeoff | None:
-    return msgspec.msgpack.decode(ask(learning, CurveQuestion()), type=Tradeoff | None)
-
-
-def lesson(learning: Learning, clock: Clock) -> Lesson:
-    clock.now += 2
-    newest = learning.newest(Position())
-    assert newest is not None
-    return msgspec.msgpack.decode(newest[1], type=Lesson)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def learning(tmp_path: Path, clock: Clock) -> Learning:
-    return Learning(tmp_path / "outcomes.sqlite3", SETTINGS, clock=clock)
 
 
 def test_at_first_it_only_says_that_it_is_there(learning: Learning, clock: Clock) -> None:

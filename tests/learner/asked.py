@@ -1,0 +1,53 @@
+"""What the tests of the learner's knowledge ask of it: one pair of models, and requests that are hard or not."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from msgspec import Raw
+
+from weebill.auto.gains import packed
+from weebill.auto.learning import CurveQuestion, Lesson, Pair, StandingQuestion
+from weebill.auto.standing import Standing
+from weebill.auto.tradeoff import Tradeoff
+from weebill.config.auto import AutoSettings, TargetSettings
+from weebill.learner.belief import initial
+from weebill.learner.topics import Learning
+from weebill.process.questions import Position, encode
+
+PAIR = Pair("s/small", "l/large", "place-1")
+SETTINGS = AutoSettings(small="s", large="l", target=TargetSettings(quality=0.9))
+WIDTH = initial(PAIR).width
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def features(hard: bool) -> bytes:
+    row = np.zeros(WIDTH)
+    row[0], row[1] = 1, 0.4 if hard else -0.4
+    return packed(row)
+
+
+def ask(learning: Learning, question: object) -> Raw:
+    return Raw(learning.answer(Raw(encode(question))))
+
+
+def standing(learning: Learning) -> Standing | None:
+    return msgspec.msgpack.decode(ask(learning, StandingQuestion()), type=Standing | None)
+
+
+def curve(learning: Learning) -> Tradeoff | None:
+    return msgspec.msgpack.decode(ask(learning, CurveQuestion()), type=Tradeoff | None)
+
+
+def lesson(learning: Learning, clock: Clock) -> Lesson:
+    clock.now += 2
+    newest = learning.newest(Position())
+    assert newest is not None
+    return msgspec.msgpack.decode(newest[1], type=Lesson)
