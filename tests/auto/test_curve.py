@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from weebill.auto.curve import Costs, curve, effective, tradeoff, weigh
-from weebill.auto.evidence import FEWEST, Audits, recency
+from weebill.auto.curve import Costs, curve, tradeoff, weigh
+from weebill.auto.evidence import FEWEST, Audits, effective, recency
 from weebill.auto.intervals import Interval
 from weebill.auto.learning import Pair
 from weebill.auto.standing import Standing

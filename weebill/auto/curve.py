@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from weebill.auto.evidence import FEWEST, Audits
+from weebill.auto.evidence import FEWEST, Audits, effective
 from weebill.auto.intervals import Interval
 from weebill.auto.standing import Standing
 from weebill.auto.tradeoff import MOST_POINTS, Point, Tradeoff
@@ -43,11 +43,6 @@ def weigh(audits: Audits, recency: Floats) -> Floats:
     """Returns the weights of audits, which sum to 1."""
     weights: Floats = recency / audits.probability
     return weights / (weights.sum() or 1.0)
-
-
-def effective(weights: Floats) -> float:
-    """Returns the number of audits of equal weight that would say as much (Kish, "Survey sampling", 1965)."""
-    return float(weights.sum() ** 2 / (weights @ weights)) if len(weights) else 0.0
 
 
 def curve(

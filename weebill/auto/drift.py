@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from math import inf, sqrt
+from math import inf
+from statistics import fmean, stdev
 from typing import Final
 
 SLACK: Final = 0.35
@@ -95,5 +96,4 @@ class Watch:
 
 def _usual(values: Sequence[float]) -> tuple[float, float]:
     """Returns the mean and the standard deviation."""
-    mean = sum(values) / len(values)
-    return mean, max(_LEAST, sqrt(sum((each - mean) ** 2 for each in values) / (len(values) - 1)))
+    return fmean(values), max(_LEAST, stdev(values))

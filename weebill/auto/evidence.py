@@ -108,6 +108,11 @@ def recency(ages: Floats) -> Floats:
     return np.exp(-np.minimum(ages / MEMORY, later / MEMORY_AUDITS))
 
 
+def effective(weights: Floats) -> float:
+    """Returns the number of audits of equal weight that would say as much (Kish, "Survey sampling", 1965)."""
+    return float(weights.sum() ** 2 / (weights @ weights)) if len(weights) else 0.0
+
+
 def choose(gains: Floats, audits: Audits, weights: Floats, target: float, caution: Caution = CAUTION) -> Choice:
     """Returns the choice with the largest share of the small tier that keeps `target`, a share of the large tier's
     quality.
@@ -117,14 +122,14 @@ def choose(gains: Floats, audits: Audits, weights: Floats, target: float, cautio
     """
     count, weights = len(gains), weights / (weights.sum() or 1.0)
     large = float(weights @ audits.large)
-    effective = 1 / float(weights @ weights) if count else 0.0  # as many of equal weight would say as much (Kish, 1965)
-    if effective < FEWEST or not large:
+    many = effective(weights)
+    if many < FEWEST or not large:
         return LARGE_ALONE
     order = np.argsort(gains, kind="stable")
     ranked, counts, lost = gains[order], weights[order], (audits.large - audits.small)[order]
     loss = np.cumsum(counts * lost)
     # Again one loss more.
-    spread = np.sqrt(np.maximum(np.cumsum(counts * lost**2) + 1 / effective - loss**2, 0.0) / effective)
+    spread = np.sqrt(np.maximum(np.cumsum(counts * lost**2) + 1 / many - loss**2, 0.0) / many)
     margin = np.maximum(0.0, caution.z * spread - caution.tolerance * large)
     enough = (loss + margin <= (1 - target) * large) & (ranked <= caution.most_gain)
     enough[:-1] &= ranked[1:] > ranked[:-1]  # equal gains go together

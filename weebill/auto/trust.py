@@ -44,8 +44,8 @@ class Verifier(Struct, frozen=True):
     """Moves the log-odds of an answer by `offset` and the product of `weights` with its signs, standardised.
 
     Each sign is `usual` for answers of all kinds, and one unit is its `spread`, of which no more than a few count: some
-    strange answers must not decide what all others are worth. The verifier's `reach` is 0 as long as
-    nothing is known of these models.
+    strange answers must not decide what all others are worth. The verifier's `reach` is 0 as long as nothing is known
+    of these models.
     """
 
     usual: tuple[float, ...]
