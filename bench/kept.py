@@ -26,7 +26,7 @@ from weebill.auto.learning import Decided
 from weebill.auto.learning import Pair as Models
 from weebill.auto.place import PriorFile, read_prior
 from weebill.auto.trust import packaged
-from weebill.config.auto import AutoSettings, TargetSettings, Tier
+from weebill.config.auto import AUTO, AutoSettings, TargetSettings, Tier
 from weebill.factory.pairs import Pair, pairs, texts_of
 from weebill.factory.scores import read_scores
 from weebill.learner.belief import Belief
@@ -72,7 +72,7 @@ def simulated(pair: Pair, file: PriorFile, requests: int, target: float, order: 
     described = [packed(each) for each in features]
     small, large = pair.outcomes[rows].T
     settings = AutoSettings(small="small", large="large", target=TargetSettings(quality=target))
-    knowledge = Knowledge(Models("small", "large", ""), 0, (), (), lambda: Belief(file.prior))
+    knowledge = Knowledge(AUTO, Models("small", "large", ""), 0, (), (), lambda: Belief(file.prior))
     width = features.shape[1]
     lines, doubt, threshold = np.zeros((2, width)), Doubt(np.zeros((width, width))), -np.inf
     stays, audited, since, made = np.zeros(requests, bool), np.zeros(requests, bool), 0, 0

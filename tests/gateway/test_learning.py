@@ -79,7 +79,8 @@ class Learning:
         return await self.worker.client.post("/v1/feedback", json=body, headers=headers)
 
     async def standing(self) -> Standing | None:
-        return msgspec.msgpack.decode(await self._learner.ask(TOPIC, StandingQuestion()), type=Standing | None)
+        answer = await self._learner.ask(TOPIC, StandingQuestion())
+        return next(iter(msgspec.msgpack.decode(answer, type=list[Standing])), None)
 
     async def audits(self, count: int) -> Standing:
         """The standing once that many audits are judged."""
@@ -363,11 +364,11 @@ async def test_the_command_line_tells_the_standing(tmp_path: Path, capsys: pytes
     async with learning_pair(tmp_path, auto()) as pair:
         await until_followed(pair)
         await pair.audits(1)
-        await asyncio.to_thread(status, pair.worker.home, False)
+        await asyncio.to_thread(status, pair.worker.home, "", False)
         told = capsys.readouterr().out
         assert "auto: the quality is not yet known (" in told
         assert f"groq/{SMALL}" in told
-        await asyncio.to_thread(status, pair.worker.home, True)
-        shown = json.loads(capsys.readouterr().out)
+        await asyncio.to_thread(status, pair.worker.home, "auto", True)
+        shown = json.loads(capsys.readouterr().out)["auto"]
         assert shown["quality"] is None
         assert shown["pair"]["large"] == f"openai/{LARGE}"

@@ -10,13 +10,14 @@ from weebill.auto.gains import packed
 from weebill.auto.learning import CurveQuestion, Lesson, Pair, StandingQuestion
 from weebill.auto.standing import Standing
 from weebill.auto.tradeoff import Tradeoff
-from weebill.config.auto import AutoSettings, TargetSettings
+from weebill.config.auto import AUTO, AutoSettings, TargetSettings
 from weebill.learner.belief import initial
 from weebill.learner.topics import Learning
 from weebill.process.questions import Position, encode
 
 PAIR = Pair("s/small", "l/large", "place-1")
-SETTINGS = AutoSettings(small="s", large="l", target=TargetSettings(quality=0.9))
+ONE = AutoSettings(small="s", large="l", target=TargetSettings(quality=0.9))
+SETTINGS = {AUTO: ONE}
 WIDTH = initial(PAIR).width
 
 
@@ -38,16 +39,20 @@ def ask(learning: Learning, question: object) -> Raw:
     return Raw(learning.answer(Raw(encode(question))))
 
 
-def standing(learning: Learning) -> Standing | None:
-    return msgspec.msgpack.decode(ask(learning, StandingQuestion()), type=Standing | None)
+def standing(learning: Learning, auto: str = AUTO) -> Standing | None:
+    standings = msgspec.msgpack.decode(ask(learning, StandingQuestion()), type=list[Standing])
+    return next((each for each in standings if each.auto == auto), None)
 
 
 def curve(learning: Learning) -> Tradeoff | None:
     return msgspec.msgpack.decode(ask(learning, CurveQuestion()), type=Tradeoff | None)
 
 
-def lesson(learning: Learning, clock: Clock) -> Lesson:
+def lesson(learning: Learning, clock: Clock, auto: str = AUTO) -> Lesson:
+    """Returns the newest lesson of `auto`; the only one there is, if it has none."""
     clock.now += 2
-    newest = learning.newest(Position())
-    assert newest is not None
-    return msgspec.msgpack.decode(newest[1], type=Lesson)
+    known, lessons = Position(), []
+    while (newest := learning.newest(known)) is not None:
+        known = newest[0]
+        lessons.append(msgspec.msgpack.decode(newest[1], type=Lesson))
+    return next((each for each in reversed(lessons) if each.auto == auto), lessons[-1])

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.child import ChildProcess, ending
-from tests.learner.asked import SETTINGS, Clock
+from tests.learner.asked import ONE, SETTINGS, Clock
 from weebill.config.paths import Home
+from weebill.config.schema import Settings
 from weebill.learner.role import ROLE
 from weebill.learner.topics import Learning
 
@@ -27,7 +28,7 @@ def home() -> Iterator[Home]:
 @pytest.fixture
 async def start(home: Home) -> AsyncIterator[Callable[[], Awaitable[ChildProcess]]]:
     """Starts a learner process, which ends with the test."""
-    async with ending(partial(ChildProcess.start, ROLE, home)) as starting:
+    async with ending(partial(ChildProcess.start, ROLE, home, settings=Settings(auto=ONE))) as starting:
         yield starting
 
 

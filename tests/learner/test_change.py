@@ -9,13 +9,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.learner.asked import PAIR, SETTINGS, Clock, ask, features, lesson, standing
+from tests.learner.asked import ONE, PAIR, SETTINGS, Clock, ask, features, lesson, standing
 from weebill.auto.cascade.signs import Signs, packed
 from weebill.auto.gains import decoded
 from weebill.auto.learning import Audited, Decided, Report
 from weebill.auto.standing import sentence
 from weebill.auto.trust import packaged
-from weebill.config.auto import CascadeSettings
+from weebill.config.auto import AUTO, CascadeSettings
 from weebill.learner.topics import Learning
 
 
@@ -127,6 +127,6 @@ def test_a_verifier_that_is_no_longer_asked_keeps_nothing(learning: Learning, cl
     assert seen.verifier.reach > 0
     assert seen.threshold is not None
     assert seen.threshold > 0
-    learning.settings = msgspec.structs.replace(SETTINGS, cascade=CascadeSettings(checks=("refusal",)))
+    learning.settings = {AUTO: msgspec.structs.replace(ONE, cascade=CascadeSettings(checks=("refusal",)))}
     unseen = lesson(learning, clock)
     assert (unseen.threshold, unseen.verifier) == (float("-inf"), packaged())

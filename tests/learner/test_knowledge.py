@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from msgspec import Raw
 
-from tests.learner.asked import PAIR, SETTINGS, Clock, ask, curve, features, lesson, standing
+from tests.learner.asked import ONE, PAIR, SETTINGS, Clock, ask, curve, features, lesson, standing
 from weebill.auto.gains import decoded
 from weebill.auto.judge_model import BY_MODEL
 from weebill.auto.learning import (
@@ -21,8 +21,8 @@ from weebill.auto.learning import (
     Rate,
     Report,
 )
-from weebill.auto.standing import NOTHING_DECIDED, sentence
-from weebill.config.auto import AuditSettings, Tier
+from weebill.auto.standing import nothing_decided, sentence
+from weebill.config.auto import AUTO, AuditSettings, Tier
 from weebill.learner.belief import initial
 from weebill.learner.costs import costs
 from weebill.learner.topics import Learning
@@ -67,7 +67,7 @@ def test_at_first_it_only_says_that_it_is_there(learning: Learning, clock: Clock
     first = lesson(learning, clock)
     assert (first.pair, first.decisions, first.threshold) == (NOBODY, 0, None)
     assert standing(learning) is None
-    assert "nothing" in NOTHING_DECIDED
+    assert "nothing" in nothing_decided(AUTO)
 
 
 def test_it_learns_what_is_hard_and_sets_a_threshold_between(learning: Learning, clock: Clock) -> None:
@@ -135,7 +135,7 @@ def test_audits_that_could_not_be_judged_say_nothing(learning: Learning, clock: 
 
 
 def test_the_budget_of_a_day(tmp_path: Path, clock: Clock) -> None:
-    poor = msgspec.structs.replace(SETTINGS, audits=AuditSettings(budget_usd=1e-6))
+    poor = {AUTO: msgspec.structs.replace(ONE, audits=AuditSettings(budget_usd=1e-6))}
     learning = Learning(tmp_path / "outcomes.sqlite3", poor, clock=clock)
     reports = Reports(learning)
     reports.send(99)
@@ -285,7 +285,7 @@ def test_an_audit_is_judged_without_the_rating_of_the_same_answer(tmp_path: Path
 
 def test_the_budget_is_of_all_pairs_and_of_more_decisions_than_are_kept(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "outcomes.sqlite3"
-    poor = msgspec.structs.replace(SETTINGS, audits=AuditSettings(budget_usd=1e-6))
+    poor = {AUTO: msgspec.structs.replace(ONE, audits=AuditSettings(budget_usd=1e-6))}
     learning = Learning(path, poor, clock=clock)
     Reports(learning).send(100)
     assert not lesson(learning, clock).funded

@@ -19,12 +19,13 @@ import numpy as np
 import pytest
 
 from tests.fixtures.child import ChildProcess
+from weebill.auto.cascade.checks import Checks
 from weebill.auto.gains import packed
-from weebill.auto.learning import NOBODY, TOPIC, Audited, Decided, Lessons, Pair, Report, StandingQuestion
+from weebill.auto.learning import TOPIC, Audited, Decided, Lessons, Pair, Report, StandingQuestion
 from weebill.auto.standing import Standing
-from weebill.config.auto import AuditSettings, AutoSettings
+from weebill.config.auto import AUTO, AuditSettings, AutoSettings, CascadeSettings
 from weebill.config.paths import Home
-from weebill.gateway.audits import Audits
+from weebill.gateway.audits import Audit, Audits
 from weebill.gateway.reporting import Reporter
 from weebill.learner.belief import initial
 from weebill.process.link import LINK_FD_VARIABLE
@@ -40,7 +41,8 @@ def decided(number: int) -> Decided:
 
 
 async def decisions(questions: Questions) -> int:
-    standing = msgspec.msgpack.decode(await questions.ask(TOPIC, StandingQuestion()), type=Standing | None)
+    standings = msgspec.msgpack.decode(await questions.ask(TOPIC, StandingQuestion()), type=list[Standing])
+    standing = next(iter(standings), None)
     return 0 if standing is None else standing.decisions
 
 
@@ -122,19 +124,22 @@ async def test_a_worker_hears_that_it_is_there_and_draws(start: Start, home: Hom
     lessons = Lessons()
     questions = Questions(home.learner_socket, {TOPIC: lessons})
     audits = Audits(lessons, questions.ask, Random(1))
-    assert audits.draw(PAIR, "small", "large", possible=True).probability == 0  # nobody would learn from it
+    audit = Audit(AUTO, AutoSettings(), Checks(CascadeSettings()), PAIR, "small", "large")
+    assert audits.draw(audit, possible=True).probability == 0  # nobody would learn from it
     await (await start()).ready()
     questions.start()
     async with asyncio.timeout(30):
-        while lessons.newest is None:
+        while not lessons.heard:
             await asyncio.sleep(0.05)
-    assert lessons.newest.pair == NOBODY
-    probabilities = [audits.draw(PAIR, "small", "large", possible=True).probability for _ in range(1100)]
+    assert not lessons.all()
+    probabilities = [audits.draw(audit, possible=True).probability for _ in range(1100)]
     assert probabilities[:1000] == [1.0] * 1000  # no audit is heard of
     assert 0.05 < probabilities[-1] < 0.1
-    assert audits.draw(PAIR, "small", "large", possible=False).probability == 0
-    audits.settings = AutoSettings(audits=AuditSettings(enabled=False))
-    assert audits.draw(PAIR, "small", "large", possible=True).probability == 0
+    assert audits.draw(audit, possible=False).probability == 0
+    # Each virtual model begins anew.
+    assert audits.draw(audit._replace(auto="support"), possible=True).probability == 1
+    off = audit._replace(settings=AutoSettings(audits=AuditSettings(enabled=False)))
+    assert audits.draw(off, possible=True).probability == 0
     questions.close()
 
 

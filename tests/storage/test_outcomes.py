@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from weebill.auto.learning import Audited, Content, Decided, Pair, Report
-from weebill.config.auto import Tier
+from weebill.config.auto import AUTO, Tier
+from weebill.storage import outcomes
+from weebill.storage.disposable import open_disposable
 from weebill.storage.outcomes import OutcomeError, OutcomeStore
 
 PAIR = Pair("s/small", "l/large", "place-1")
 OTHER = Pair("s/other", "l/large", "place-1")
+OLD = (PAIR.small, PAIR.large, PAIR.features)
 
 
 def decided(number: int, tier: Tier = "small", **fields: object) -> Decided:
@@ -48,10 +51,10 @@ def test_what_is_reported_is_there_again(store: OutcomeStore, path: Path) -> Non
         ("req_1", "audit", 1.0, 1.0),
     ]
     again = OutcomeStore(path)
-    assert again.decisions(PAIR) == [first, second]
+    assert again.decisions(AUTO, PAIR) == [first, second]
     assert again.outcomes(PAIR) == new
-    assert (again.newest_pair(), again.count(PAIR), again.count(OTHER)) == (PAIR, 2, 0)
-    assert (again.decisions(OTHER), again.outcomes(OTHER)) == ([], [])
+    assert (again.newest_pair(AUTO), again.count(AUTO, PAIR), again.count(AUTO, OTHER)) == (PAIR, 2, 0)
+    assert (again.decisions(AUTO, OTHER), again.outcomes(OTHER)) == ([], [])
     again.close()
 
 
@@ -59,7 +62,7 @@ def test_a_repeated_report_changes_nothing(store: OutcomeStore) -> None:
     report = Report(PAIR, (decided(1, audited=True), decided(2, escalated=True)), (audited(1),))
     store.add(report)
     assert store.add(report) == []
-    assert (store.count(PAIR), len(store.decisions(PAIR)), len(store.outcomes(PAIR))) == (2, 2, 2)
+    assert (store.count(AUTO, PAIR), len(store.decisions(AUTO, PAIR)), len(store.outcomes(PAIR))) == (2, 2, 2)
 
 
 def test_an_audit_of_an_unknown_request_is_passed_over(store: OutcomeStore) -> None:
@@ -69,9 +72,9 @@ def test_an_audit_of_an_unknown_request_is_passed_over(store: OutcomeStore) -> N
 def test_the_newest_are_kept(store: OutcomeStore) -> None:
     for number in range(12):
         store.add(Report(PAIR, (decided(number),), (audited(number),)))
-    assert [each.at for each in store.decisions(PAIR)] == [7, 8, 9, 10, 11]
+    assert [each.at for each in store.decisions(AUTO, PAIR)] == [7, 8, 9, 10, 11]
     assert [each.at for each in store.outcomes(PAIR)] == [8, 9, 10, 11]
-    assert store.count(PAIR) == 12
+    assert store.count(AUTO, PAIR) == 12
 
 
 def test_a_rating_is_of_the_tier_that_answered_and_replaces_an_earlier_one(store: OutcomeStore) -> None:
@@ -93,7 +96,7 @@ def test_texts_are_there_only_if_they_were_sent(store: OutcomeStore, path: Path)
     content = Content("Why?", "So.", "Because.")
     store.add(Report(PAIR, (decided(1), decided(2)), (audited(1), audited(2, content=content))))
     store.rate("req_1", "key_1", 0.0, 9)
-    store.rate("req_2", "key_1", 0.0, 9, "Wrong")
+    store.rate("req_2", "key_1", 0.0, 9, "Wrong", (AUTO,))
     reader = sqlite3.connect(path)
     rows = reader.execute("SELECT question, small, large, comment FROM contents").fetchall()
     reader.close()
@@ -102,6 +105,26 @@ def test_texts_are_there_only_if_they_were_sent(store: OutcomeStore, path: Path)
 
 def test_it_is_its_users_alone(store: OutcomeStore, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_store_of_before_there_were_several_is_taken_over(path: Path) -> None:
+    old = open_disposable(path, outcomes._STEPS[:2], Exception())
+    old.execute("INSERT INTO pairs (id, small, large, features, decisions) VALUES (7, ?, ?, ?, 41)", OLD)
+    old.execute(
+        "INSERT INTO decisions (pair, request_id, key_id, at, tier, features, escalated, probability, audited)"
+        " VALUES (7, 'req_1', 'key_1', 1, 'small', x'003c', 0, 1.0, 1)"
+    )
+    old.execute(
+        "INSERT INTO outcomes (pair, request_id, source, at, tier, features, small, large, judged_by)"
+        " VALUES (7, 'req_1', 'audit', 1, 'small', x'003c', 0.5, 1.0, 'short')"
+    )
+    old.close()
+    store = OutcomeStore(path)
+    assert (store.newest_pair(AUTO), store.count(AUTO, PAIR), store.newest_pair("support")) == (PAIR, 41, None)
+    assert store.decisions(AUTO, PAIR) == [decided(1, probability=1.0, audited=True)]
+    assert [(each.small, each.auto) for each in store.outcomes(PAIR)] == [(0.5, AUTO)]
+    store.add(Report(PAIR, (decided(2),)))
+    assert store.count(AUTO, PAIR) == 42
 
 
 def test_a_newer_store_is_refused(path: Path) -> None:

@@ -88,7 +88,7 @@ def test_every_declared_metric_is_exposed(tmp_path: Path) -> None:
     counters.auth_failures.add()
     counters.journal_failures.add()
     counters.refused_keys.set(("acme",), 1)
-    counters.auto_threshold.set(("share",), 500_000)
+    counters.auto_threshold.set(("auto", "share"), 500_000)
     journal = tmp_path / "journal"
     journal.mkdir()
     (journal / "1.jsonl").write_bytes(b"123456789012")

@@ -2,14 +2,16 @@
 
 1. A worker reports each decision of `auto`, and later the scores of its audit, in a `Report`.
 2. A client's rating is a `Rate`, which is answered by the `Rated` decision.
-3. Workers follow `TOPIC`, and are told a `Lesson` whenever there is a new one.
-4. `StandingQuestion` is answered by a `Standing` (`weebill.auto.standing`), `CurveQuestion` by a `Tradeoff`
+3. Workers follow `TOPIC`, and are told a `Lesson` whenever there is a new one. `auto` and each of its like
+   (`[auto.NAME]`) have lessons of their own.
+4. `StandingQuestion` is answered by `Standing`s (`weebill.auto.standing`), `CurveQuestion` by a `Tradeoff`
    (`weebill.auto.tradeoff`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Collection
 from math import inf
 from typing import Final, Literal
 
@@ -18,7 +20,7 @@ from msgspec import Raw, Struct
 
 from weebill.auto.intervals import Interval
 from weebill.auto.trust import Verifier
-from weebill.config.auto import Tier
+from weebill.config.auto import AUTO, Tier
 from weebill.process.questions import Position
 
 TOPIC: Final = "auto"
@@ -39,7 +41,7 @@ NOBODY: Final = Pair("", "", "")
 
 
 class Decided(Struct, frozen=True, kw_only=True):
-    """A decision of `auto` that no rule made, once it has been answered.
+    """A decision of `auto`, or of the named one that `auto` says, that no rule made, once it has been answered.
 
     `tier` answered; with `escalated`, it did so in place of a smaller one whose answer failed a check. `probability` is
     that with which the request was drawn for an audit (`audited`), 0.0 if it could not be. `spent_nano` was spent on
@@ -58,6 +60,7 @@ class Decided(Struct, frozen=True, kw_only=True):
     spent_nano: int | None = None
     large_nano: int | None = None
     signs: bytes = b""
+    auto: str = AUTO
 
 
 class Content(Struct, frozen=True):
@@ -107,18 +110,20 @@ class Rated(Struct, frozen=True):
 
 
 class StandingQuestion(Struct, frozen=True, tag=True):
-    """Asks for the `Standing`; answered by None as long as `auto` has decided nothing."""
+    """Asks for the `Standing` of each virtual model that has decided anything; answered by a list."""
 
 
 class CurveQuestion(Struct, frozen=True, tag=True):
-    """Asks for the `Tradeoff`; answered by None as long as `auto` has decided nothing."""
+    """Asks for the `Tradeoff` of `auto`; answered by None as long as it has decided nothing."""
+
+    auto: str = AUTO
 
 
 LearnerQuestion = Report | Rate | StandingQuestion | CurveQuestion
 
 
 class Lesson(Struct, frozen=True, kw_only=True):
-    """The knowledge of a pair at a version of the learner `source`.
+    """The knowledge of `auto` about its pair, at a version of the learner `source`.
 
     `decisions` were made for the pair, or since its answers changed, and of these `made` audits, judged or not.
     `funded` is False while the budget for audits is spent. `posterior` is the encoded estimate of both tiers
@@ -144,6 +149,7 @@ class Lesson(Struct, frozen=True, kw_only=True):
     audits: int = 0
     quality: Interval | None = None
     spend: float | None = None
+    auto: str = AUTO
 
 
 def mid_threshold(lesson: Lesson) -> float:
@@ -157,20 +163,37 @@ _decode: Final = msgspec.msgpack.Decoder(Lesson).decode
 
 
 class Lessons:
-    """The newest lesson, as a worker knows it by following `TOPIC`. Belongs to one loop.
+    """The newest lessons, as a worker knows them by following `TOPIC`. Belongs to one loop.
 
-    While nothing is heard of the learner, the last lesson holds.
+    While nothing is heard of the learner, the last lessons hold.
     """
 
     def __init__(self) -> None:
         self._position = Position()
-        self.newest: Lesson | None = None
+        self._newest: dict[str, Lesson] = {}
+
+    @property
+    def heard(self) -> bool:
+        """True if a learner has told anything yet."""
+        return self._position != Position()
 
     def position(self) -> Position:
         """Returns how far lessons are known."""
         return self._position
 
+    def of(self, auto: str) -> Lesson | None:
+        """Returns the newest lesson of `auto`."""
+        return self._newest.get(auto)
+
+    def all(self) -> Collection[Lesson]:
+        """Returns the newest lesson of each."""
+        return self._newest.values()
+
     def hear(self, news: Raw) -> None:
         """Takes over a lesson. Raises msgspec.MsgspecError."""
-        self.newest = lesson = _decode(news)
+        lesson = _decode(news)
+        if lesson.source != self._position.source:  # another learner, which may know less
+            self._newest = {}
+        if lesson.pair != NOBODY:
+            self._newest[lesson.auto] = lesson
         self._position = Position(lesson.source, lesson.version)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from msgspec import Struct, structs
 
 from weebill.auto.intervals import Interval
 from weebill.auto.learning import Pair
+from weebill.config.auto import AUTO
 
-NOTHING_DECIDED: Final = "`auto` has decided nothing yet"
+
+def nothing_decided(auto: str) -> str:
+    """Returns the sentence for a virtual model without a standing."""
+    return f"`{auto}` has decided nothing yet"
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """The standing for one pair of models.
+    """The standing of `auto` for one pair of models.
 
     `decisions` were ever made, without those of rules. The other numbers are of the newest ones, `newest` of them:
     `audits` were judged, `unjudged` could not be. `quality` is the share of the large model's that the answers keep,
@@ -39,6 +41,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     mean_rating: float | None
     threshold: float | None
     since_change: int | None = None
+    auto: str = AUTO
 
     def shown(self) -> dict[str, object]:
         """Returns the fields for programs, the interval with names for its bounds."""

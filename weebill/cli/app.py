@@ -224,24 +224,27 @@ def explain_route(
 
 @auto_app.command("status")
 def auto_status(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The one to show; all by default.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the quality that `auto` keeps, by audits, with its 95% confidence interval, and its spend."""
     from weebill.cli.auto import status
 
-    status(home_of(context), as_json)
+    status(home_of(context), name, as_json)
 
 
 @auto_app.command("plot")
 def auto_plot(
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(metavar="[FILE.svg]", help="Where to draw it.")] = None,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Of a model that [auto.NAME] sets up.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what every threshold would keep of the quality, and its spend, by audits; or draw it."""
     from weebill.cli.auto import plot
 
-    plot(home_of(context), file, as_json)
+    plot(home_of(context), name, file, as_json)
 
 
 @auto_app.command("export")

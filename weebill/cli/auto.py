@@ -11,12 +11,13 @@ import typer
 
 from weebill.auto.intervals import Interval
 from weebill.auto.learning import TOPIC, CurveQuestion, StandingQuestion
-from weebill.auto.standing import NOTHING_DECIDED, Standing, sentence
+from weebill.auto.standing import Standing, nothing_decided, sentence
 from weebill.auto.tradeoff import Point, Tradeoff
 from weebill.auto.tradeoff import sentence as present
 from weebill.cli.auto_drawing import drawn
 from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, console, print_table
+from weebill.config.auto import AUTO
 from weebill.config.paths import Home
 from weebill.process.questions import Questions, Unanswered
 from weebill.storage.outcomes import OutcomeError, OutcomeStore
@@ -25,32 +26,34 @@ _BAR: Final = 24  # letters
 _ROWS: Final = 12
 
 
-def status(home: Home, as_json: bool) -> None:
-    """Prints the standing of `auto`."""
-    standing = msgspec.msgpack.decode(asyncio.run(_ask(home, StandingQuestion())), type=Standing | None)
+def status(home: Home, name: str, as_json: bool) -> None:
+    """Prints the standing of the virtual model, "" for all that have one."""
+    standings = msgspec.msgpack.decode(asyncio.run(_ask(home, StandingQuestion())), type=list[Standing])
+    shown = [each for each in standings if each.auto == name or not name]
     if as_json:
-        _print_json(None if standing is None else standing.shown())
-    elif standing is None:
-        typer.echo(NOTHING_DECIDED)
-    else:
-        console().print(f"auto: {sentence(standing)}\n", style="bold")
-        print_table(("", ""), _rows(standing))
+        _print_json({each.auto: each.shown() for each in shown})
+        return
+    if not shown:
+        typer.echo(nothing_decided(name or AUTO))
+    for each in shown:
+        console().print(f"{each.auto}: {sentence(each)}\n", style="bold")
+        print_table(("", ""), _rows(each))
 
 
-def plot(home: Home, file: Path | None, as_json: bool) -> None:
-    """Prints the curve of `auto`, and draws it if there is a file for it."""
+def plot(home: Home, name: str, file: Path | None, as_json: bool) -> None:
+    """Prints the curve of the virtual model, and draws it if there is a file for it."""
     if file is not None and file.suffix.lower() != ".svg":
         raise CommandError(f"{file}: the drawing is SVG", f"`weebill auto plot {file.with_suffix('.svg')}` draws it")
-    curve = msgspec.msgpack.decode(asyncio.run(_ask(home, CurveQuestion())), type=Tradeoff | None)
+    curve = msgspec.msgpack.decode(asyncio.run(_ask(home, CurveQuestion(name))), type=Tradeoff | None)
     if as_json:
         _print_json(None if curve is None else curve.shown())
     if file is not None:
         if curve is None or not curve.points:
-            why = NOTHING_DECIDED if curve is None else present(curve)
+            why = nothing_decided(name) if curve is None else present(curve)
             raise CommandError(f"{file} is not drawn: {why}", "`weebill auto status` shows the audits")
         file.write_text(drawn(curve), encoding="utf-8")
     elif not as_json:
-        _print_curve(curve)
+        _print_curve(name, curve)
 
 
 def export(home: Home) -> None:
@@ -82,11 +85,11 @@ def _print_json(shown: dict[str, object] | None) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
 
 
-def _print_curve(curve: Tradeoff | None) -> None:
+def _print_curve(name: str, curve: Tradeoff | None) -> None:
     if curve is None:
-        typer.echo(NOTHING_DECIDED)
+        typer.echo(nothing_decided(name))
         return
-    console().print(f"auto: {present(curve)}", style="bold")
+    console().print(f"{name}: {present(curve)}", style="bold")
     if not curve.points:
         return
     low = min(each.quality.low for each in curve.points if each.quality is not None)

@@ -10,7 +10,6 @@ from weebill.auto.experiments import Experiment
 from weebill.auto.intervals import Interval
 from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, console, day, print_table
-from weebill.config.auto import AUTO
 from weebill.config.checks import model_names
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
@@ -37,7 +36,7 @@ _SHOWN: dict[Figure, tuple[str, float, str, int]] = {
 def create(sources: Sources, name: str, model: str, candidate: str, share: float, shadow: bool) -> None:
     """Starts an experiment with configured models."""
     settings = load(sources).settings
-    known = model_names(settings) | set(settings.aliases) | ({AUTO} if settings.auto.tiers else set())
+    known = model_names(settings) | set(settings.aliases) | set(settings.autos)
     for each in (model, candidate):
         if each not in known:
             raise CommandError(f"there is no model {each!r}{did_you_mean(each, known)}", "`weebill list` shows them")

@@ -11,7 +11,6 @@ from weebill.cli.auto_tiers import tiers_in_words
 from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, print_table, size
 from weebill.cli.progress import show_progress
-from weebill.config.auto import AUTO
 from weebill.config.load import Configuration, Sources, load
 from weebill.config.routing import targets
 from weebill.config.schema import Settings
@@ -76,8 +75,8 @@ def _rows(configuration: Configuration, sources: Sources) -> Iterator[tuple[str,
     stored = {model.name: model for model in ModelStore.of(settings.local, sources.home).list()}
     for alias, target in settings.aliases.items():
         yield alias, f"alias of {', '.join(targets(target))}", NOTHING, NOTHING
-    if settings.auto.tiers:
-        yield AUTO, tiers_in_words(configuration), NOTHING, NOTHING
+    for name, tiers in tiers_in_words(configuration).items():
+        yield name, tiers, NOTHING, NOTHING
     for name, state in states(settings, sources).items():
         yield name, "this machine", size(stored[name].size) if name in stored else NOTHING, state
     for provider, each in settings.providers.items():

@@ -17,7 +17,6 @@ from weebill.cli.errors import CommandError
 from weebill.cli.models import states
 from weebill.cli.output import NOTHING, print_table
 from weebill.cli.providers import active_providers, identity, load_catalogue
-from weebill.config.auto import AUTO
 from weebill.config.load import Sources, load
 from weebill.config.problems import did_you_mean
 from weebill.config.routing import targets
@@ -74,8 +73,9 @@ def list_catalogue(sources: Sources, wanted: ListOptions, order: Order, as_json:
     elif own or found:
         headings = ("MODEL", "CONTEXT", "$/M IN", "$/M OUT", "READS", "MAKES", "TOOLS", "FROM")
         print_table(headings, [*map(_own_row, own), *(_row(match, usable) for match in found)])
-        if wanted == ListOptions() and (tiers := tiers_in_words(configuration)):
-            typer.echo(f"\n{AUTO}: {tiers}")
+        if wanted == ListOptions():
+            for auto, tiers in tiers_in_words(configuration).items():
+                typer.echo(f"\n{auto}: {tiers}")
     else:
         typer.echo("No model is like that; `weebill models` lists them all")
 

@@ -22,14 +22,14 @@ from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, console, print_table
 from weebill.cli.providers import load_catalogue
 from weebill.cli.running_auto import running_auto
-from weebill.config.auto import AUTO
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.load import Configuration, Sources, load
 from weebill.config.routing import targets
 from weebill.config.schema import Settings
 from weebill.gateway.audits import Audits
 from weebill.gateway.own_fields import encoded
-from weebill.gateway.selection import Selected, Selector
+from weebill.gateway.selected import Selected
+from weebill.gateway.selection import Selector
 from weebill.gateway.translation import translator
 from weebill.process.messages import EngineState
 from weebill.process.questions import Questions
@@ -119,16 +119,17 @@ def _selected(
     with suppress(LedgerError), reading(sources.home.database) as ledger:
         experiments.take(read_experiments(ledger))
     selector, source = Selector(router, experiments, sources.home.router, sources.home.profiles), ""
-    if asked.call.model.partition(":")[0] == AUTO and settings.auto.tiers:
-        running = running_auto(sources.home, settings.auto.target)
+    name = asked.call.model.partition(":")[0]
+    if (auto := settings.autos.get(name)) is not None:
+        running = running_auto(sources.home, name, auto.target)
         # Nothing is audited, so nobody is told.
         audits = Audits(running.lessons, Questions(sources.home.learner_socket).ask, random.Random(0))  # noqa: S311
         selector = Selector(router, experiments, sources.home.router, sources.home.profiles, audits)
-        selector.configure(settings.auto)
+        selector.configure({name: auto})
         selector.refresh()
-        if selector.threshold is not None and running.threshold is not None:
-            selector.threshold.take_over(running.threshold)
-        source = running.source(settings.auto.target.chosen[0])
+        if running.threshold is not None and name in selector.thresholds:
+            selector.thresholds[name].take_over(running.threshold)
+        source = running.source(auto.target.chosen[0])
     selected = selector.select(asked, api) if asked.call.model in selector.names else None
     by_threshold = selected is not None and selected.decision is not None and bool(selected.decision.features)
     return selected, source if by_threshold else ""
@@ -148,7 +149,7 @@ def _print_selection(name: str, selected: Selected, source: str, configuration: 
     out = console()
     decision = selected.decision
     if decision is not None:
-        out.print(f"{AUTO} chooses {decision.tier} ({selected.model}): {decision.why}")
+        out.print(f"{selected.auto} chooses {decision.tier} ({selected.model}): {decision.why}")
         if source:
             out.print(source)
         if configuration.large is not None:
@@ -175,6 +176,7 @@ def _described_selection(selected: Selected, source: str, configuration: Configu
         "auto": None
         if decision is None
         else {
+            "name": selected.auto,
             "tier": decision.tier,
             "why": decision.why,
             "stays": decision.stays,

@@ -23,10 +23,11 @@ NOT_RUNNING: Final = "no server runs here: the threshold is the one that it woul
 
 
 class RunningAuto(NamedTuple):
-    """The lessons, without a newest one if no learner has told any, and the threshold of each worker, none for
-    `quality`. `runs` is False if there is no server.
+    """The lessons, none if no learner has told any, and for the virtual model `auto`, the threshold of each worker,
+    none for `quality`. `runs` is False if there is no server.
     """
 
+    auto: str
     lessons: Lessons
     thresholds: Sequence[float]
     runs: bool
@@ -41,7 +42,7 @@ class RunningAuto(NamedTuple):
         if not self.runs:
             return NOT_RUNNING
         if target == "quality":
-            return "the threshold is the running server's" if self.lessons.newest else "the running learner is silent"
+            return "the threshold is the running server's" if self.lessons.heard else "the running learner is silent"
         if not self.thresholds:
             return "the running server has told no threshold yet: it is the one of a start"
         if len(self.thresholds) == 1:
@@ -50,30 +51,32 @@ class RunningAuto(NamedTuple):
         return f"the threshold is the running workers' on average, {low:.2f} to {high:.2f}"
 
 
-def running_auto(home: Home, target: TargetSettings) -> RunningAuto:
-    """Asks the server that runs in `home`, if any."""
-    lessons = _Told()
+def running_auto(home: Home, auto: str, target: TargetSettings) -> RunningAuto:
+    """Asks the server that runs in `home`, if any, about the virtual model `auto`."""
+    lessons = _Told(auto)
     try:
         ask(home, StatusRequest(), Status)
     except NotRunningError:
-        return RunningAuto(lessons, (), runs=False)
+        return RunningAuto(auto, lessons, (), runs=False)
     if home.learner_socket.exists():
         asyncio.run(_follow(home, lessons))
     name, _ = target.chosen
-    return RunningAuto(lessons, told(home.counters, name), runs=True)
+    return RunningAuto(auto, lessons, told(home.counters, auto, name), runs=True)
 
 
 class _Told(Lessons):
-    """Lessons that can be waited for."""
+    """Lessons of which that of `auto` can be waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, auto: str) -> None:
         super().__init__()
         self.told = asyncio.Event()
+        self._auto = auto
 
     def hear(self, news: Raw) -> None:
         """Takes over a lesson. Raises msgspec.MsgspecError."""
         super().hear(news)
-        self.told.set()
+        if not self.all() or self.of(self._auto) is not None:
+            self.told.set()
 
 
 async def _follow(home: Home, lessons: _Told) -> None:

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import typer
 
@@ -89,10 +90,14 @@ class Startup:
 
 
 def banner(
-    status: Status, models: list[str], key: str | None, key_file: Path | None, auto: str = ""
+    status: Status,
+    models: list[str],
+    key: str | None,
+    key_file: Path | None,
+    autos: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[tuple[str, str]]:
-    """Yields lines with their styles. At the first start, `key` is the first key, or `key_file` its file; `auto` are
-    its tiers, "" if there are none.
+    """Yields lines with their styles. At the first start, `key` is the first key, or `key_file` its file; `autos` are
+    the tiers of `auto` and its like.
     """
     down = [model for model in status.models if not model.ready]
     yield "", ""
@@ -109,8 +114,8 @@ def banner(
     else:
         yield "  API key    one you have, or `weebill keys create NAME`", ""
     yield f"  Models     {_shortened(models)}", ""
-    if auto:
-        yield f"  auto       {auto}", ""
+    for name, tiers in autos.items():
+        yield f"  {name:<10} {tiers}", ""
     for model in down:
         yield f"  Not ready  {model.name}: {model.failure or 'it is still loading'}", "bold red"
     yield "", ""

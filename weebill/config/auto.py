@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from msgspec import Meta
 
@@ -112,12 +112,13 @@ class OutcomeSettings(Section, frozen=True, kw_only=True):
 
 
 class AutoSettings(Section, frozen=True, kw_only=True):
-    """`[auto]`: the virtual model `auto`, which exists if it has `small` and `large`.
+    """`[auto]`: the virtual model `auto`, which exists if it has `small` and `large`; `[auto.NAME]`: another one.
 
-    These and `mid` are names of models or aliases. `high_stakes` requests go straight to the large tier; `private` ones
-    are served by this machine or not at all, and take precedence. With `abilities`, requests of a kind that the small
-    model is known to fail at, and those for advice, go to the large tier. With `on_large_down = "small"`, the small
-    tier answers while the large one cannot, but for `high_stakes` requests and advice.
+    `[auto.NAME]` takes over what it does not set itself from `[auto]`. `small`, `mid` and `large` are names of models
+    or aliases. `high_stakes` requests go straight to the large tier; `private` ones are served by this machine or not
+    at all, and take precedence. With `abilities`, requests of a kind that the small model is known to fail at, and
+    those for advice, go to the large tier. With `on_large_down = "small"`, the small tier answers while the large one
+    cannot, but for `high_stakes` requests and advice.
     """
 
     small: Annotated[str, Meta(max_length=200)] = ""
@@ -132,6 +133,8 @@ class AutoSettings(Section, frozen=True, kw_only=True):
     audits: AuditSettings = AuditSettings()
     outcomes: OutcomeSettings = OutcomeSettings()
 
+    takes_named: ClassVar[bool] = True
+
     @property
     def tiers(self) -> dict[Tier, str]:
         """The models of the tiers, the smallest first; none if `auto` does not exist."""
@@ -140,26 +143,32 @@ class AutoSettings(Section, frozen=True, kw_only=True):
         return {"small": self.small, **({"mid": self.mid} if self.mid else {}), "large": self.large}
 
 
-def check_auto(auto: AutoSettings, locate: Locate) -> Iterator[Problem]:
-    """Yields the problems of `[auto]` that types cannot find; the caller checks that its models exist."""
-    yield from _check_target(auto.target, locate)
-    yield from _check_rules(auto.high_stakes, ("auto", "high_stakes"), locate)
-    yield from _check_rules(auto.private, ("auto", "private"), locate)
-    cascade = auto.cascade
-    where = locate(("auto", "cascade"))
+def path_of(name: str) -> KeyPath:
+    """Returns the path of the table of the virtual model `name`."""
+    return (AUTO,) if name == AUTO else (AUTO, name)
+
+
+def check_auto(name: str, auto: AutoSettings, locate: Locate) -> Iterator[Problem]:
+    """Yields the problems of the table of `name` that types cannot find; the caller checks that its models exist."""
+    path = path_of(name)
+    yield from _check_target(auto.target, (*path, "target"), locate)
+    yield from _check_rules(auto.high_stakes, (*path, "high_stakes"), locate)
+    yield from _check_rules(auto.private, (*path, "private"), locate)
+    cascade, table = auto.cascade, dotted((*path, "cascade"))
+    where = locate((*path, "cascade"))
     if len(set(cascade.checks)) < len(cascade.checks):
-        yield Problem(where, "`auto.cascade.checks` names a check twice")
+        yield Problem(where, f"`{table}.checks` names a check twice")
     if "function" in cascade.checks and not cascade.function:
-        yield Problem(where, '`auto.cascade.checks` has "function", so `auto.cascade.function` must name one')
+        yield Problem(where, f'`{table}.checks` has "function", so `{table}.function` must name one')
     if cascade.function and not _FUNCTION.match(cascade.function):
-        yield Problem(where, '`auto.cascade.function` must be "package.module:name"')
+        yield Problem(where, f'`{table}.function` must be "package.module:name"')
 
 
-def _check_target(target: TargetSettings, locate: Locate) -> Iterator[Problem]:
+def _check_target(target: TargetSettings, path: KeyPath, locate: Locate) -> Iterator[Problem]:
     given = [name for name in target.__struct_fields__ if getattr(target, name) is not None]
     if len(given) > 1:
         names = ", ".join(f"`{name}`" for name in given)
-        yield Problem(locate(("auto", "target")), f"`auto.target` can be held to one thing, not to {names}; give one")
+        yield Problem(locate(path), f"`{dotted(path)}` can be held to one thing, not to {names}; give one")
 
 
 def _check_rules(rules: tuple[Rule, ...], path: KeyPath, locate: Locate) -> Iterator[Problem]:

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from weebill.catalog.dialects import dialects
 from weebill.catalog.load import Catalogue, load
 from weebill.catalog.pricing import weighed
-from weebill.config.auto import AUTO, check_auto
+from weebill.config.auto import AUTO, AutoSettings, check_auto, path_of
 from weebill.config.certificates import check_server, check_upstream
+from weebill.config.named import check_names
 from weebill.config.offers import price_of
 from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
 from weebill.config.routing import WILDCARD, AliasSettings, Preferences, targets
@@ -44,7 +45,7 @@ def check(settings: Settings, locate: Locate, catalogue: Catalogue, names: bool 
         yield from _check_provider(name, settings, locate)
     if names:
         yield from _check_aliases(settings, locate)
-        yield from _check_auto(settings, locate, catalogue)
+        yield from _check_autos(settings, locate, catalogue)
         yield from _check_preferences(settings, locate)
     yield from _check_redis(settings, locate)
 
@@ -122,30 +123,35 @@ def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
                     yield Problem(where, what)
 
 
-def _check_auto(settings: Settings, locate: Locate, catalogue: Catalogue) -> Iterator[Problem]:
-    yield from check_auto(settings.auto, locate)
-    auto = settings.auto
+def _check_autos(settings: Settings, locate: Locate, catalogue: Catalogue) -> Iterator[Problem]:
     known = model_names(settings) | set(settings.aliases)
-    for tier, name in {"small": auto.small, "mid": auto.mid, "large": auto.large}.items():
-        if name and name not in known:
-            instead = _instead(name, sorted(known), settings)
-            yield Problem(locate((AUTO, tier)), f"`auto.{tier}` names unknown model `{name}`{instead}")
-    if auto.target.spend is not None and known.issuperset(auto.tiers.values()):
-        yield from _check_spend(settings, locate, catalogue)
-    if auto.tiers and AUTO in known:
+    if settings.auto.tiers and AUTO in known:
         yield Problem(locate(("aliases", AUTO)), f"`{AUTO}` is the name of what `[auto]` sets up; choose another")
+    yield from check_names(settings.named_autos, known, locate)
+    for name, auto in {AUTO: settings.auto, **settings.named_autos}.items():
+        yield from check_auto(name, auto, locate)
+        path = path_of(name)
+        for tier, model in {"small": auto.small, "mid": auto.mid, "large": auto.large}.items():
+            if model and model not in known:
+                instead = _instead(model, sorted(known), settings)
+                what = f"`{dotted((*path, tier))}` names unknown model `{model}`{instead}"
+                yield Problem(locate((*path, tier)), what)
+        if auto.target.spend is not None and known.issuperset(auto.tiers.values()):
+            yield from _check_spend(path, auto, settings, locate, catalogue)
 
 
-def _check_spend(settings: Settings, locate: Locate, catalogue: Catalogue) -> Iterator[Problem]:
+def _check_spend(
+    path: KeyPath, auto: AutoSettings, settings: Settings, locate: Locate, catalogue: Catalogue
+) -> Iterator[Problem]:
     """Yields a problem for each tier without the price that a target for spend needs."""
-    where = locate((AUTO, "target", "spend"))
-    for tier, name in settings.auto.tiers.items():
+    where, table = locate((*path, "target", "spend")), dotted(path)
+    for tier, name in auto.tiers.items():
         price = price_of(name, settings, catalogue)
         if price is None:
             what = "which neither the catalogue nor its overlay has; `share` needs no prices"
-            yield Problem(where, f"`auto.target.spend` needs the price of `{name}` (`auto.{tier}`), {what}")
+            yield Problem(where, f"`{table}.target.spend` needs the price of `{name}` (`{table}.{tier}`), {what}")
         elif tier == "large" and not weighed(price):
-            yield Problem(where, f"`auto.target.spend` is a share of what `{name}` (`auto.large`) costs: nothing")
+            yield Problem(where, f"`{table}.target.spend` is a share of what `{name}` (`{table}.large`) costs: nothing")
 
 
 def _instead(name: str, known: list[str], settings: Settings) -> str:

@@ -20,6 +20,8 @@ def setting_types(section: type[Section] = Settings, path: KeyPath = ()) -> Iter
     """Yields each plain setting with its type; tables with the user's own keys (providers, aliases) have none."""
     for field in msgspec.structs.fields(section):
         here = (*path, field.encode_name)
+        if field.name in section.derived:
+            continue
         if isinstance(field.type, type) and issubclass(field.type, Section):
             yield from setting_types(field.type, here)
         elif get_origin(field.type) is not dict:

@@ -1,4 +1,4 @@
-"""The large tier of `auto` where nobody has configured one: the flagship of the first provider that has one."""
+"""The large tier of `auto` and its like where none is configured: the flagship of the first provider that has one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from weebill.catalog.flagship import flagship, rule
 from weebill.catalog.load import load
-from weebill.config.auto import AUTO
+from weebill.config.auto import AUTO, AutoSettings
 from weebill.config.checks import model_names
 from weebill.config.problems import KeyPath
 from weebill.config.schema import Settings
@@ -30,20 +30,26 @@ class Large(NamedTuple):
 
 
 def choose_large(settings: Settings) -> Large | None:
-    """Returns the large tier for settings without one; None if `auto` is not to be, or no provider is there.
+    """Returns the large tier for virtual models without one; None if there is none, or no provider.
 
     Nobody is called who is not configured: providers are those of the settings, and of the environment's keys.
     """
-    auto = settings.auto
-    if auto.large or not auto.small or AUTO in settings.aliases:
-        return None
-    chosen = next(_flagships(settings), None)
-    return None if chosen is None or AUTO in model_names(settings) else chosen
+    return next(_flagships(settings), None) if _lacking(settings) else None
 
 
 def with_large(settings: Settings, large: Large) -> Settings:
     """Returns the settings with that large tier."""
-    return replace(settings, auto=replace(settings.auto, large=large.model))
+    completed = {name: replace(each, large=large.model) for name, each in _lacking(settings).items()}
+    auto = completed.pop(AUTO, settings.auto)
+    return replace(settings, auto=auto, named_autos={**settings.named_autos, **completed})
+
+
+def _lacking(settings: Settings) -> dict[str, AutoSettings]:
+    """Returns the virtual models that would exist with a large tier."""
+    every = {AUTO: settings.auto, **settings.named_autos}
+    lacking = {name: each for name, each in every.items() if each.small and not each.large}
+    taken = {*settings.aliases, *model_names(settings)} if lacking else set()
+    return {name: each for name, each in lacking.items() if name not in taken}
 
 
 def _flagships(settings: Settings) -> Iterator[Large]:

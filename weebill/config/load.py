@@ -19,6 +19,7 @@ from weebill.config.checks import check
 from weebill.config.environment import read_environment, variable_name
 from weebill.config.invalid import Unfit
 from weebill.config.large import LARGE, Large, choose_large, with_large
+from weebill.config.named import settle
 from weebill.config.paths import Home
 from weebill.config.problems import ConfigError, KeyPath, Locate, Problem
 from weebill.config.providers import FROM_ENVIRONMENT, complete_providers
@@ -102,6 +103,7 @@ def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Con
     unfit = Unfit(locate)
     problems += validate(table, Settings, unfit.locate)
     unfit.remove_from(table)
+    settle(table)
     declared, found = complete_providers(
         _absolute(msgspec.convert(table, Settings), sources.file.parent),
         sources.environment,

@@ -5,7 +5,7 @@ Every struct is immutable and refuses unknown fields. Durations are seconds (`_s
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -175,8 +175,10 @@ class Settings(Section, frozen=True, kw_only=True):
 
     `aliases` maps a virtual model's name to a model, to another alias, or to a table of several. `mini` is the first
     compact model of this machine unless set otherwise. The tiers of `auto` are the aliases `mini` and `large`, if they
-    exist and nothing else is set.
+    exist and nothing else is set. `named_autos` are the tables `[auto.NAME]`, with what they take over from `[auto]`.
     """
+
+    derived: ClassVar[frozenset[str]] = frozenset({"named_autos"})
 
     server: ServerSettings = ServerSettings()
     limits: LimitSettings = LimitSettings()
@@ -185,6 +187,7 @@ class Settings(Section, frozen=True, kw_only=True):
     aliases: dict[Name, Name | AliasSettings] = {}
     routing: RoutingSettings = RoutingSettings()
     auto: AutoSettings = AutoSettings()
+    named_autos: dict[Name, AutoSettings] = {}
     catalog: CatalogSettings = CatalogSettings()
     cache: CacheSettings = CacheSettings()
     redis: RedisSettings = RedisSettings()
@@ -195,7 +198,16 @@ class Settings(Section, frozen=True, kw_only=True):
         if self.local.models and "mini" not in self.aliases:
             aliases = {"mini": self.local.models[0], **self.aliases}
             msgspec.structs.force_setattr(self, "aliases", aliases)
-        tiers = {tier: alias for tier, alias in _TIER_ALIASES.items() if not getattr(self.auto, tier)}
-        tiers = {tier: alias for tier, alias in tiers.items() if alias in self.aliases}
-        if tiers and AUTO not in self.aliases:
-            msgspec.structs.force_setattr(self, "auto", msgspec.structs.replace(self.auto, **tiers))
+        if AUTO not in self.aliases:
+            msgspec.structs.force_setattr(self, "auto", self._with_tiers(self.auto))
+        named = {name: self._with_tiers(each) for name, each in self.named_autos.items()}
+        msgspec.structs.force_setattr(self, "named_autos", named)
+
+    @property
+    def autos(self) -> dict[str, AutoSettings]:
+        """`auto` and the named ones, by the name of the virtual model; only those that exist."""
+        return {name: each for name, each in {AUTO: self.auto, **self.named_autos}.items() if each.tiers}
+
+    def _with_tiers(self, auto: AutoSettings) -> AutoSettings:
+        tiers = {tier: alias for tier, alias in _TIER_ALIASES.items() if not getattr(auto, tier)}
+        return msgspec.structs.replace(auto, **{tier: each for tier, each in tiers.items() if each in self.aliases})

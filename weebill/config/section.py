@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -15,4 +15,11 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of every settings table."""
+    """Base of every settings table.
+
+    `derived` fields are worked out, and nobody may write them. In a table that `takes_named`, each further table is one
+    of the same type under a name of the user's choice.
+    """
+
+    derived: ClassVar[frozenset[str]] = frozenset()
+    takes_named: ClassVar[bool] = False

@@ -17,6 +17,8 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 def show(configuration: Configuration) -> str:
     """Returns all settings in force; comments tell where those that are not defaults were given."""
     table = msgspec.to_builtins(configuration.declared)
+    # As the file has them; they are shown with what they took over.
+    table["auto"] |= table.pop("named_autos")
     return "\n".join(_table(table, (), configuration.origins)).strip() + "\n"
 
 

@@ -9,8 +9,10 @@ from typing import Annotated, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from weebill.config.named import is_named_table
 from weebill.config.problems import KeyPath, Locate, Problem, dotted
 from weebill.config.schema import ProviderSettings
+from weebill.config.section import Section
 from weebill.config.suggestions import instead_of
 
 _TYPE_NAMES = {
@@ -30,12 +32,15 @@ def validate(
     table: Mapping[str, object], section: type[msgspec.Struct], locate: Locate, path: KeyPath = ()
 ) -> Iterator[Problem]:
     """Yields every unknown name, invalid value and missing name in `table`, which is at `path`."""
-    known = msgspec.structs.fields(section)
+    special = section if issubclass(section, Section) else Section
+    known = [each for each in msgspec.structs.fields(section) if each.name not in special.derived]
     fields = {field.encode_name: field.type for field in known}
     for name, value in table.items():
         here = (*path, name)
         if name in fields:
             yield from _validate_value(value, fields[name], locate, here)
+        elif is_named_table(here, value, special):
+            yield from _validate_value(value, section, locate, here)
         else:
             yield Problem(locate(here), _unknown(here, value, fields))
     for field in known:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from weebill.catalog.load import Catalogue
 from weebill.catalog.pricing import weighed
+from weebill.config.auto import path_of
 from weebill.config.offers import price_of
 from weebill.config.problems import KeyPath, Locate, Problem, dotted
 from weebill.config.schema import Settings
@@ -23,19 +24,19 @@ def warnings(declared: Settings, file: Path, locate: Locate, catalogue: Catalogu
 
 
 def _unreachable_spend(declared: Settings, locate: Locate, catalogue: Catalogue) -> Iterator[Problem]:
-    """Yields a warning if the small tier alone costs more than `auto` may spend."""
-    spend, tiers = declared.auto.target.spend, declared.auto.tiers
-    if spend is None or not tiers:
-        return
-    small, large = (price_of(tiers[tier], declared, catalogue) for tier in ("small", "large"))
-    if small is None or large is None or weighed(small) < spend * weighed(large):
-        return
-    share = weighed(small) / weighed(large)
-    what = (
-        f"`auto.target.spend = {spend:g}` cannot be kept: `{tiers['small']}` alone costs {share:.2f} of "
-        f"`{tiers['large']}`, so it answers all that no rule decides"
-    )
-    yield Problem(locate(("auto", "target", "spend")), what)
+    """Yields a warning for each virtual model whose small tier alone costs more than it may spend."""
+    for name, auto in declared.autos.items():
+        spend, tiers = auto.target.spend, auto.tiers
+        small, large = (price_of(tiers[tier], declared, catalogue) for tier in ("small", "large"))
+        if spend is None or small is None or large is None or weighed(small) < spend * weighed(large):
+            continue
+        share = weighed(small) / weighed(large)
+        path = (*path_of(name), "target", "spend")
+        what = (
+            f"`{dotted(path)} = {spend:g}` cannot be kept: `{tiers['small']}` alone costs {share:.2f} of "
+            f"`{tiers['large']}`, so it answers all that no rule decides"
+        )
+        yield Problem(locate(path), what)
 
 
 def _readable_secrets(declared: Settings, file: Path) -> Iterator[Problem]:

@@ -15,9 +15,10 @@ from weebill.accounts.api_key import KeyRole
 from weebill.accounts.keyring import KeyDirectory, LedgerUnavailable
 from weebill.accounts.keys import BadKeyError, UnknownKeyError
 from weebill.auto.learning import TOPIC, CurveQuestion, StandingQuestion
-from weebill.auto.standing import NOTHING_DECIDED, Standing, sentence
+from weebill.auto.standing import Standing, nothing_decided, sentence
 from weebill.auto.tradeoff import Tradeoff
 from weebill.auto.tradeoff import sentence as present
+from weebill.config.auto import AUTO
 from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import bearer_token, require_admin
 from weebill.control.answers import Json, LimitBody, SecureHeaders, handle_errors
@@ -108,23 +109,23 @@ class _Management:
     async def _status(self) -> Response:
         return Json(self._overview.status())
 
-    async def _auto(self) -> Response:
-        standing = msgspec.msgpack.decode(await self._asked(StandingQuestion()), type=Standing | None)
+    async def _auto(self, name: str = AUTO) -> Response:
+        standings = msgspec.msgpack.decode(await self._asked(name, StandingQuestion()), type=list[Standing])
+        standing = next((each for each in standings if each.auto == name), None)
         data = None if standing is None else standing.shown()
-        return Json(
-            {"object": "auto", "summary": NOTHING_DECIDED if standing is None else sentence(standing), "data": data}
-        )
+        summary = nothing_decided(name) if standing is None else sentence(standing)
+        return Json({"object": "auto", "name": name, "summary": summary, "data": data})
 
-    async def _curve(self) -> Response:
-        curve = msgspec.msgpack.decode(await self._asked(CurveQuestion()), type=Tradeoff | None)
+    async def _curve(self, name: str = AUTO) -> Response:
+        curve = msgspec.msgpack.decode(await self._asked(name, CurveQuestion(name)), type=Tradeoff | None)
         data = None if curve is None else curve.shown()
-        summary = NOTHING_DECIDED if curve is None else present(curve)
-        return Json({"object": "auto.curve", "summary": summary, "data": data})
+        summary = nothing_decided(name) if curve is None else present(curve)
+        return Json({"object": "auto.curve", "name": name, "summary": summary, "data": data})
 
-    async def _asked(self, question: StandingQuestion | CurveQuestion) -> msgspec.Raw:
-        """Returns the learner's answer. Raises ApiError."""
-        if not self._overview.settings.auto.tiers:
-            raise ApiError(404, "`auto` is not configured.", code="auto_not_configured")
+    async def _asked(self, name: str, question: StandingQuestion | CurveQuestion) -> msgspec.Raw:
+        """Returns the learner's answer about the virtual model. Raises ApiError."""
+        if name not in self._overview.settings.autos:
+            raise ApiError(404, f"`{name}` is not configured.", code="auto_not_configured", param="name")
         try:
             return await self._ask_learner(TOPIC, question)
         except Unanswered as error:

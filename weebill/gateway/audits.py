@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from weebill.auto.auditing import audit_probability
+from weebill.auto.cascade.checks import Checks
 from weebill.auto.decision import Decision
-from weebill.auto.learning import NOBODY, Audited, Decided, Lesson, Lessons, Pair
+from weebill.auto.learning import Audited, Decided, Lesson, Lessons, Pair
 from weebill.config.auto import AutoSettings, Tier
 from weebill.gateway.meter import Meter
 from weebill.gateway.reporting import Ask, Reporter
@@ -24,8 +25,6 @@ from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import MOST, Failed, Reply
 
-METERED_AS: Final = "audit:auto"
-"""The key under which audits are recorded; no caller pays for them."""
 _MOST_BYTES: Final = 1 << 20
 # The dialects by which answers in the format of an API are read back.
 _READ_BY: Final[Mapping[str, str]] = {
@@ -37,16 +36,35 @@ _READ_BY: Final[Mapping[str, str]] = {
 
 
 class Audit(NamedTuple):
-    """The draw for one request: its probability, and if it was `drawn`, `other` is the model that is asked too.
+    """The draw for one request to `auto`: its probability, and if it was `drawn`, `other` is the model that is asked
+    too.
 
-    `large` is the name of the large model.
+    `checks` are those of the small tier's answers; `large` is the name of the large model.
     """
 
+    auto: str
+    settings: AutoSettings
+    checks: Checks
     pair: Pair
-    probability: float
-    drawn: bool
     other: str
     large: str
+    probability: float = 0.0
+    drawn: bool = False
+
+    @property
+    def metered_as(self) -> str:
+        """The key under which it is recorded; no caller pays for it."""
+        return f"audit:{self.auto}"
+
+    @property
+    def judged_by_model(self) -> bool:
+        """True if the large model compares texts."""
+        return self.settings.audits.judge == "large"
+
+    @property
+    def keeps_content(self) -> bool:
+        """True if the texts are kept."""
+        return self.settings.outcomes.keep_content
 
 
 class Heard:
@@ -92,54 +110,42 @@ class Audits:
         self._lessons = lessons
         self._reporter = Reporter(ask)
         self._random = random
-        self._since = (-1, 0)
-        self.settings = AutoSettings()
+        self._since: dict[str, tuple[int, int]] = {}
 
-    @property
-    def judges_by_model(self) -> bool:
-        """True if the large model compares texts."""
-        return self.settings.audits.judge == "large"
-
-    @property
-    def keeps_content(self) -> bool:
-        """True if the texts of audits are kept."""
-        return self.settings.outcomes.keep_content
-
-    def lesson(self, pair: Pair | None) -> Lesson | None:
-        """Returns the newest lesson about the pair."""
-        newest = self._lessons.newest
+    def lesson(self, auto: str, pair: Pair | None) -> Lesson | None:
+        """Returns the newest lesson of `auto` about the pair."""
+        newest = self._lessons.of(auto)
         return newest if newest is not None and newest.pair == pair else None
 
-    def gauges(self) -> dict[Metric, float]:
-        """Returns the metrics of `auto`; those that are not known are left out."""
-        newest = self._lessons.newest
-        if newest is None or newest.pair == NOBODY:
-            return {}
-        known: dict[Metric, float] = {AUTO_AUDITS: newest.audits}
-        if newest.quality is not None:
-            metrics = (AUTO_QUALITY, AUTO_QUALITY_LOW, AUTO_QUALITY_HIGH)
-            known.update(zip(metrics, newest.quality, strict=True))
-        if newest.spend is not None:
-            known[AUTO_SPEND] = newest.spend
+    def gauges(self) -> dict[Metric, dict[tuple[str, ...], float]]:
+        """Returns the metrics of each virtual model, labelled with its name; those that are not known are left out."""
+        known: dict[Metric, dict[tuple[str, ...], float]] = {}
+        for newest in self._lessons.all():
+            found = {AUTO_AUDITS: float(newest.audits)}
+            if newest.quality is not None:
+                metrics = (AUTO_QUALITY, AUTO_QUALITY_LOW, AUTO_QUALITY_HIGH)
+                found.update(zip(metrics, newest.quality, strict=True))
+            if newest.spend is not None:
+                found[AUTO_SPEND] = newest.spend
+            for metric, value in found.items():
+                known.setdefault(metric, {})[(newest.auto,)] = value
         return known
 
-    def draw(self, pair: Pair, other: str, large: str, *, possible: bool) -> Audit:
+    def draw(self, audit: Audit, *, possible: bool) -> Audit:
         """Draws for the next request; `possible` is False if the other tier must not, or cannot, be asked."""
-        newest, version, decisions, made, funded = self._lessons.newest, -1, 0, 0, True
-        if newest is None:
-            possible = False  # there is nobody to learn from it
-        elif newest.pair == pair:
-            version, decisions, made, funded = newest.version, newest.decisions, newest.made, newest.funded
-        else:
-            version = 0
+        lesson, version, decisions, made, funded = self.lesson(audit.auto, audit.pair), 0, 0, 0, True
+        if not self._lessons.heard:
+            version, possible = -1, False  # there is nobody to learn from it
+        elif lesson is not None:
+            version, decisions, made, funded = lesson.version, lesson.decisions, lesson.made, lesson.funded
         # Those that the learner has not counted yet count here.
-        seen, since = self._since
-        self._since = version, 1 if seen != version else since + 1
-        probability = 0.0
-        if possible:
-            decisions += self._since[1] - 1
-            probability = audit_probability(self.settings.audits, decisions, made, funded=funded)
-        return Audit(pair, probability, self._random.random() < probability, other, large)
+        seen, since = self._since.get(audit.auto, (-1, 0))
+        since = 1 if seen != version else since + 1
+        self._since[audit.auto] = version, since
+        if not possible:
+            return audit
+        probability = audit_probability(audit.settings.audits, decisions + since - 1, made, funded=funded)
+        return audit._replace(probability=probability, drawn=self._random.random() < probability)
 
     def decided(
         self,
@@ -168,6 +174,7 @@ class Audits:
                 spent_nano=_kept(meter.spent_nano),
                 large_nano=_kept(large_nano),
                 signs=signs,
+                auto=audit.auto,
             ),
         )
 

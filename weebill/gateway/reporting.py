@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from itertools import groupby
+from itertools import islice
 from typing import Final
 
 from msgspec import Raw, structs
@@ -36,7 +36,7 @@ class Reporter:
     def __init__(self, ask: Ask) -> None:
         """`ask` puts a question to the learner. Raises Unanswered."""
         self._ask = ask
-        self._waiting: deque[tuple[Pair, Decided | Audited]] = deque()
+        self._waiting: dict[Pair, deque[Decided | Audited]] = {}
         self._chars = 0
         self._task: asyncio.Task[None] | None = None
         self.lost = 0
@@ -44,11 +44,11 @@ class Reporter:
     @property
     def waiting(self) -> int:
         """The number of decisions and audits that are still to be reported."""
-        return len(self._waiting)
+        return sum(map(len, self._waiting.values()))
 
     def report(self, pair: Pair, what: Decided | Audited) -> None:
         """Queues a decision, or an audit of one that was queued before; texts without room are left out."""
-        if len(self._waiting) >= _MOST_WAITING:
+        if self.waiting >= _MOST_WAITING:
             if not self.lost:
                 log.warning("decisions of `auto` are not learnt from: the learner takes no reports")
             self.lost += 1
@@ -57,7 +57,7 @@ class Reporter:
         if isinstance(what, Audited) and self._chars + chars > _MOST_CHARS:
             what, chars = structs.replace(what, content=None), 0
         self._chars += chars
-        self._waiting.append((pair, what))
+        self._waiting.setdefault(pair, deque()).append(what)
         if self._task is None:
             self._task = asyncio.create_task(self._send(), name="report to the learner")
 
@@ -70,41 +70,38 @@ class Reporter:
         with suppress(Unanswered, TimeoutError):
             async with asyncio.timeout(_LAST_S):
                 while self._waiting:
-                    await self._send_batch()
+                    await self._send_all()
 
     async def _send(self) -> None:
         while self._waiting:
             await asyncio.sleep(_INTERVAL_S)
             try:
-                await self._send_batch()
+                await self._send_all()
             except Unanswered as error:
                 log.debug("the learner takes no report: %s", error)
                 await asyncio.sleep(_RETRY_S)
-            except Exception:  # whatever it is: what comes after it must not wait for ever
-                log.exception("a report cannot be sent, and is passed over")
-                self._forget(self._batch()[1])
         self._task = None
         if self.lost:
             log.warning("the learner takes reports again; %d decisions and audits were lost", self.lost)
             self.lost = 0
 
-    async def _send_batch(self) -> None:
-        """Sends what was queued first, and forgets it once it is kept."""
-        pair, batch = self._batch()
-        decided = tuple(each for each in batch if isinstance(each, Decided))
-        audited = tuple(each for each in batch if isinstance(each, Audited))
-        await self._ask(TOPIC, Report(pair, decided, audited))
-        self._forget(batch)
-
-    def _batch(self) -> tuple[Pair, Sequence[Decided | Audited]]:
-        pair, group = next(groupby(self._waiting, key=lambda each: each[0]))
-        return pair, [what for _, (_, what) in zip(range(_MOST_SENT), group, strict=False)]
-
-    def _forget(self, batch: Sequence[Decided | Audited]) -> None:
-        """Takes the first ones from the queue."""
-        for each in batch:
-            self._waiting.popleft()
-            self._chars -= _chars(each)
+    async def _send_all(self) -> None:
+        """Sends a report about each pair, and forgets what is kept then. Raises Unanswered."""
+        for pair, waiting in list(self._waiting.items()):
+            batch = tuple(islice(waiting, _MOST_SENT))
+            decided = tuple(each for each in batch if isinstance(each, Decided))
+            audited = tuple(each for each in batch if isinstance(each, Audited))
+            try:
+                await self._ask(TOPIC, Report(pair, decided, audited))
+            except Unanswered:
+                raise
+            except Exception:  # whatever it is: what comes after it must not wait for ever
+                log.exception("a report cannot be sent, and is passed over")
+            for each in batch:
+                waiting.popleft()
+                self._chars -= _chars(each)
+            if not waiting:
+                del self._waiting[pair]
 
 
 def _chars(what: Decided | Audited) -> int:

@@ -43,7 +43,7 @@ from weebill.gateway.responses import KeptResponses, ResponseState
 from weebill.gateway.role import WorkerBoot
 from weebill.gateway.selection import Selector
 from weebill.gateway.shadows import Shadows
-from weebill.gateway.thresholds import tell
+from weebill.gateway.thresholds import ThresholdGauges
 from weebill.gateway.upstreams import Upstreams
 from weebill.process import logs
 from weebill.process.link import Link
@@ -112,14 +112,15 @@ class Worker:
         )
         self._keys = KeyReporter(self._counters.refused_keys)
         self._selector = Selector(self._router, self._experiments, home.router, home.profiles, self._audits)
-        self._selector.configure(boot.settings.auto)
+        self._selector.configure(boot.settings.autos)
+        self._thresholds = ThresholdGauges(self._counters.auto_threshold)
         self._experiments.on_change = self._selector.refresh
         self._selector.refresh()
         self._shadows = Shadows()
         self._tunnel = Tunnel(self._client, str(home.control_socket))
         # On a connection of their own, so that reports do not wait behind clients' ratings.
         self._ratings = Questions(home.learner_socket)
-        ratings = Ratings(authenticator, self._ratings.ask, lambda: bool(self._settings.auto.tiers))
+        ratings = Ratings(authenticator, self._ratings.ask, lambda: bool(self._settings.autos))
         stages = pipelines(
             authenticator, recorder, upstreams, self._selector, self._shadows, self._audits, ratings, self._cache, state
         )
@@ -205,7 +206,7 @@ class Worker:
         await asyncio.to_thread(_prepare, settings)
         self._cache.update(settings.cache)
         # In a thread: loading the learned router takes a moment, in which no request must wait.
-        await asyncio.to_thread(self._selector.configure, settings.auto)
+        await asyncio.to_thread(self._selector.configure, settings.autos)
         self._follow_learner()
         try:
             self._server.update(settings.server)
@@ -215,7 +216,7 @@ class Worker:
 
     def _follow_learner(self) -> None:
         """Follows the learner once there is one: it runs only if `auto` does."""
-        if self._settings.auto.tiers:
+        if self._settings.autos:
             self._learner.start()
 
     def _directory(self) -> Directory:
@@ -237,7 +238,7 @@ class Worker:
             now = time.monotonic()
             self._router.health.settle(now)
             self._keys.report(self._router.health, now)
-            tell(self._counters.auto_threshold, self._selector.threshold)
+            self._thresholds.tell(self._selector.thresholds)
             # Requests of observers, such as the status page, do not count.
             self._counters.in_flight.set(self._server.active - self._tunnel.relaying)
             self._counters.connections.set(self._server.connections)

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 def learning_server(home: Home, settings: Settings) -> tuple[QuestionServer, Learning]:
     """Returns the server that learns for `home`. Raises OutcomeError."""
-    learning = Learning(home.lessons, settings.auto)
+    learning = Learning(home.lessons, settings.autos)
     return QuestionServer(answers={TOPIC: learning.answer}, feeds={TOPIC: learning.feed}), learning
 
 
@@ -74,7 +74,7 @@ async def _follow(link: Link, pinged: asyncio.Event, learning: Learning) -> Drai
                 pinged.set()
             case Reload(settings=settings):
                 logs.configure(settings.log, PROCESS_NAME)
-                learning.settings = settings.auto
+                learning.settings = settings.autos
             case _:
                 log.warning("the supervisor sent a message that is not for the learner process")
     return None

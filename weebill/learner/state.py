@@ -44,17 +44,19 @@ log = logging.getLogger(__name__)
 
 
 class Knowledge:
-    """The knowledge of `pair`, of which `total` decisions were ever made."""
+    """The knowledge that `auto` has of `pair`, about which it has ever made `total` decisions."""
 
     def __init__(
         self,
+        auto: str,
         pair: Pair,
         total: int,
         decisions: Iterable[Decided],
         outcomes: Sequence[Outcome],
         believe: Callable[[], Belief],
     ) -> None:
-        """`believe` returns the belief without any outcome."""
+        """`outcomes` may be of others, too; `believe` returns the belief without any of them."""
+        self.auto = auto
         self.pair = pair
         self._total = total
         self._decided = {each.request_id: each for each in decisions}
@@ -137,6 +139,7 @@ class Knowledge:
         return Lesson(
             source=source,
             version=version,
+            auto=self.auto,
             pair=self.pair,
             decisions=self._since_change,
             made=int((self._ages(self._audits.values()) < self._since_change).sum()),
@@ -161,6 +164,7 @@ class Knowledge:
         auditing = sum(each.spent_nano or 0 for each in self._audits.values())
         judged = list(self._judged())
         return Standing(
+            auto=self.auto,
             pair=self.pair,
             target=f"{name} = {target:g}",
             decisions=self._total,

@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec import Raw
 
-from weebill.auto.evidence import FEWEST
 from weebill.auto.learning import (
     NOBODY,
     CurveQuestion,
@@ -31,15 +30,10 @@ from weebill.auto.standing import Standing
 from weebill.auto.tradeoff import Tradeoff
 from weebill.config.auto import AutoSettings
 from weebill.learner.belief import Belief, initial
-from weebill.learner.spending import NANO, Spending
+from weebill.learner.course import Course
 from weebill.learner.state import Knowledge
 from weebill.process.questions import Position, Unanswered, encode
 from weebill.storage.outcomes import OutcomeError, OutcomeStore, UnkeepableError
-
-# Working out a threshold takes some milliseconds for each hundred audits.
-_REFIT_S: Final = 1.0
-_REFIT_AUDITS: Final = 25
-_REFIT_DECISIONS: Final = 200
 
 log = logging.getLogger(__name__)
 
@@ -53,33 +47,25 @@ class Learning:
     def __init__(
         self,
         path: Path,
-        settings: AutoSettings,
+        settings: Mapping[str, AutoSettings],
         believe: Callable[[Pair], Belief] = initial,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`settings` are those of each virtual model, by its name."""
         self.settings = settings
         self._believe = believe
         self._clock = clock
         self._store = OutcomeStore(path)
-        self._spending = Spending(self._store.spent())
         self._source = secrets.token_hex(8)
-        self._version = 0
-        self._lesson = b""
-        self._changed = False
-        self._fitted_at = 0.0
-        self._fitted = (0, 0, settings)
-        self._knowledge: Knowledge | None = None
-        self._decisions = 0
-        pair = self._store.newest_pair()
-        if pair is None:
-            self._version = 1
-            self._lesson = encode(Lesson(source=self._source, version=1, pair=NOBODY, decisions=0))
-        else:
-            self._turn_to(pair)
+        self._version = 1
+        self._nothing = encode(Lesson(source=self._source, version=1, pair=NOBODY, decisions=0))
+        self._courses: dict[str, Course] = {}
+        self._follow_settings()
 
     def answer(self, question: Raw) -> bytes:
         """Returns the answer that `weebill.auto.learning` defines. Raises Unanswered."""
         try:
+            self._follow_settings()
             return encode(self._answered(_decode_question(question)))
         except OutcomeError as error:
             raise Unanswered(str(error)) from error
@@ -89,30 +75,54 @@ class Learning:
         return LessonFeed(self, _decode_position(position))
 
     def newest(self, known: Position) -> tuple[Position, bytes] | None:
-        """Returns the newest lesson, None if it is known; works it out first if enough has happened."""
-        self._refresh()
-        position = Position(self._source, self._version)
-        return None if not self._lesson or position == known else (position, self._lesson)
+        """Returns the first lesson that is not known, None if all are; works out those for which enough has
+        happened.
+        """
+        now = self._clock()
+        for auto, course in self._courses.items():
+            settings = self.settings.get(auto)
+            if settings is not None and course.refresh(settings, self._source, self._version + 1, now):
+                self._version += 1
+        since = known.version if known.source == self._source else -1
+        lessons = {course.version: course.lesson for course in self._courses.values() if course.lesson}
+        lessons = lessons or {1: self._nothing}
+        version = min((each for each in lessons if each > since), default=None)
+        return None if version is None else (Position(self._source, version), lessons[version])
 
-    def _answered(self, question: LearnerQuestion) -> Rated | Standing | Tradeoff | None:
+    def _follow_settings(self) -> None:
+        """Begins the courses of virtual models that are new, and ends those of others."""
+        for auto in self.settings:
+            if auto not in self._courses:
+                self._courses[auto] = Course(auto, self._store, self._believe)
+        self._courses = {auto: course for auto, course in self._courses.items() if auto in self.settings}
+
+    def _answered(self, question: LearnerQuestion) -> Rated | list[Standing] | Tradeoff | None:
         match question:
             case Report():
                 self._report(question)
                 return None
             case Rate(request_id=request_id, key_id=key_id, score=score, comment=comment):
-                kept = comment if self.settings.outcomes.keep_content else ""
-                found = self._store.rate(request_id, key_id, score, int(self._clock()), kept)
-                if found is None:
-                    return None
-                pair, outcome = found
-                if self._knowledge is not None and self._knowledge.pair == pair:
-                    self._knowledge.add((), (outcome,))
-                    self._changed = True
-                return Rated(outcome.tier)
+                return self._rated(request_id, key_id, score, comment)
             case StandingQuestion():
-                return None if self._knowledge is None else self._knowledge.standing(self.settings)
-            case CurveQuestion():
-                return None if self._knowledge is None else self._knowledge.tradeoff(self.settings)
+                return [each.standing(self.settings[auto]) for auto, each in self._known()]
+            case CurveQuestion(auto=asked):
+                return next((each.tradeoff(self.settings[auto]) for auto, each in self._known() if auto == asked), None)
+
+    def _known(self) -> Iterator[tuple[str, Knowledge]]:
+        """Yields the virtual models that have decided anything, with what is known of them."""
+        for auto, course in self._courses.items():
+            if course.knowledge is not None and auto in self.settings:
+                yield auto, course.knowledge
+
+    def _rated(self, request_id: str, key_id: str, score: float, comment: str) -> Rated | None:
+        kept_for = [auto for auto, each in self.settings.items() if each.outcomes.keep_content]
+        found = self._store.rate(request_id, key_id, score, int(self._clock()), comment, kept_for)
+        if found is None:
+            return None
+        pair, outcome = found
+        for course in self._courses.values():
+            course.add(pair, (), (outcome,))
+        return Rated(outcome.tier)
 
     def _report(self, report: Report) -> None:
         try:
@@ -120,45 +130,8 @@ class Learning:
         except UnkeepableError as error:
             log.error("a report is passed over, as it could never be kept: %s", error)
             return
-        for each in outcomes:
-            self._spending.add(each.at, each.spent_nano or 0)
-        if self._knowledge is not None and self._knowledge.pair == report.pair:
-            self._knowledge.add(report.decided, outcomes)
-        elif report.decided:  # not for late audits of models that are no longer asked
-            self._turn_to(report.pair)  # what was just kept is read with the rest
-        self._decisions += len(report.decided)
-        self._changed = True
-
-    def _turn_to(self, pair: Pair) -> None:
-        """Recalls all that is known of a pair."""
-        self._knowledge = Knowledge(
-            pair,
-            self._store.count(pair),
-            self._store.decisions(pair),
-            self._store.outcomes(pair),
-            lambda: self._believe(pair),
-        )
-        self._fitted = (-_REFIT_AUDITS, -_REFIT_DECISIONS, self.settings)
-        self._changed = True
-
-    def _refresh(self) -> None:
-        now, knowledge = self._clock(), self._knowledge
-        # A clock that was set back must not hold it up.
-        if knowledge is None or self._fitted_at <= now < self._fitted_at + _REFIT_S:
-            return
-        audits, decisions, settings = self._fitted
-        due = knowledge.judged >= audits + _REFIT_AUDITS or self._decisions >= decisions + _REFIT_DECISIONS
-        due = due or audits < FEWEST <= knowledge.judged
-        if due or settings != self.settings:
-            knowledge.refit(self.settings)
-            self._fitted = (knowledge.judged, self._decisions, self.settings)
-        elif not self._changed:
-            return
-        self._changed = False
-        self._fitted_at = now
-        self._version += 1
-        funded = self._spending.within_a_day(now) < self.settings.audits.budget_usd * NANO
-        self._lesson = encode(knowledge.lesson(self.settings, self._source, self._version, funded=funded))
+        for auto, course in self._courses.items():
+            course.add(report.pair, [each for each in report.decided if each.auto == auto], outcomes)
 
 
 class LessonFeed:

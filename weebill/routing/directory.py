@@ -23,7 +23,7 @@ import msgspec
 
 from weebill.catalog.load import Catalogue, load
 from weebill.catalog.schema import Model, Offer
-from weebill.config.auto import AUTO
+from weebill.config.auto import AutoSettings
 from weebill.config.routing import WILDCARD, AliasSettings, Policy, Preferences
 from weebill.config.schema import Settings
 from weebill.process.messages import EngineState
@@ -89,7 +89,9 @@ class Directory:
         for deployment, model, offer in found:
             settled = settings.providers.get(deployment.provider)
             self._show(deployment, model, offer, created, chosen=settled is not None and bool(settled.models))
-        aliases = {**settings.aliases, **_auto(settings)}
+        autos = {name: _of_auto(each) for name, each in settings.autos.items()}
+        aliases = {**settings.aliases, **autos}
+        self._autos = frozenset(autos)
         self._patterns = Patterns(aliases.items())
         self._matched: dict[str, ModelRoute] = {}  # names that match a pattern, added when they are asked for
         models, self._cards = self._cards, {}
@@ -216,7 +218,7 @@ class Directory:
         known = models.get(shown) or ModelCard(shown, created, VIRTUAL_OWNER)
         # An alias of one model has that model's author; an alias of several, or of an unknown model, has Weebill's
         # name.
-        owner = known.owned_by if first.capabilities.canonical and alias != AUTO else VIRTUAL_OWNER
+        owner = known.owned_by if first.capabilities.canonical and alias not in self._autos else VIRTUAL_OWNER
         self._cards[alias] = msgspec.structs.replace(known, id=alias, owned_by=owner)
 
     def _follow(self, name: str, aliases: Mapping[str, str | AliasSettings]) -> ModelRoute | None:
@@ -313,14 +315,15 @@ def _leading(name: str, alias: str | AliasSettings, follow: Callable[[str], Mode
     return ModelRoute(name, candidates, alias.policy, said)
 
 
-def _auto(settings: Settings) -> dict[str, AliasSettings]:
-    """Returns the alias `auto` for callers that do not pick a tier: the smallest tier, then the larger ones.
+def _of_auto(auto: AutoSettings) -> AliasSettings:
+    """Returns the alias of a virtual model for callers that do not pick a tier: the smallest tier, then the larger
+    ones.
 
     No rule has been applied to such a request, so it stays on this machine if any could be private.
     """
-    names = tuple(settings.auto.tiers.values())
-    preferences = Preferences(local_only=True) if settings.auto.private else Preferences()
-    return {AUTO: AliasSettings(models=names[:1], fallbacks=names[1:], preferences=preferences)} if names else {}
+    smallest, *larger = auto.tiers.values()
+    preferences = Preferences(local_only=True) if auto.private else Preferences()
+    return AliasSettings(models=(smallest,), fallbacks=tuple(larger), preferences=preferences)
 
 
 def _one_each(serving: Iterable[Deployment], first: Sequence[Deployment]) -> list[Sequence[Deployment]]:

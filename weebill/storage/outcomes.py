@@ -7,13 +7,14 @@ after a kill it is there as a whole, or not at all; a repeated one changes nothi
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from weebill.auto.learning import Audited, Decided, Pair, Report, Source
-from weebill.config.auto import Tier
+from weebill.config.auto import AUTO, Tier
 from weebill.storage.database import transaction
 from weebill.storage.disposable import open_disposable
 
@@ -70,11 +71,27 @@ _FIRST: Final = (
 _STEPS: Final = (
     _FIRST,
     tuple(f"ALTER TABLE {table} ADD COLUMN signs BLOB NOT NULL DEFAULT x''" for table in ("decisions", "outcomes")),
+    # Several virtual models; what there was is of `auto`. `autos` has the numbers that `pairs` counted.
+    (
+        *(f"ALTER TABLE {table} ADD COLUMN auto TEXT NOT NULL DEFAULT 'auto'" for table in ("decisions", "outcomes")),
+        *(f"CREATE INDEX {table}_of_auto ON {table} (auto, number)" for table in ("decisions", "outcomes")),
+        """CREATE TABLE autos (
+            pair INTEGER NOT NULL REFERENCES pairs (id),
+            auto TEXT NOT NULL,
+            decisions INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (pair, auto)
+        ) STRICT""",
+        "INSERT INTO autos (pair, auto, decisions) SELECT id, 'auto', decisions FROM pairs",
+        "ALTER TABLE pairs DROP COLUMN decisions",
+    ),
 )
 _DECISION: Final = (
-    "request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano, signs"
+    "request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano, signs, auto"
 )
-_OUTCOME: Final = "request_id, source, at, tier, features, probability, small, large, spent_nano, judged_by, signs"
+_OF_PAIR: Final = "(SELECT id FROM pairs WHERE (small, large, features) = (?, ?, ?))"
+_OUTCOME: Final = (
+    "request_id, source, at, tier, features, probability, small, large, spent_nano, judged_by, signs, auto"
+)
 
 
 class OutcomeError(Exception):
@@ -89,7 +106,7 @@ class Outcome(NamedTuple):
     """The scores of the answers to one request, None for those that are not known; `tier` answered it.
 
     `spent_nano` was spent on an audit, the judgement by a model included; `by` is how it was judged. `signs` are those
-    that the verifier saw of the small tier's answer, packed.
+    that the verifier saw of the small tier's answer, packed. `auto` is the virtual model that was asked.
     """
 
     request_id: str
@@ -103,6 +120,7 @@ class Outcome(NamedTuple):
     spent_nano: int | None = None
     by: str = ""
     signs: bytes = b""
+    auto: str = AUTO
 
 
 class OutcomeStore:
@@ -119,19 +137,30 @@ class OutcomeStore:
         """Keeps a report; returns the outcomes that are new. Audits of unknown requests are passed over."""
         with self._writing() as connection:
             pair = _pair_id(connection, report.pair)
-            added = sum(_add_decision(connection, pair, each) for each in report.decided)
-            connection.execute("UPDATE pairs SET decisions = decisions + ? WHERE id = ?", (added, pair))
+            added = Counter(each.auto for each in report.decided if _add_decision(connection, pair, each))
+            connection.executemany(
+                "INSERT INTO autos (pair, auto, decisions) VALUES (?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET decisions = decisions + excluded.decisions",
+                [(pair, auto, count) for auto, count in added.items()],
+            )
             outcomes = [_add_check(connection, each) for each in report.decided if each.escalated and not each.audited]
             outcomes += [_add_audit(connection, each) for each in report.audited]
-            self._make_room(connection)
+            for auto in added:
+                self._make_room(connection, auto)
         return [each for each in outcomes if each is not None]
 
     def rate(
-        self, request_id: str, key_id: str, score: float, at: int, comment: str = ""
+        self,
+        request_id: str,
+        key_id: str,
+        score: float,
+        at: int,
+        comment: str = "",
+        kept_for: Container[str] = (),
     ) -> tuple[Pair, Outcome] | None:
         """Keeps a rating of a decision made for this key, in the place of an earlier one; None if that is not known.
 
-        Returns the pair and the outcome.
+        The comment is kept if the virtual model is one of `kept_for`. Returns the pair and the outcome.
         """
         with self._writing() as connection:
             decided = _decision(connection, request_id)
@@ -139,7 +168,8 @@ class OutcomeStore:
                 return None
             small, large = (score if decided.tier == tier else None for tier in ("small", "large"))
             outcome = Outcome(
-                request_id, "feedback", at, decided.tier, decided.features, None, small, large, by="client"
+                request_id, "feedback", at, decided.tier, decided.features, None, small, large, by="client",
+                auto=decided.auto,
             )  # fmt: skip
             number = _add_outcome(connection, outcome)
             if number is None:
@@ -150,7 +180,7 @@ class OutcomeStore:
                     (at, small, large, request_id),
                 ).fetchall()
                 connection.execute("DELETE FROM contents WHERE outcome = ?", (number,))
-            if comment:
+            if comment and decided.auto in kept_for:
                 connection.execute("INSERT INTO contents (outcome, comment) VALUES (?, ?)", (number, comment))
             row = connection.execute(
                 "SELECT small, large, pairs.features FROM pairs JOIN decisions ON pairs.id = pair WHERE request_id = ?",
@@ -158,48 +188,48 @@ class OutcomeStore:
             ).fetchone()
             return Pair(*row), outcome
 
-    def newest_pair(self) -> Pair | None:
-        """Returns the pair of the newest decision."""
+    def newest_pair(self, auto: str) -> Pair | None:
+        """Returns the pair of the newest decision of `auto`."""
         with self._errors():
             row = self._connection.execute(
-                "SELECT small, large, pairs.features FROM decisions JOIN pairs ON pairs.id = pair"
-                " ORDER BY number DESC LIMIT 1"
+                "SELECT small, large, pairs.features FROM decisions JOIN pairs ON pairs.id = pair WHERE auto = ?"
+                " ORDER BY number DESC LIMIT 1",
+                (auto,),
             ).fetchone()
         return None if row is None else Pair(*row)
 
-    def count(self, pair: Pair) -> int:
-        """Returns the number of decisions that were ever made for the pair."""
+    def count(self, auto: str, pair: Pair) -> int:
+        """Returns the number of decisions that `auto` ever made for the pair."""
         with self._errors():
             row = self._connection.execute(
-                "SELECT decisions FROM pairs WHERE (small, large, features) = (?, ?, ?)", _key(pair)
+                f"SELECT decisions FROM autos WHERE pair = {_OF_PAIR} AND auto = ?",  # noqa: S608
+                (*_key(pair), auto),
             ).fetchone()
         return 0 if row is None else int(row[0])
 
-    def decisions(self, pair: Pair) -> list[Decided]:
-        """Returns the decisions for the pair that are kept, oldest first."""
+    def decisions(self, auto: str, pair: Pair) -> list[Decided]:
+        """Returns the decisions of `auto` for the pair that are kept, oldest first."""
         with self._errors():
             rows = self._connection.execute(
-                f"SELECT {_DECISION} FROM decisions WHERE pair ="  # noqa: S608
-                " (SELECT id FROM pairs WHERE (small, large, features) = (?, ?, ?)) ORDER BY number",
-                _key(pair),
+                f"SELECT {_DECISION} FROM decisions WHERE pair = {_OF_PAIR} AND auto = ? ORDER BY number",  # noqa: S608
+                (*_key(pair), auto),
             ).fetchall()
         return [_decided(row) for row in rows]
 
     def outcomes(self, pair: Pair) -> list[Outcome]:
-        """Returns the outcomes for the pair that are kept, oldest first."""
+        """Returns the outcomes for the pair that are kept, of all virtual models, oldest first."""
         with self._errors():
             rows = self._connection.execute(
-                f"SELECT {_OUTCOME} FROM outcomes"  # noqa: S608
-                " WHERE pair = (SELECT id FROM pairs WHERE (small, large, features) = (?, ?, ?)) ORDER BY number",
+                f"SELECT {_OUTCOME} FROM outcomes WHERE pair = {_OF_PAIR} ORDER BY number",  # noqa: S608
                 _key(pair),
             ).fetchall()
         return [Outcome(*row) for row in rows]
 
-    def spent(self) -> list[tuple[int, int]]:
-        """Returns the times of the audits that are kept, of all pairs, and what they cost in nano-dollars."""
+    def spent(self, auto: str) -> list[tuple[int, int]]:
+        """Returns the times of the audits of `auto` that are kept, of all pairs, and what they cost in nano-dollars."""
         with self._errors():
             return self._connection.execute(
-                "SELECT at, spent_nano FROM outcomes WHERE source = 'audit' AND spent_nano > 0"
+                "SELECT at, spent_nano FROM outcomes WHERE auto = ? AND source = 'audit' AND spent_nano > 0", (auto,)
             ).fetchall()
 
     def texts(self) -> Iterator[tuple[str, float | None, float | None]]:
@@ -215,11 +245,13 @@ class OutcomeStore:
         with self._errors():
             self._connection.close()
 
-    def _make_room(self, connection: sqlite3.Connection) -> None:
+    def _make_room(self, connection: sqlite3.Connection, auto: str) -> None:
+        """Deletes the oldest rows of `auto`: a busy one takes no room from the others."""
         for table, most in (("decisions", self._max_decisions), ("outcomes", self._max_outcomes)):
             connection.execute(
-                f"DELETE FROM {table} WHERE number <= (SELECT max(number) FROM {table}) - ?",  # noqa: S608
-                (most,),
+                f"DELETE FROM {table} WHERE auto = ? AND number <="  # noqa: S608
+                f" (SELECT number FROM {table} WHERE auto = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                (auto, auto, most),
             )
 
     @contextmanager
@@ -248,19 +280,17 @@ def _key(pair: Pair) -> tuple[str, str, str]:
 
 def _pair_id(connection: sqlite3.Connection, pair: Pair) -> int:
     connection.execute("INSERT OR IGNORE INTO pairs (small, large, features) VALUES (?, ?, ?)", _key(pair))
-    [(found,)] = connection.execute(
-        "SELECT id FROM pairs WHERE (small, large, features) = (?, ?, ?)", _key(pair)
-    ).fetchall()
+    [(found,)] = connection.execute(f"SELECT {_OF_PAIR}", _key(pair)).fetchall()
     return int(found)
 
 
 def _add_decision(connection: sqlite3.Connection, pair: int, each: Decided) -> int:
     """Returns 1, or 0 for a decision that is there already."""
     return connection.execute(
-        f"INSERT OR IGNORE INTO decisions (pair, {_DECISION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT OR IGNORE INTO decisions (pair, {_DECISION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
         (
             pair, each.request_id, each.key_id, each.at, each.tier, each.features, each.escalated, each.probability,
-            each.audited, each.spent_nano, each.large_nano, each.signs,
+            each.audited, each.spent_nano, each.large_nano, each.signs, each.auto,
         ),
     ).rowcount  # fmt: skip
 
@@ -274,18 +304,20 @@ def _decision(connection: sqlite3.Connection, request_id: str) -> Decided | None
 
 
 def _decided(
-    row: tuple[str, str, int, Tier, bytes, int, float, int, int | None, int | None, bytes],
+    row: tuple[str, str, int, Tier, bytes, int, float, int, int | None, int | None, bytes, str],
 ) -> Decided:
-    request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano, signs = row
+    request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano, signs, auto = row
     return Decided(
         request_id=request_id, key_id=key_id, at=at, tier=tier, features=features, escalated=bool(escalated),
         probability=probability, audited=bool(audited), spent_nano=spent_nano, large_nano=large_nano,
-        signs=signs,
+        signs=signs, auto=auto,
     )  # fmt: skip
 
 
 def _add_check(connection: sqlite3.Connection, each: Decided) -> Outcome | None:
-    outcome = Outcome(each.request_id, "check", each.at, each.tier, each.features, None, 0.0, None, by="check")
+    outcome = Outcome(
+        each.request_id, "check", each.at, each.tier, each.features, None, 0.0, None, by="check", auto=each.auto
+    )  # fmt: skip
     return outcome if _add_outcome(connection, outcome) is not None else None
 
 
@@ -295,7 +327,7 @@ def _add_audit(connection: sqlite3.Connection, each: Audited) -> Outcome | None:
         return None
     outcome = Outcome(
         each.request_id, "audit", decided.at, decided.tier, decided.features, decided.probability, each.small,
-        each.large, each.spent_nano, each.by, each.signs,
+        each.large, each.spent_nano, each.by, each.signs, decided.auto,
     )  # fmt: skip
     number = _add_outcome(connection, outcome)
     if number is None:
@@ -312,7 +344,7 @@ def _add_outcome(connection: sqlite3.Connection, outcome: Outcome) -> int | None
     """Returns the number of the new row; None if the outcome is there already."""
     added = connection.execute(
         f"INSERT OR IGNORE INTO outcomes ({_OUTCOME}, pair)"  # noqa: S608
-        " SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, pair FROM decisions WHERE request_id = ?",
+        " SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, pair FROM decisions WHERE request_id = ?",
         (*outcome, outcome.request_id),
     )
     return added.lastrowid if added.rowcount else None

@@ -152,7 +152,7 @@ class Supervisor:
 
     @property
     def _learns(self) -> bool:
-        return bool(self._settings.auto.tiers)
+        return bool(self._settings.autos)
 
     def _wake(self) -> None:
         """Starts the processes that a reload has made necessary."""

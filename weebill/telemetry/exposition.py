@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from weebill.telemetry import layout
 from weebill.telemetry.disk import folder_bytes
-from weebill.telemetry.metrics import LABELS, METRICS, Metric
+from weebill.telemetry.metrics import AUTO_NAME, LABELS, METRICS, Metric
 
 Labels = tuple[str, ...]
 Cells = tuple[int, ...]
@@ -22,16 +22,23 @@ Totals = dict[str, dict[Labels, Cells]]
 JOURNAL_BYTES = Metric("weebill_journal_bytes", "gauge", "Size of the usage journals, ingested parts included.")
 
 
-AUTO_QUALITY = Metric("weebill_auto_quality", "gauge", "Share of the large model's quality that `auto` keeps.")
-AUTO_QUALITY_LOW = Metric("weebill_auto_quality_low", "gauge", "Lower bound of weebill_auto_quality, 95 %.")
-AUTO_QUALITY_HIGH = Metric("weebill_auto_quality_high", "gauge", "Upper bound of weebill_auto_quality, 95 %.")
-AUTO_AUDITS = Metric("weebill_auto_audits", "gauge", "Audits that weebill_auto_quality is based on.")
-AUTO_SPEND = Metric("weebill_auto_spend_ratio", "gauge", "Spend of `auto`, audits included, by the large model's.")
+_OF_AUTO = (AUTO_NAME,)
+AUTO_QUALITY = Metric(
+    "weebill_auto_quality", "gauge", "Share of the large model's quality that `auto` keeps.", _OF_AUTO
+)
+AUTO_QUALITY_LOW = Metric("weebill_auto_quality_low", "gauge", "Lower bound of weebill_auto_quality, 95 %.", _OF_AUTO)
+AUTO_QUALITY_HIGH = Metric("weebill_auto_quality_high", "gauge", "Upper bound of weebill_auto_quality, 95 %.", _OF_AUTO)
+AUTO_AUDITS = Metric("weebill_auto_audits", "gauge", "Audits that weebill_auto_quality is based on.", _OF_AUTO)
+AUTO_SPEND = Metric(
+    "weebill_auto_spend_ratio", "gauge", "Spend of `auto`, audits included, by the large model's.", _OF_AUTO
+)
+Installation = Mapping[Metric, Mapping[Labels, float]]
+"""Gauges of the whole installation, by their labels' values."""
 
 
-def expose(counters: Path, journal: Path, more: Mapping[Metric, float] = MappingProxyType({})) -> bytes:
+def expose(counters: Path, journal: Path, more: Installation = MappingProxyType({})) -> bytes:
     """Returns the text for an installation's counter files, usage journals and further gauges. Raises OSError."""
-    return render(read_totals(counters), {JOURNAL_BYTES: folder_bytes(journal), **more})
+    return render(read_totals(counters), {JOURNAL_BYTES: {(): folder_bytes(journal)}, **more})
 
 
 def read_totals(folder: Path) -> Totals:
@@ -69,11 +76,12 @@ def read_gauge(folder: Path, metric: Metric) -> list[int]:
     return values
 
 
-def render(totals: Totals, installation: Mapping[Metric, float]) -> bytes:
+def render(totals: Totals, installation: Installation) -> bytes:
     """Returns the text of the workers' `totals` and of the gauges of the whole installation."""
     lines = [line for metric in METRICS for line in _lines(metric, totals[metric.name])]
-    for metric, value in installation.items():
-        lines += [*_head(metric), f"{metric.name} {value}"]
+    for metric, series in installation.items():
+        lines += _head(metric)
+        lines += [f"{metric.name}{_braces(_pairs(metric, labels))} {value}" for labels, value in series.items()]
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -91,15 +99,17 @@ def _head(metric: Metric) -> tuple[str, str]:
 
 def _lines(metric: Metric, series: dict[Labels, Cells]) -> Iterator[str]:
     yield from _head(metric)
-    names = tuple(label.name for label in metric.labels)
-    if metric.kind == "gauge":
-        names = ("worker", *names)
     for labels, cells in series.items():
-        pairs = [f'{name}="{_escape(value)}"' for name, value in zip(names, labels, strict=True)]
+        pairs = _pairs(metric, labels, "worker") if metric.kind == "gauge" else _pairs(metric, labels)
         if metric.kind == "histogram":
             yield from _histogram_lines(metric, pairs, cells)
         else:
             yield f"{metric.name}{_braces(pairs)} {cells[0]}"
+
+
+def _pairs(metric: Metric, labels: Labels, *first: str) -> list[str]:
+    names = (*first, *(label.name for label in metric.labels))
+    return [f'{name}="{_escape(value)}"' for name, value in zip(names, labels, strict=True)]
 
 
 def _histogram_lines(metric: Metric, pairs: list[str], cells: Cells) -> Iterator[str]:

@@ -63,6 +63,7 @@ MODEL = Label("model", room=255)
 KIND = Label("kind", ("prompt", "cached", "completion"))
 UPSTREAM = Label("upstream", room=63)
 OUTCOME = Label("outcome", room=15)
+AUTO_NAME = Label("auto", ("auto",), 32)
 TARGET = Label("target", ("share", "spend"))
 
 REQUESTS = Metric("weebill_requests_total", "counter", "Requests answered, by status.", (ENDPOINT, STATUS))
@@ -96,7 +97,7 @@ AUTO_THRESHOLD = Metric(
     "weebill_auto_threshold_millionths",
     "gauge",
     "From this rank of the gain on, in millionths, requests go to the large model, for a target of `auto`.",
-    (TARGET,),
+    (AUTO_NAME, TARGET),
 )
 PROCESS_START = Metric("weebill_process_start_time_seconds", "gauge", "Unix time at which the worker started.")
 
@@ -115,4 +116,4 @@ METRICS: tuple[Metric, ...] = (
     AUTO_THRESHOLD,
     PROCESS_START,
 )
-LABELS: tuple[Label, ...] = (ENDPOINT, STATUS, MODEL, KIND, UPSTREAM, OUTCOME, TARGET)
+LABELS: tuple[Label, ...] = (ENDPOINT, STATUS, MODEL, KIND, UPSTREAM, OUTCOME, AUTO_NAME, TARGET)

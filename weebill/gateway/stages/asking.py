@@ -14,7 +14,7 @@ from weebill.gateway.meter import Meter
 from weebill.gateway.opened import OpenedResponse
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
-from weebill.gateway.selection import UNAVAILABLE, Selected
+from weebill.gateway.selected import UNAVAILABLE, Selected
 from weebill.gateway.stages.generate import Generate
 from weebill.gateway.upstreams import Upstreams
 from weebill.routing.attempts import Attempts

@@ -16,13 +16,12 @@ from msgspec import structs
 from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.auto import judge_model
-from weebill.auto.cascade.checks import Checks
 from weebill.auto.cascade.signs import packed, read_signs
 from weebill.auto.cascade.verdicts import text_of
 from weebill.auto.judging import UNREAD, Verdict, content, judge
 from weebill.auto.learning import Audited
 from weebill.config.auto import Tier
-from weebill.gateway.audits import METERED_AS, Audit, Audits, Heard
+from weebill.gateway.audits import Audit, Audits, Heard
 from weebill.gateway.meter import Meter
 from weebill.gateway.off_loop import off_loop
 from weebill.gateway.recorder import Recorder
@@ -48,12 +47,8 @@ class Auditing:
         answered: Tier,
         tried: Tried,
         heard: Heard,
-        checks: Checks | None,
     ) -> None:
-        """Asks the tier that did not answer the same question, and reports both answers' scores.
-
-        `checks` are those of the small tier's answers.
-        """
+        """Asks the tier that did not answer the same question, and reports both answers' scores."""
         request, asked = selection.request, selection.asked
         request_id, api, began = request.exchange.request_id, request.endpoint, time.monotonic()
         if tried.worthless:  # what the smaller tier is worth here is known
@@ -62,19 +57,19 @@ class Auditing:
             return
         # An answer that was doubted is asked for anew: of a stream, no more was read than its beginning.
         model = selection.selected.model if tried.why else audit.other
-        meter = Meter(f"{request_id}-audit", METERED_AS, api.name, began, journal=self._recorder.journal)
+        meter = Meter(f"{request_id}-audit", audit.metered_as, api.name, began, journal=self._recorder.journal)
         meter.model_asked = model
         of_small = answered == "large"
-        other = await self._asking.ask_aside(selection, model, meter, checks if of_small else None)
+        other = await self._asking.ask_aside(selection, model, meter, audit.checks if of_small else None)
         got = await off_loop(partial(heard.reply, api.native, streamed=selection.call.stream))
         small, large = (got, other) if answered == "small" else (other, got)
         signs = tried.signs
-        if of_small and other is not None and checks is not None and checks.verifies:
+        if of_small and other is not None and audit.checks.verifies:
             signs = packed(read_signs(asked.needs.conversation, other))
         # An answer that the client got, and that cannot be read back here, is no failure of its tier.
         verdict = UNREAD if got is None else await off_loop(partial(judge, asked.needs.conversation, small, large))
         spent = meter.spent_nano or 0
-        if verdict.is_open and self._audits.judges_by_model and small is not None and large is not None:
+        if verdict.is_open and audit.judged_by_model and small is not None and large is not None:
             verdict, judging = await self._judged_by_model(selection, audit, small, large)
             spent += judging
         self._audits.judged(
@@ -86,7 +81,7 @@ class Auditing:
                 by=verdict.by,
                 spent_nano=spent,
                 signs=signs,
-                content=content(asked.needs.conversation, small, large) if self._audits.keeps_content else None,
+                content=content(asked.needs.conversation, small, large) if audit.keeps_content else None,
             ),
         )
 
@@ -108,7 +103,7 @@ class Auditing:
         """Returns the large model's preference, and what it cost."""
         exchange, began = selection.request.exchange, time.monotonic()
         name = f"{exchange.request_id}-judge-{number}"
-        meter = Meter(name, METERED_AS, CHAT.name, began, journal=self._recorder.journal)
+        meter = Meter(name, audit.metered_as, CHAT.name, began, journal=self._recorder.journal)
         meter.model_asked = audit.large
         judged = selection.asked
         call = CHAT.decode(judge_model.body(audit.large, question, one, other), {}, "")

@@ -19,7 +19,7 @@ from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.auto.cascade.signs import packed
 from weebill.auto.cascade.verdicts import NOT_KNOWN
 from weebill.auto.experiments import Experiment
-from weebill.config.auto import AUTO, CascadeSettings, Tier
+from weebill.config.auto import CascadeSettings, Tier
 from weebill.gateway.attempting import deadline_of
 from weebill.gateway.audits import Audits, Heard
 from weebill.gateway.cascade import ObservedAnswer, judged
@@ -29,7 +29,8 @@ from weebill.gateway.off_loop import off_loop, with_requirements
 from weebill.gateway.opened import OpenedResponse
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
-from weebill.gateway.selection import UNAVAILABLE, Selector
+from weebill.gateway.selected import UNAVAILABLE
+from weebill.gateway.selection import Selector
 from weebill.gateway.shadows import Shadows
 from weebill.gateway.stages.asking import NOT_TRIED, Asking, Selection, Tried
 from weebill.gateway.stages.auditing import Auditing
@@ -119,9 +120,7 @@ class Select:
                     escalated=escalated,
                 )  # fmt: skip
                 if heard is not None:
-                    self._shadows.send(
-                        self._auditing.audit(selection, selected.audit, answered, tried, heard, self._selector.checks)
-                    )
+                    self._shadows.send(self._auditing.audit(selection, selected.audit, answered, tried, heard))
         if selected.shadow is not None:
             self._shadows.send(self._shadow(selection, selected.shadow))
 
@@ -244,8 +243,8 @@ class Select:
         meter.model_asked, meter.arm = experiment.candidate, experiment.arm("shadow")
         try:
             model = experiment.candidate
-            if model == AUTO:
-                selected = self._selector.select(asked.with_model(AUTO), api)
+            if self._selector.is_auto(model):
+                selected = self._selector.select(asked.with_model(model), api)
                 model, preferences = selected.model, (*asked.preferences, *selected.preferences, *selected.demands)
                 selection = selection._replace(asked=asked.with_own_preferences(preferences))
             reply = await self._asking.ask(selection, model, meter, began + self._upstreams.router.deadline_s)
