@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from weebill.auto.learning import Audited, Content, Decided, Pair, Report
@@ -90,6 +91,17 @@ def test_a_rating_is_of_the_tier_that_answered_and_replaces_an_earlier_one(store
     assert [(each.request_id, each.small) for each in store.outcomes(PAIR)] == [("req_1", 1.0), ("req_2", None)]
     assert store.rate("req_1", "key_2", 1.0, 10) is None
     assert store.rate("req_3", "key_1", 1.0, 10) is None
+
+
+def test_a_middle_tier_has_a_score_of_its_own(store: OutcomeStore) -> None:
+    scores = msgspec.structs.replace(audited(1, 0.0), mid=1.0)
+    [outcome] = store.add(Report(PAIR, (decided(1, "mid", audited=True),), (scores,)))
+    assert (outcome.small, outcome.mid, outcome.large) == (0.0, 1.0, 1.0)
+    assert store.rate("req_1", "key_1", 0.25, 9) is not None
+    rated = store.rate("req_1", "key_1", 0.5, 9)
+    assert rated is not None
+    assert (rated[1].small, rated[1].mid, rated[1].large) == (None, 0.5, None)
+    assert [(each.source, each.mid) for each in store.outcomes(PAIR)] == [("audit", 1.0), ("feedback", 0.5)]
 
 
 def test_texts_are_there_only_if_they_were_sent(store: OutcomeStore, path: Path) -> None:

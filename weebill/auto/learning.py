@@ -72,9 +72,9 @@ class Content(Struct, frozen=True):
 
 
 class Audited(Struct, frozen=True, kw_only=True):
-    """The scores of both tiers' answers to one request, None if they could not be judged; `by` is how they were.
+    """The scores of the tiers' answers to one request, None if they could not be judged; `by` is how the small one was.
 
-    `signs` are those of the small one, packed.
+    `mid` is there if the middle tier was asked. `signs` are those of the small one, packed.
     """
 
     request_id: str
@@ -84,6 +84,7 @@ class Audited(Struct, frozen=True, kw_only=True):
     spent_nano: int | None = None
     content: Content | None = None
     signs: bytes = b""
+    mid: float | None = None
 
 
 class Report(Struct, frozen=True, tag=True):

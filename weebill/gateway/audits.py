@@ -36,18 +36,18 @@ _READ_BY: Final[Mapping[str, str]] = {
 
 
 class Audit(NamedTuple):
-    """The draw for one request to `auto`: its probability, and if it was `drawn`, `other` is the model that is asked
-    too.
+    """The draw for one request to `auto`: its probability, and if it was `drawn`, those of `models` that did not answer
+    are asked, too.
 
-    `checks` are those of the small tier's answers; `large` is the name of the large model.
+    `models` are those of the small and the large tier, and of the middle one if it was decided for. `checks` are those
+    of the small tier's answers.
     """
 
     auto: str
     settings: AutoSettings
     checks: Checks
     pair: Pair
-    other: str
-    large: str
+    models: Mapping[Tier, str]
     probability: float = 0.0
     drawn: bool = False
 

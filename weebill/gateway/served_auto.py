@@ -106,15 +106,14 @@ class ServedAuto:
         """Draws the request for an audit; None if nothing is to be learnt from it."""
         if self._audits is None or self._auto is None or self._pair is None:
             return None
-        if not decision.features or decision.tier == "mid":
+        if not decision.features:
             return None
-        other: Tier = "large" if decision.tier == "small" else "small"
+        tiers: set[Tier] = {"small", decision.tier, "large"}
         # A private request never leaves this machine, nor does an audit of it.
-        allowed = not decision.stays or other in self._local()
+        allowed = not decision.stays or tiers - {decision.tier} <= self._local()
         readable = not isinstance(asked.needs.asked, ApiError) and can_audit(api.native, asked.call)
-        audit = Audit(
-            self.name, self._settings, self._auto.checks, self._pair, self.models[other], self.models["large"]
-        )
+        models = {tier: model for tier, model in self.models.items() if tier in tiers}
+        audit = Audit(self.name, self._settings, self._auto.checks, self._pair, models)
         return self._audits.draw(audit, possible=allowed and readable)
 
     def observe(self, decision: Decision, answered: Tier, cost_nano: int | None, usage: Usage) -> int | None:

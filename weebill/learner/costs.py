@@ -24,7 +24,8 @@ def _small(audit: Outcome, decided: Decided) -> int | None:
     """Returns the cost of the small tier's answer; None also if it is only known together with that of others."""
     if decided.tier == "small":
         return decided.spent_nano
-    return None if decided.escalated or audit.by == BY_MODEL else audit.spent_nano
+    several = decided.escalated or audit.mid is not None or audit.by == BY_MODEL
+    return None if several else audit.spent_nano
 
 
 def _numbers(nano: Sequence[int | None]) -> np.ndarray:

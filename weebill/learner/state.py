@@ -197,10 +197,12 @@ class Knowledge:
                 if each.source == "audit":
                     self._audits[each.request_id] = each
                 elif each.source == "feedback":
-                    self._ratings[each.request_id] = _known(each.small, each.large)
+                    self._ratings[each.request_id] = _known(each.small, each.mid, each.large)
 
     def _judged(self) -> Iterator[Outcome]:
         for each in self._audits.values():
+            if each.tier == "mid" and each.mid is None:
+                continue
             if each.small is not None and each.large is not None and each.probability:
                 yield each
 
@@ -217,7 +219,7 @@ class Knowledge:
             return None
         open_to_audits = sum(1 for each in self._decided.values() if each.probability)
         all_large = all(each.tier == "large" for each in self._decided.values())
-        found = quality(_audits(judged), open_to_audits, judged=min(1.0, known / drawn), all_large=all_large)
+        found = quality(_answers(judged), open_to_audits, judged=min(1.0, known / drawn), all_large=all_large)
         return None if found is None else Interval(*(min(1.0, max(0.0, each)) for each in found))
 
     def _ages(self, audits: Collection[Outcome]) -> Floats:
@@ -238,11 +240,21 @@ class Knowledge:
 
 
 def _audits(judged: Sequence[Outcome]) -> Audits:
+    """Returns the audits as those of two tiers: the small model was asked wherever the middle one was."""
     return Audits(
         np.array([_known(each.small) for each in judged]),
         np.array([_known(each.large) for each in judged]),
         np.array([each.tier == "small" for each in judged], bool),
         np.array([each.probability or 1.0 for each in judged]),
+    )
+
+
+def _answers(judged: Sequence[Outcome]) -> Audits:
+    """Returns the audits with the scores of what clients got of a smaller tier, be it the middle one."""
+    scores = [each.mid if each.tier == "mid" else each.small for each in judged]
+    return _audits(judged)._replace(
+        small=np.array([_known(each) for each in scores]),
+        kept_small=np.array([each.tier != "large" for each in judged], bool),
     )
 
 

@@ -73,6 +73,7 @@ _STEPS: Final = (
     tuple(f"ALTER TABLE {table} ADD COLUMN signs BLOB NOT NULL DEFAULT x''" for table in ("decisions", "outcomes")),
     # Several virtual models; what there was is of `auto`. `autos` has the numbers that `pairs` counted.
     (
+        "ALTER TABLE outcomes ADD COLUMN mid REAL",
         *(f"ALTER TABLE {table} ADD COLUMN auto TEXT NOT NULL DEFAULT 'auto'" for table in ("decisions", "outcomes")),
         *(f"CREATE INDEX {table}_of_auto ON {table} (auto, number)" for table in ("decisions", "outcomes")),
         """CREATE TABLE autos (
@@ -90,7 +91,7 @@ _DECISION: Final = (
 )
 _OF_PAIR: Final = "(SELECT id FROM pairs WHERE (small, large, features) = (?, ?, ?))"
 _OUTCOME: Final = (
-    "request_id, source, at, tier, features, probability, small, large, spent_nano, judged_by, signs, auto"
+    "request_id, source, at, tier, features, probability, small, large, spent_nano, judged_by, signs, auto, mid"
 )
 
 
@@ -121,6 +122,7 @@ class Outcome(NamedTuple):
     by: str = ""
     signs: bytes = b""
     auto: str = AUTO
+    mid: float | None = None
 
 
 class OutcomeStore:
@@ -166,18 +168,18 @@ class OutcomeStore:
             decided = _decision(connection, request_id)
             if decided is None or decided.key_id != key_id:
                 return None
-            small, large = (score if decided.tier == tier else None for tier in ("small", "large"))
+            small, mid, large = (score if decided.tier == tier else None for tier in ("small", "mid", "large"))
             outcome = Outcome(
                 request_id, "feedback", at, decided.tier, decided.features, None, small, large, by="client",
-                auto=decided.auto,
+                auto=decided.auto, mid=mid,
             )  # fmt: skip
             number = _add_outcome(connection, outcome)
             if number is None:
                 # It keeps its number: a row of its own each time would push out those of others.
                 [(number,)] = connection.execute(
-                    "UPDATE outcomes SET (at, small, large) = (?, ?, ?) WHERE request_id = ? AND source = 'feedback'"
-                    " RETURNING number",
-                    (at, small, large, request_id),
+                    "UPDATE outcomes SET (at, small, mid, large) = (?, ?, ?, ?)"
+                    " WHERE request_id = ? AND source = 'feedback' RETURNING number",
+                    (at, small, mid, large, request_id),
                 ).fetchall()
                 connection.execute("DELETE FROM contents WHERE outcome = ?", (number,))
             if comment and decided.auto in kept_for:
@@ -327,7 +329,7 @@ def _add_audit(connection: sqlite3.Connection, each: Audited) -> Outcome | None:
         return None
     outcome = Outcome(
         each.request_id, "audit", decided.at, decided.tier, decided.features, decided.probability, each.small,
-        each.large, each.spent_nano, each.by, each.signs, decided.auto,
+        each.large, each.spent_nano, each.by, each.signs, decided.auto, each.mid,
     )  # fmt: skip
     number = _add_outcome(connection, outcome)
     if number is None:
@@ -344,7 +346,7 @@ def _add_outcome(connection: sqlite3.Connection, outcome: Outcome) -> int | None
     """Returns the number of the new row; None if the outcome is there already."""
     added = connection.execute(
         f"INSERT OR IGNORE INTO outcomes ({_OUTCOME}, pair)"  # noqa: S608
-        " SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, pair FROM decisions WHERE request_id = ?",
+        " SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, pair FROM decisions WHERE request_id = ?",
         (*outcome, outcome.request_id),
     )
     return added.lastrowid if added.rowcount else None

@@ -1,14 +1,15 @@
 """Audits in the background: the tier that did not answer is asked, too, and both answers are scored.
 
-1. An answer that broke a rule is worth nothing, and nobody else is asked.
-2. The other tier answers; of the small tier's answer, the signs are read.
-3. The answers are compared, by the large model if they cannot be otherwise, and the scores reported.
+1. A small tier's answer that broke a rule is worth nothing, and nobody else is asked.
+2. The other tier answers, both others if the middle one did; of the small tier's answer, the signs are read.
+3. Each is compared with the large tier's, by the large model if it cannot be otherwise, and the scores are reported.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from msgspec import structs
@@ -50,67 +51,96 @@ class Auditing:
     ) -> None:
         """Asks the tier that did not answer the same question, and reports both answers' scores."""
         request, asked = selection.request, selection.asked
-        request_id, api, began = request.exchange.request_id, request.endpoint, time.monotonic()
-        if tried.worthless:  # what the smaller tier is worth here is known
+        request_id, decision = request.exchange.request_id, selection.selected.decision
+        first: Tier = "small" if decision is None else decision.tier
+        if tried.worthless and first == "small":  # what it is worth here is known
             worth = Audited(request_id=request_id, small=0.0, large=1.0, by=tried.why, signs=tried.signs)
             self._audits.judged(audit, worth)
             return
         # An answer that was doubted is asked for anew: of a stream, no more was read than its beginning.
-        model = selection.selected.model if tried.why else audit.other
-        meter = Meter(f"{request_id}-audit", audit.metered_as, api.name, began, journal=self._recorder.journal)
-        meter.model_asked = model
-        of_small = answered == "large"
-        other = await self._asking.ask_aside(selection, model, meter, audit.checks if of_small else None)
-        got = await off_loop(partial(heard.reply, api.native, streamed=selection.call.stream))
-        small, large = (got, other) if answered == "small" else (other, got)
-        signs = tried.signs
-        if of_small and other is not None and audit.checks.verifies:
-            signs = packed(read_signs(asked.needs.conversation, other))
-        # An answer that the client got, and that cannot be read back here, is no failure of its tier.
-        verdict = UNREAD if got is None else await off_loop(partial(judge, asked.needs.conversation, small, large))
-        spent = meter.spent_nano or 0
-        if verdict.is_open and audit.judged_by_model and small is not None and large is not None:
-            verdict, judging = await self._judged_by_model(selection, audit, small, large)
-            spent += judging
+        others = [each for each in audit.models if each != answered and not (tried.worthless and each == first)]
+        replies, spent = await self._others(selection, audit, others)
+        got = await off_loop(partial(heard.reply, request.endpoint.native, streamed=selection.call.stream))
+        signs, small = tried.signs, replies.get("small")
+        if small is not None and audit.checks.verifies:
+            signs = packed(read_signs(asked.needs.conversation, small))
+        replies[answered] = got
+        verdicts = {}
+        for tier in [each for each in replies if each != "large"]:
+            # An answer that the client got, and that cannot be read back here, is no failure of its tier.
+            verdicts[tier], cost = (UNREAD, 0) if got is None else await self._verdict(selection, audit, tier, replies)
+            spent += cost
+        verdict, mid = verdicts["small"], verdicts.get("mid")
+        conversation, large = asked.needs.conversation, replies["large"]
         self._audits.judged(
             audit,
             Audited(
                 request_id=request_id,
                 small=verdict.score,
+                mid=0.0 if tried.worthless else None if mid is None else mid.score,
                 large=None if verdict.score is None else 1.0,
                 by=verdict.by,
                 spent_nano=spent,
                 signs=signs,
-                content=content(asked.needs.conversation, small, large) if audit.keeps_content else None,
+                content=content(conversation, replies["small"], large) if audit.keeps_content else None,
             ),
         )
 
+    async def _others(
+        self, selection: Selection, audit: Audit, tiers: Sequence[Tier]
+    ) -> tuple[dict[Tier, Reply | None], int]:
+        """Returns the answers of the tiers that the client got none of, and what they cost, as far as it is known."""
+        request, journal = selection.request, self._recorder.journal
+        replies, spent = dict[Tier, Reply | None](), 0
+        for number, tier in enumerate(tiers):
+            name = f"{request.exchange.request_id}-audit" + f"-{tier}" * bool(number)
+            meter = Meter(name, audit.metered_as, request.endpoint.name, time.monotonic(), journal=journal)
+            meter.model_asked = audit.models[tier]
+            checks = audit.checks if tier == "small" else None
+            replies[tier] = await self._asking.ask_aside(selection, audit.models[tier], meter, checks)
+            spent += meter.spent_nano or 0
+        return replies, spent
+
+    async def _verdict(
+        self, selection: Selection, audit: Audit, tier: Tier, replies: Mapping[Tier, Reply | None]
+    ) -> tuple[Verdict, int]:
+        """Returns the verdict on a tier's answer, and what it cost."""
+        reply, large = replies[tier], replies["large"]
+        verdict = await off_loop(partial(judge, selection.asked.needs.conversation, reply, large))
+        if verdict.is_open and audit.judged_by_model and reply is not None and large is not None:
+            return await self._judged_by_model(selection, audit, tier, reply, large)
+        return verdict, 0
+
     async def _judged_by_model(
-        self, selection: Selection, audit: Audit, small: Reply, large: Reply
+        self, selection: Selection, audit: Audit, tier: Tier, reply: Reply, large: Reply
     ) -> tuple[Verdict, int]:
         """Returns the verdict of the large model on texts that cannot be compared otherwise, and what it cost, as far
         as its price is known.
         """
-        texts = content(selection.asked.needs.conversation, small, large)
+        texts = content(selection.asked.needs.conversation, reply, large)
         orders = (texts.small, texts.large), (texts.large, texts.small)
-        asked = [self._preference(selection, audit, at, texts.question, *order) for at, order in enumerate(orders)]
+        names = [f"{number}" if tier == "small" else f"{tier}-{number}" for number in range(len(orders))]
+        asked = [
+            self._preference(selection, audit, name, texts.question, *order)
+            for name, order in zip(names, orders, strict=True)
+        ]
         (first, cost), (second, more) = await asyncio.gather(*asked)
         return Verdict(judge_model.score(first, second), judge_model.BY_MODEL), (cost or 0) + (more or 0)
 
     async def _preference(
-        self, selection: Selection, audit: Audit, number: int, question: str, one: str, other: str
+        self, selection: Selection, audit: Audit, number: str, question: str, one: str, other: str
     ) -> tuple[judge_model.Preference | None, int | None]:
         """Returns the large model's preference, and what it cost."""
         exchange, began = selection.request.exchange, time.monotonic()
         name = f"{exchange.request_id}-judge-{number}"
         meter = Meter(name, audit.metered_as, CHAT.name, began, journal=self._recorder.journal)
-        meter.model_asked = audit.large
+        meter.model_asked = audit.models["large"]
         judged = selection.asked
-        call = CHAT.decode(judge_model.body(audit.large, question, one, other), {}, "")
+        call = CHAT.decode(judge_model.body(audit.models["large"], question, one, other), {}, "")
         # The judge reads what the client wrote, so it may go only where the client's request may.
         call = with_own(call, structs.replace(call.own, provider=judged.call.own.provider))
         asked = RouteRequest(call, judged.key_id, judged.key_name, CHAT.conversation, judged.preferences)
         judging = selection._replace(request=Request[Api, Call](exchange, CHAT), call=call, asked=asked)
-        reply = await self._asking.ask_aside(judging, audit.large, meter)
+        reply = await self._asking.ask_aside(judging, audit.models["large"], meter)
         said = "" if reply is None else "".join(map(text_of, reply.choices))
         return judge_model.preference(said), meter.spent_nano

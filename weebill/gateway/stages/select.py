@@ -114,7 +114,8 @@ class Select:
         if answered is not None and not fell:
             large_nano = self._selector.observe(selected, answered, meter.spent_nano, meter.used.usage)
             if selected.audit is not None and selected.decision is not None and meter.outcome == "ok":
-                request_id, escalated = request.exchange.request_id, tried.worthless
+                request_id = request.exchange.request_id
+                escalated = tried.worthless and selected.decision.tier == "small"
                 self._audits.decided(
                     selected.audit, selected.decision, meter, request_id, answered, large_nano, tried.signs,
                     escalated=escalated,
