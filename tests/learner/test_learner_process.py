@@ -124,7 +124,7 @@ async def test_a_worker_hears_that_it_is_there_and_draws(start: Start, home: Hom
     lessons = Lessons()
     questions = Questions(home.learner_socket, {TOPIC: lessons})
     audits = Audits(lessons, questions.ask, Random(1))
-    audit = Audit(AUTO, AutoSettings(), Checks(CascadeSettings()), PAIR, "small", "large")
+    audit = Audit(AUTO, AutoSettings(), Checks(CascadeSettings()), PAIR, {"small": "small", "large": "large"})
     assert audits.draw(audit, possible=True).probability == 0  # nobody would learn from it
     await (await start()).ready()
     questions.start()
