@@ -18,7 +18,10 @@ STATUS = Status(
     origin="http://127.0.0.1:8080",
     tls_cert="",
     config_file="/somewhere/weebill.toml",
-    models=(ModelStatus("smollm2:135m", True, 8192, ""), ModelStatus("other", False, 0, "its file is damaged")),
+    models=(
+        ModelStatus(name="smollm2:135m", state="ready", context=8192),
+        ModelStatus(name="other", state="down", failure="its file is damaged"),
+    ),
     processes=(
         ProcessState(name="worker-0", role="worker", pid=12, state="ready", restarts=3, started_at=1.0),
         ProcessState(name="engine other", role="engine", pid=None, state="backoff", restarts=7, started_at=None),

@@ -5,6 +5,7 @@ Behaviours: `ready` (default), `failed` (sends Failed), `crash` (exits 3), `sile
 `loading` (computes without end before it is ready),
 `stubborn` (ready, ignores Drain), `slow-drain` (takes its whole grace), `spin` (ready, then an endless loop),
 `busy-drain` (answers nobody while it drains).
+A worker repeats that it wants the models in `<home>/wanted` and uses those in `<home>/used`.
 What happens is appended to `<home>/events`.
 """
 
@@ -21,7 +22,7 @@ import msgspec
 from weebill.engine.role import EngineReady
 from weebill.process import messages
 from weebill.process.link import Link, LinkClosedError
-from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Ready, Reload
+from weebill.process.messages import Drain, Engines, Failed, InUse, Ping, Pong, Ready, Reload, Wanted
 
 
 async def main() -> None:
@@ -43,10 +44,19 @@ async def main() -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         up = {engine.model: engine.base_url for engine in engines}
+        cold = [engine.model for engine in engines if engine.cold]
         answers = {engine.model: engine.answers for engine in engines}
         keys = {provider: each.api_key for provider, each in settings.providers.items()}
         body = json.dumps(
-            {"name": name, "pid": os.getpid(), "up": up, "answers": answers, "aliases": settings.aliases, "keys": keys}
+            {
+                "name": name,
+                "pid": os.getpid(),
+                "up": up,
+                "answers": answers,
+                "cold": cold,
+                "aliases": settings.aliases,
+                "keys": keys,
+            }
         ).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()
@@ -70,6 +80,7 @@ async def main() -> None:
         ready = EngineReady(base_url="http://127.0.0.1:1", context=8192) if boot.role == "engine" else None
         link.send(Ready(own=messages.own(ready)))
         event("ready")
+    told = asyncio.create_task(tell(link, home)) if boot.role == "worker" else None
     try:
         async for message in link:
             match message:
@@ -97,7 +108,22 @@ async def main() -> None:
                     return
     except LinkClosedError:
         pass
+    if told is not None:
+        told.cancel()
     event("orphaned")
+
+
+async def tell(link: Link, home: Path) -> None:
+    while True:
+        for model in names_in(home / "wanted"):
+            link.send(Wanted(model=model))
+        if used := names_in(home / "used"):
+            link.send(InUse(models=used))
+        await asyncio.sleep(0.1)
+
+
+def names_in(path: Path) -> tuple[str, ...]:
+    return tuple(path.read_text().split()) if path.exists() else ()
 
 
 def count_sockets(fds: list[int]) -> int:

@@ -13,7 +13,16 @@ from typing import TypeVar
 import psutil
 
 from weebill.config.paths import Home
-from weebill.supervisor.commands import NotRunningError, ReloadRequest, ReloadResult, Status, StatusRequest, ask
+from weebill.supervisor.commands import (
+    ModelStatus,
+    NotRunningError,
+    ReloadRequest,
+    ReloadResult,
+    Request,
+    Status,
+    StatusRequest,
+    ask,
+)
 
 T = TypeVar("T")
 DEADLINE_S = 20.0
@@ -44,6 +53,24 @@ class Installation:
         folder = self.home.root / "behaviour"
         folder.mkdir(exist_ok=True)
         (folder / name).write_text(mode)
+
+    def offer(self, *models: str) -> None:
+        """Have files of further models, and no others."""
+        folder = self.home.root / "offered"
+        folder.mkdir(exist_ok=True)
+        for path in folder.iterdir():
+            path.unlink()
+        for model in models:
+            (folder / model).write_bytes(b"")
+
+    def ask(self, request: Request) -> Status:
+        return ask(self.home, request, Status)
+
+    def model(self, name: str) -> ModelStatus:
+        return next(each for each in self.status().models if each.name == name)
+
+    def until(self, name: str, state: str) -> ModelStatus:
+        return wait_for(lambda: (found := self.model(name)).state == state and found, f"{name} to be {state}")
 
     def spawn(self, *models: str) -> subprocess.Popen[str]:
         script = Path(__file__).with_name("fake_serve.py")

@@ -1,5 +1,9 @@
-"""`weebill serve` with fake children: fake_serve.py HOME MODEL..."""
+"""`weebill serve` with fake children: fake_serve.py HOME MODEL...
 
+Further models are offered, with a hundred MiB for each: those with a file in HOME/offered, in MEMORY_MB all together.
+"""
+
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +37,8 @@ def main() -> None:
             lambda: {model: Path(home) / model for model in models},
             lambda status: print(msgspec.json.encode(status).decode(), flush=True),
             [replace(role, **FAKE) for role in ROLES],
+            lambda: {path.name: (path, 100 << 20) for path in sorted(Path(home, "offered").glob("*"))},
+            int(os.environ.get("MEMORY_MB", "0")) << 20,
         )
     except (ListenError, AlreadyRunningError) as error:
         sys.exit(f"error: {error}")

@@ -89,4 +89,4 @@ def _running(sources: Sources) -> dict[str, str]:
         status = ask(sources.home, StatusRequest(), Status)
     except NotRunningError:
         return {}
-    return {model.name: "ready" if model.ready else "down" for model in status.models}
+    return {model.name: model.state for model in status.models}

@@ -43,7 +43,7 @@ def status(home: Home, quiet: bool) -> None:
             (
                 (
                     model.name,
-                    "ready" if model.ready else "down",
+                    model.state,
                     f"{model.context} tokens" if model.ready else NOTHING,
                     model.failure or NOTHING,
                 )

@@ -99,7 +99,7 @@ def banner(
     """Yields lines with their styles. At the first start, `key` is the first key, or `key_file` its file; `autos` are
     the tiers of `auto` and its like.
     """
-    down = [model for model in status.models if not model.ready]
+    down = [model for model in status.models if model.stays and not model.ready]
     yield "", ""
     yield f"  Weebill {__version__}", "bold"
     yield "", ""

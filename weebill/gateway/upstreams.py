@@ -18,6 +18,7 @@ from weebill.gateway.memory import Answers, Bodies
 from weebill.gateway.meter import Spending
 from weebill.gateway.rate_limited_log import RateLimitedLog
 from weebill.gateway.slots import SlotQueue
+from weebill.gateway.warming import Warming
 from weebill.providers.base import UpstreamRequest
 from weebill.providers.llamacpp.slots import slots_of
 from weebill.routing.credentials import Signer
@@ -28,7 +29,6 @@ from weebill.routing.steps import Try
 from weebill.transport.client import Client, Response, Timeouts
 from weebill.transport.errors import PoolFull, cancelled_unsent
 from weebill.transport.exchange import Exchange
-from weebill.transport.origin import Origin
 from weebill.wire.failure import UpstreamFailure
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -60,7 +60,7 @@ class Upstreams:
     ) -> None:
         self._client = client
         self._index = index
-        self._slot_queues: dict[Origin, SlotQueue] = {}
+        self._slot_queues: dict[str, SlotQueue] = {}  # by the model's name
         # The slots that each answer holds: the queue, the key and the number.
         self._held_slots: dict[Response, tuple[SlotQueue, str, int]] = {}
         self.router = router
@@ -71,6 +71,7 @@ class Upstreams:
         self.bodies = Bodies(limits)
         self.answers = Answers(limits)
         self.limited_log = RateLimitedLog()
+        self.warming = Warming(router)
         self._without_responses: set[str] = set()  # upstreams that turned out not to have that endpoint
         self._without_completions: set[str] = set()
         self._in_flight: dict[str, int] = {}
@@ -138,11 +139,15 @@ class Upstreams:
         if in_flight >= upstream.max_in_flight and not upstream.slots:  # slots have a queue of their own
             raise overloaded(deployment.model)
         self._in_flight[name] = in_flight + 1
+        if upstream.engine:
+            self.warming.begin(upstream.engine)
         return upstream
 
     def leave(self, upstream: Upstream, response: Response | None) -> None:
         """Ends a call; the unread part of its answer is dropped."""
         self._in_flight[upstream.name] -= 1
+        if upstream.engine:
+            self.warming.end(upstream.engine)
         if response is not None:
             response.close()
             if upstream.slots and (held := self._held_slots.pop(response, None)) is not None:
@@ -168,12 +173,12 @@ class Upstreams:
 
         Raises UpstreamError, or ApiError if signing fails or nothing can be recorded.
         """
+        if upstream.slots:
+            return self._send_in_slot(exchange, upstream, request, step.patience_s, spending, whole=whole)
         head = upstream.head(request, step.credential)
         timeouts = upstream.whole_timeouts if whole else upstream.timeouts
         if upstream.forward_headers:
             head += _forwarded(exchange, upstream.forward_headers)
-        if upstream.slots:
-            return self._send_in_slot(exchange, upstream, request, head, timeouts, step.patience_s, spending)
         if upstream.signer is not None:
             return self._send_signed(upstream, upstream.signer, request, head, timeouts, step.patience_s, spending)
         return self._client.send(upstream.origin, head, request.body, timeouts, step.patience_s, spending)
@@ -183,37 +188,38 @@ class Upstreams:
         exchange: Exchange,
         upstream: Upstream,
         request: UpstreamRequest,
-        head: bytes,
-        timeouts: Timeouts,
         patience_s: float,
         spending: Spending,
+        *,
+        whole: bool,
     ) -> Response:
-        """Waits for slots of a local model, then sends; `leave` gives the slots back."""
+        """Waits for a local model to be loaded, and for its slots, then sends; `leave` gives the slots back."""
         key = caller_of(exchange).key.id
-        queue = self._slot_queues.get(upstream.origin)
-        if queue is None:
-            queue = self._slot_queue(upstream)
+        timeouts = upstream.whole_timeouts if whole else upstream.timeouts
+        queue = self._slot_queues.get(upstream.engine) or self._slot_queue(upstream)
+        count = 0
         try:
             async with asyncio.timeout(min(patience_s, timeouts.first_byte)) as limit:
                 count = await queue.take(key, slots_of(request))
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise PoolFull("it has been at work on others' requests all the time") from None
-        try:
+                if upstream.cold:
+                    upstream = await self.warming.warm(upstream)
+            head = upstream.head(request)
             response = await self._client.send(upstream.origin, head, request.body, timeouts, patience_s, spending)
-        except BaseException:
-            queue.give_back(key, count)
+        except BaseException as error:
+            if count:
+                queue.give_back(key, count)
+            if isinstance(error, TimeoutError) and limit.expired():
+                raise PoolFull("it has been at work on others' requests, or loading, all the time") from None
             raise
         self._held_slots[response] = (queue, key, count)
         return response
 
     def _slot_queue(self, upstream: Upstream) -> SlotQueue:
         """Returns the queue for this worker's part of the upstream's slots; at least one, maybe shared."""
-        for origin in [origin for origin, queue in self._slot_queues.items() if queue.idle]:
-            del self._slot_queues[origin]  # the host may be gone
+        for engine in [engine for engine, queue in self._slot_queues.items() if queue.idle]:
+            del self._slot_queues[engine]  # the model may be gone
         part = len(range(self._index, upstream.slots, self.settings.workers)) or 1
-        queue = self._slot_queues[upstream.origin] = SlotQueue(part, upstream.max_in_flight - upstream.slots)
+        queue = self._slot_queues[upstream.engine] = SlotQueue(part, upstream.max_in_flight - upstream.slots)
         return queue
 
     async def _send_signed(

@@ -142,6 +142,7 @@ class Worker:
 
     async def run(self, link: Link, sockets: Iterable[socket.socket]) -> None:
         """Serves until it has drained; returns at once if the supervisor is gone."""
+        self._upstreams.warming.follow(link.send)
         self._questions.start()
         self._follow_learner()
         await self._server.listen(sockets)
@@ -182,6 +183,7 @@ class Worker:
                 case Engines(engines=engines):
                     self._engines = engines
                     self._router.follow(self._directory())
+                    self._upstreams.warming.hear(engines)
                 case Drain(grace_s=grace_s):
                     self._drains.append(asyncio.create_task(self._drain(grace_s)))
                 case _:
@@ -234,6 +236,7 @@ class Worker:
         while True:
             await asyncio.sleep(_UPKEEP_INTERVAL_S)
             self._keyring.settle()
+            self._upstreams.warming.tell()
             self._selector.refresh()
             now = time.monotonic()
             self._router.health.settle(now)

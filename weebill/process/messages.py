@@ -25,7 +25,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     """A local model and the address of its host; `base_url` is None while it is down.
 
     `base_url` is an origin such as `http://127.0.0.1:40123`, without `/v1`. `answers` is False while the host is up but
-    late with an answer to the supervisor.
+    late with an answer to the supervisor. A model that is `cold` is loaded for the first request that waits for it.
     """
 
     model: str
@@ -33,6 +33,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str | None = None
     context: int = 0
     answers: bool = True
+    cold: bool = False
 
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,10 +107,22 @@ class Failed(Message, frozen=True, kw_only=True):
     message: str
 
 
+class Wanted(Message, frozen=True, kw_only=True):
+    """From a worker with requests that wait for a cold model; repeated every second."""
+
+    model: str
+
+
+class InUse(Message, frozen=True, kw_only=True):
+    """From a worker: the local models that it has used since it said so last, a quarter of a second ago or more."""
+
+    models: tuple[str, ...]
+
+
 def own(struct: msgspec.Struct | None) -> Raw:
     """Encodes a role's own struct for `Boot` and `Ready`."""
     return Raw(msgspec.json.encode(struct))
 
 
 ToChild = Boot | Reload | Engines | Processes | Drain | Ping
-FromChild = Ready | Failed | Pong
+FromChild = Ready | Failed | Pong | Wanted | InUse

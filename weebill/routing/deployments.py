@@ -22,6 +22,8 @@ from weebill.transport.client import Origin, Proxy, Timeouts, Trust
 
 LOCAL: Final = "local"
 LOCAL_DIALECT: Final = "llamacpp"
+# The address of a model that is not loaded, at which nothing is sent.
+_NOBODY: Final = "http://127.0.0.1:1"
 _ENGINE_TIMEOUTS: Final = Timeouts(connect=2.0, first_byte=600.0, idle=600.0, total=3600.0)
 # Seconds to the head of an answer. An answer in one piece has its head when it is complete; the SDKs wait as long.
 _FIRST_BYTE_S: Final = 120.0
@@ -35,7 +37,8 @@ class Upstream:
     `dialects` are all that it speaks at that address. It has at least one of `credentials`, whose lines go with every
     request; a `signer` adds more for each. `timeouts` are for streams, `whole_timeouts` for answers in one piece.
     `patience_s` is the longest silence before a stream's first content that its timeouts allow. `slots` is the number
-    of requests that a local model works on at once, else 0.
+    of requests that a local model works on at once, else 0, and `engine` its name; while it is `cold`, the address is
+    nobody's, and requests wait until the model is loaded.
     """
 
     name: str
@@ -49,6 +52,8 @@ class Upstream:
     max_in_flight: int
     signer: Signer | None = None
     slots: int = 0
+    engine: str = ""
+    cold: bool = False
     patience_s: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -145,23 +150,24 @@ def _deployment(
 
 
 def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream | None:
-    if engine.base_url is None:
+    if engine.base_url is None and not engine.cold:
         return None
+    base_url = engine.base_url or _NOBODY
     max_in_flight = settings.parallel + settings.max_waiting
-    origin, _ = Origin.parse(engine.base_url, max_in_flight)
+    origin, _ = Origin.parse(base_url, max_in_flight)
     return Upstream(
         name=LOCAL,
         dialects=frozenset({LOCAL_DIALECT}),
         origin=origin,
         path=b"/v1",
-        credentials=credentials(
-            LOCAL, _host(engine.base_url), [(engine.api_key, f"authorization: Bearer {engine.api_key}")]
-        ),
+        credentials=credentials(LOCAL, _host(base_url), [(engine.api_key, f"authorization: Bearer {engine.api_key}")]),
         timeouts=_ENGINE_TIMEOUTS,
         whole_timeouts=_ENGINE_TIMEOUTS,
         forward_headers=frozenset(),
         max_in_flight=max_in_flight,
         slots=settings.parallel,
+        engine=engine.model,
+        cold=engine.base_url is None,
     )
 
 

@@ -30,8 +30,9 @@ class Child:
     """A process of `role`, kept alive from `start` until `stop`.
 
     `boot` makes the first message for each life, and `fds` are the descriptors it inherits besides its link.
-    `on_change` is called after each change of state. `silence_s` returns the time after which it is killed for an
-    unanswered Ping; 0 for no limit, and then it may be idle while it starts, too.
+    `on_change` is called after each change of state, and `on_message` with what it says that is not about its life.
+    `silence_s` returns the time after which it is killed for an unanswered Ping; 0 for no limit, and then it may be
+    idle while it starts, too.
     """
 
     def __init__(
@@ -42,13 +43,17 @@ class Child:
         on_change: Callable[[], None],
         silence_s: Callable[[], float],
         fds: tuple[int, ...] = (),
+        on_message: Callable[[FromChild], None] = lambda message: None,
     ) -> None:
         self.name = name
         self.role = role
         self.ready: Ready | None = None
         self.failure = ""
+        self.failed_to_start = False
+        """True if its last life ended before it was ready."""
         self._boot = boot
         self._on_change = on_change
+        self._on_message = on_message
         self._fds = fds
         self._silence_s = silence_s
         self._heartbeat: Heartbeat | None = None
@@ -139,6 +144,7 @@ class Child:
         while not self._stopping.is_set():
             began = time.monotonic()
             was_ready = await self._live()
+            self.failed_to_start = not was_ready
             self._settled.set()
             if self._stopping.is_set():
                 break
@@ -255,6 +261,8 @@ class Child:
                     self._set_state("ready")
             case Failed():
                 self._fail(message.message)
+            case _:
+                self._on_message(message)
 
     def _fail(self, message: str) -> None:
         # The same failure is reported once.

@@ -1,4 +1,4 @@
-"""The requests of `weebill status` and `weebill reload` to a running supervisor: one JSON line each way."""
+"""The requests of the command line to a running supervisor: one JSON line each way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -28,13 +28,37 @@ class ReloadRequest(msgspec.Struct, frozen=True, tag="reload"):
     """Asks for a reload of the configuration."""
 
 
-class ModelStatus(msgspec.Struct, frozen=True):
-    """A local model: if it can be called, its context window in tokens (0 while down), and the reason if it is down."""
+class LoadRequest(msgspec.Struct, frozen=True, tag="load"):
+    """Asks to load a model, or with `unload` to unload it; answered by the `Status`."""
+
+    model: str
+    unload: bool = False
+
+
+class OfferRequest(msgspec.Struct, frozen=True, tag="offer"):
+    """Asks to look again which models this machine has; answered by the `Status`."""
+
+
+class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A local model: its context window in tokens (0 while it is not loaded), and the reason if it is down.
+
+    A `cold` model is loaded for the first request. `stays` if it is never unloaded for another one, nor for want of
+    use. `need` is the memory in bytes that its host is counted with, `idle_s` the time since it was used last.
+    """
 
     name: str
-    ready: bool
-    context: int
-    failure: str
+    state: Literal["ready", "loading", "cold", "down"]
+    context: int = 0
+    failure: str = ""
+    stays: bool = True
+    need: int = 0
+    idle_s: float = 0.0
+    pid: int | None = None
+
+    @property
+    def ready(self) -> bool:
+        """True if it can be called at once."""
+        return self.state == "ready"
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +76,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelStatus, ...]
     processes: tuple[ProcessState, ...]
     needs_restart: tuple[str, ...]
+    memory: int = 0
+    """The memory in bytes that all local models together may take; 0 for no limit."""
 
 
 class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +91,7 @@ class NotRunningError(Exception):
     """No supervisor answers in this home."""
 
 
-Request = StatusRequest | ReloadRequest
+Request = StatusRequest | ReloadRequest | LoadRequest | OfferRequest
 Reply = Status | ReloadResult
 R = TypeVar("R", bound=Reply)
 

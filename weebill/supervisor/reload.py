@@ -19,7 +19,10 @@ _AT_START = (
     ("metering", "journal_max_bytes"),
     ("redis", "url"),
 )
-AT_START: frozenset[KeyPath] = frozenset(path for path, _ in setting_types() if path in _AT_START or path[0] == "local")
+_LIVE = (("local", "keep_alive_s"),)
+AT_START: frozenset[KeyPath] = frozenset(
+    path for path, _ in setting_types() if (path in _AT_START or path[0] == "local") and path not in _LIVE
+)
 # Another certificate is applied live; a change between TLS and no TLS is not.
 _TLS: tuple[KeyPath, ...] = (("server", "tls_cert"), ("server", "tls_key"))
 

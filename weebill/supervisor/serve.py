@@ -17,7 +17,7 @@ from weebill.supervisor.file_limit import raise_limit, warn_of_limit
 from weebill.supervisor.listeners import ListenError, open_listeners
 from weebill.supervisor.lock import InstanceLock
 from weebill.supervisor.manager import ServiceManager
-from weebill.supervisor.supervisor import ROLES, Supervisor
+from weebill.supervisor.supervisor import ROLES, Offers, Supervisor, no_more
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +31,13 @@ def serve(
     prepare: Callable[[], Mapping[str, Path]],
     on_started: Callable[[Status], None],
     roles: Iterable[Role] = ROLES,
+    offers: Offers = no_more,
+    memory: int = 0,
 ) -> None:
     """Serves until a signal ends it.
 
-    `prepare` runs once home and port are claimed, and returns the file of each local model.
+    `prepare` runs once home and port are claimed, and returns the file of each local model that is loaded at the start;
+    `offers` and `memory` are as in `Supervisor`.
     Raises AlreadyRunningError, ListenError, OSError for a home that cannot be written, and the errors of `prepare`.
     """
     manager = ServiceManager.of_process()
@@ -51,7 +54,9 @@ def serve(
                 log.warning("%s", warning)
             raise_limit(server.max_connections)
             warn_of_limit(server.max_connections)
-            supervisor = Supervisor(sources, configuration, listeners, model_paths, manager, on_started, roles)
+            supervisor = Supervisor(
+                sources, configuration, listeners, model_paths, manager, on_started, roles, offers, memory
+            )
             asyncio.run(supervisor.run())
         finally:
             listeners.close()

@@ -25,17 +25,40 @@ from weebill.gateway.role import WorkerBoot
 from weebill.learner.role import ROLE as LEARNER
 from weebill.ledger.role import ROLE as LEDGER
 from weebill.process import logs, messages
-from weebill.process.messages import Boot, Engines, EngineState, Processes, ProcessState, Reload, ToChild
+from weebill.process.messages import (
+    Boot,
+    Engines,
+    EngineState,
+    FromChild,
+    InUse,
+    Processes,
+    ProcessState,
+    Reload,
+    ToChild,
+    Wanted,
+)
 from weebill.process.role import Role
 from weebill.supervisor import commands
 from weebill.supervisor.child import STDERR_FD, Child
-from weebill.supervisor.commands import ModelStatus, ReloadRequest, ReloadResult, Status, StatusRequest
+from weebill.supervisor.commands import (
+    LoadRequest,
+    ModelStatus,
+    OfferRequest,
+    ReloadRequest,
+    ReloadResult,
+    Status,
+    StatusRequest,
+)
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
 from weebill.supervisor.manager import ServiceManager
+from weebill.supervisor.pool import Pool, PooledModel
 from weebill.supervisor.reload import reload
 
 log = logging.getLogger(__name__)
+
+Offers = Callable[[], Mapping[str, tuple[Path, int]]]
+"""Returns all local models that there are: their files, and the memory that a host needs for each in bytes."""
 
 # In the order of their starts; those of one process each are drained last, the first one at the very end.
 ROLES: Final[tuple[Role, ...]] = (LEDGER, LEARNER, CONTROL, ENGINE, WORKER)
@@ -45,11 +68,18 @@ LAST_GRACE_S: Final = 5.0
 _COMPACT_BYTES: Final = 256 << 20
 
 
+def no_more() -> Mapping[str, tuple[Path, int]]:
+    """Returns no models beside those that are loaded at the start."""
+    return {}
+
+
 class Supervisor:
     """One installation, from `run` until a signal ends it.
 
-    `model_paths` are the files of the local models by name. `manager` is notified of the state. `on_started` is called
-    once, when every child is ready or has failed to start. The caller holds the home's lock and has opened `listeners`.
+    `model_paths` are the files of the local models that are loaded at the start, by name; `offers` returns those of all
+    that there are, and their hosts have `memory` bytes together. `manager` is notified of the state. `on_started` is
+    called once, when every child is ready or has failed to start. The caller holds the home's lock and has opened
+    `listeners`.
     """
 
     def __init__(
@@ -61,6 +91,8 @@ class Supervisor:
         manager: ServiceManager,
         on_started: Callable[[Status], None] = lambda status: None,
         roles: Iterable[Role] = ROLES,
+        offers: Offers = no_more,
+        memory: int = 0,
     ) -> None:
         self._sources = sources
         self._settings = configuration.settings
@@ -73,14 +105,20 @@ class Supervisor:
         self._on_terminal = os.isatty(STDERR_FD)
         self._told_engines: tuple[EngineState, ...] = ()
         self._told_processes: tuple[ProcessState, ...] = ()
-        self._engine_keys = {model: secrets.token_urlsafe(32) for model in model_paths}
+        self._engine_keys: dict[str, str] = {}
+        self._loaded_at_start = model_paths
+        self._offers = offers
         by_name = {role.name: role for role in roles}
-        engine, worker = by_name.pop(ENGINE.name), by_name.pop(WORKER.name)
+        self._engine_role, worker = by_name.pop(ENGINE.name), by_name.pop(WORKER.name)
+        self._memory = memory
+        self._pool = Pool(self._engine, memory, lambda: self._settings.local.keep_alive_s, self._changed)
         self._services = [self._child(role.name, role) for role in by_name.values()]
         # Without `auto` there is nothing to learn.
         self._resting = [child for child in self._services if child.name == LEARNER.name and not self._learns]
         self._services = [child for child in self._services if child not in self._resting]
-        self._engines = {model: self._engine(model, path, engine) for model, path in model_paths.items()}
+        self._workers: list[Child] = []
+        self._offer()
+        self._pool.start()
         self._workers = [self._worker(index, worker) for index in range(self._settings.server.workers)]
 
     async def run(self) -> None:
@@ -96,11 +134,11 @@ class Supervisor:
             for child in self._children():
                 child.start()
             announcing = asyncio.create_task(self._announce_start())
-            living = asyncio.create_task(self._manager.keep_up())
+            living = asyncio.gather(self._manager.keep_up(), self._pool.keep())
             await self._stop.wait()
             announcing.cancel()
-            await self._drain()
             living.cancel()
+            await self._drain()
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
@@ -142,12 +180,25 @@ class Supervisor:
             origin=self._origin(),
             tls_cert=self._settings.server.tls_cert or "",
             config_file=str(self._sources.file),
-            models=tuple(
-                ModelStatus(model, child.answers, self._engine_state(model, child).context, child.failure)
-                for model, child in self._engines.items()
-            ),
+            models=tuple(map(self._model_status, self._pool.models)),
             processes=self._process_states(),
             needs_restart=self._needs_restart,
+            memory=self._memory,
+        )
+
+    def _model_status(self, model: PooledModel) -> ModelStatus:
+        state, host, now = self._engine_state(model), model.host, self._pool.now()
+        serves = host is not None and host.answers and state.base_url is not None
+        loads = host is not None and host.ready is None and not model.ending
+        return ModelStatus(
+            name=model.name,
+            state="ready" if serves else "cold" if state.cold and not loads else "loading" if loads else "down",
+            context=state.context,
+            failure=model.failure or ("" if host is None else host.failure),
+            stays=model.stays,
+            need=model.need,
+            idle_s=now - model.used_at if model.used_at else 0.0,
+            pid=None if host is None else host.snapshot().pid,
         )
 
     @property
@@ -166,24 +217,42 @@ class Supervisor:
 
     def _children(self) -> Iterable[Child]:
         yield from self._services
-        yield from self._engines.values()
+        yield from self._pool.hosts
         yield from self._workers
 
     def _silence_s(self) -> float:
         return self._settings.server.watchdog_s
 
-    def _engine(self, model: str, path: Path, role: Role) -> Child:
+    def _offer(self) -> None:
+        """Has the pool know all models that there are; those of the start come first, and may lack a file."""
+        more = self._offers()
+        start = {model: more.get(model, (path, 0)) for model, path in self._loaded_at_start.items()}
+        self._pool.offer({**start, **more}, self._loaded_at_start)
+
+    def _engine(self, model: str, path: Path) -> Child:
         size = path.stat().st_size if path.exists() else 0
 
         def silence_s() -> float:
             return self._silence_s() * max(1.0, size / _COMPACT_BYTES)
 
-        own = EngineBoot(model=model, path=str(path), api_key=self._engine_keys[model])
-        return self._child(f"engine {model}", role, own, silence_s)
+        own = EngineBoot(model=model, path=str(path), api_key=self._engine_key(model))
+        return self._child(f"engine {model}", self._engine_role, own, silence_s)
+
+    def _engine_key(self, model: str) -> str:
+        """Returns the key that requests to the model's hosts carry; the same for all of its hosts."""
+        return self._engine_keys.setdefault(model, secrets.token_urlsafe(32))
 
     def _worker(self, index: int, role: Role) -> Child:
         fds = self._listeners.fds(index)
         return self._child(f"worker-{index}", role, WorkerBoot(index=index, listen_fds=fds), fds=fds)
+
+    def _hear(self, message: FromChild) -> None:
+        """Handles what a child says of the local models."""
+        match message:
+            case Wanted(model=model):
+                self._pool.want(model)
+            case InUse(models=models):
+                self._pool.in_use(models)
 
     def _child(
         self,
@@ -203,18 +272,18 @@ class Supervisor:
                 told=tuple(message for message in news if type(message) in role.follows),
             )
 
-        return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds)
+        return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds, self._hear)
 
     def _engine_states(self) -> tuple[EngineState, ...]:
-        return tuple(self._engine_state(model, child) for model, child in self._engines.items())
+        return tuple(map(self._engine_state, self._pool.models))
 
-    def _engine_state(self, model: str, child: Child) -> EngineState:
-        api_key = self._engine_keys[model]
-        if child.ready is None:
-            return EngineState(model=model, api_key=api_key)
-        ready = msgspec.json.decode(child.ready.own, type=EngineReady)
+    def _engine_state(self, model: PooledModel) -> EngineState:
+        api_key, host = self._engine_key(model.name), model.host
+        if host is None or host.ready is None or model.ending:
+            return EngineState(model=model.name, api_key=api_key, cold=model.is_cold(self._pool.now()))
+        ready = msgspec.json.decode(host.ready.own, type=EngineReady)
         return EngineState(
-            model=model, api_key=api_key, base_url=ready.base_url, context=ready.context, answers=child.answers
+            model=model.name, api_key=api_key, base_url=ready.base_url, context=ready.context, answers=host.answers
         )
 
     def _process_states(self) -> tuple[ProcessState, ...]:
@@ -231,7 +300,8 @@ class Supervisor:
             self._told_processes = processes
             self._tell(Processes(processes=processes))
         if not self._stop.is_set():
-            waiting = [child.name for child in self._children() if not child.answers]
+            loading = {each.host for each in self._pool.models if not each.stays}
+            waiting = [child.name for child in self._children() if not child.answers and child not in loading]
             serving = any(worker.serves for worker in self._workers)
             self._manager.follow(serving, self._origin(), waiting)
 
@@ -251,7 +321,7 @@ class Supervisor:
         log.info("draining")
         self._manager.stopping()
         await asyncio.gather(*(worker.stop(grace_s) for worker in self._workers))
-        await asyncio.gather(*(engine.stop(0.0) for engine in self._engines.values()))
+        await self._pool.close()
         for service in reversed(self._services):
             await service.stop(LAST_GRACE_S)
         log.info("stopped")
@@ -262,6 +332,16 @@ class Supervisor:
                 return self.status()
             case ReloadRequest():
                 return self.reload()
+            case LoadRequest(model=model, unload=unload):
+                if unload:
+                    self._pool.unload(model)
+                else:
+                    self._pool.want(model)
+                return self.status()
+            case OfferRequest():
+                self._offer()
+                self._changed()
+                return self.status()
 
     def _interrupt(self) -> None:
         if self._stop.is_set():

@@ -1,0 +1,121 @@
+"""Requests for a local model that is not loaded: they wait for it, and have the supervisor told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fixtures.upstream import Upstream, complete, completion, running_upstream
+from tests.fixtures.worker import RunningWorker, running_worker
+from weebill.config.schema import EngineSettings, LocalSettings, ServerSettings, Settings
+from weebill.process.messages import Engines, EngineState, InUse, Ping, Pong, Wanted
+
+CHAT = "/v1/chat/completions"
+COLD = EngineState(model="tiny:1b", api_key="secret", cold=True)
+DOWN = EngineState(model="tiny:1b", api_key="secret")
+# Two are answered at once, and three may wait.
+SETTINGS = Settings(
+    server=ServerSettings(port=0), local=LocalSettings(models=(), engine=EngineSettings(parallel=2, max_waiting=3))
+)
+
+
+@asynccontextmanager
+async def running(folder: Path, *engines: EngineState) -> AsyncIterator[tuple[RunningWorker, Upstream, EngineState]]:
+    async with running_upstream() as upstream, running_worker(folder / "home", SETTINGS, engines) as worker:
+        upstream.script = complete(completion("Good day."))
+        origin = upstream.base_url.removesuffix("/v1")
+        yield worker, upstream, EngineState(model="tiny:1b", api_key="secret", base_url=origin, context=2048)
+
+
+def ask(worker: RunningWorker, **fields: Any) -> asyncio.Task[httpx.Response]:
+    body = {"model": "tiny:1b", "messages": [{"role": "user", "content": "Hello"}], **fields}
+    return asyncio.create_task(worker.client.post(CHAT, json=body))
+
+
+async def told(worker: RunningWorker, kind: type[Wanted | InUse | Pong]) -> Wanted | InUse | Pong:
+    async with asyncio.timeout(20):
+        while not isinstance(message := await worker.link.receive(), kind):
+            pass
+    return message
+
+
+async def test_a_request_waits_until_its_model_is_loaded(tmp_path: Path) -> None:
+    async with running(tmp_path, COLD) as (worker, upstream, loaded):
+        assert "tiny:1b" in [each["id"] for each in (await worker.client.get("/v1/models")).json()["data"]]
+        asked = [ask(worker), ask(worker, max_tokens=5)]
+        assert await told(worker, Wanted) == Wanted(model="tiny:1b")
+        assert await told(worker, Wanted) == Wanted(model="tiny:1b")  # again, as nothing happens
+        assert not upstream.requests
+        worker.link.send(Engines(engines=(loaded,)))
+        for response in await asyncio.gather(*asked):
+            assert response.json()["choices"][0]["message"]["content"] == "Good day."
+        assert {each.headers["authorization"] for each in upstream.requests} == {"Bearer secret"}
+        assert (await worker.record(2)).upstream == "local"
+
+
+async def test_what_is_in_use_is_told(tmp_path: Path) -> None:
+    async with running(tmp_path, COLD) as (worker, _, loaded):
+        asked = ask(worker)
+        assert await told(worker, InUse) == InUse(models=("tiny:1b",))
+        worker.link.send(Engines(engines=(loaded,)))
+        await asked
+        await ask(worker)
+        assert await told(worker, InUse) == InUse(models=("tiny:1b",))
+
+
+async def test_those_who_wait_are_refused_if_it_cannot_be_loaded(tmp_path: Path) -> None:
+    async with running(tmp_path, COLD) as (worker, _, loaded):
+        asked = [ask(worker) for _ in range(2)]
+        await told(worker, Wanted)
+        worker.link.send(Engines(engines=(DOWN,)))
+        for response in await asyncio.gather(*asked):
+            assert response.status_code == 503
+            assert response.json()["error"]["code"] == "model_unavailable"
+            assert "retry-after" in response.headers
+        worker.link.send(Engines(engines=(loaded,)))
+        async with asyncio.timeout(20):
+            while (response := await ask(worker)).status_code == 503:
+                await asyncio.sleep(0.05)
+        assert response.status_code == 200
+
+
+async def test_they_wait_in_the_queue_of_its_slots(tmp_path: Path) -> None:
+    """So no key can fill it, and there are no more than it has places: two slots, and two of three places for a key."""
+    async with running(tmp_path, COLD) as (worker, _, loaded):
+        asked = [ask(worker) for _ in range(8)]
+        async with asyncio.timeout(20):
+            while len(done := [each for each in asked if each.done()]) < 4:
+                await asyncio.sleep(0.02)
+        assert {each.result().status_code for each in done} == {503}
+        worker.link.send(Engines(engines=(loaded,)))
+        served = await asyncio.gather(*(each for each in asked if each not in done))
+        assert [each.status_code for each in served] == [200] * 4
+
+
+async def test_nothing_is_wanted_for_a_client_that_has_left(tmp_path: Path) -> None:
+    async with running(tmp_path, COLD) as (worker, _, loaded):
+        asked = ask(worker)
+        await told(worker, Wanted)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        await asyncio.sleep(0.5)
+        worker.link.send(Ping())
+        await told(worker, Pong)
+        # What is said from here on; a model that is wanted is named every second.
+        await asyncio.sleep(1.5)
+        worker.link.send(Ping())
+        async with asyncio.timeout(20):
+            while not isinstance(message := await worker.link.receive(), Pong):
+                assert not isinstance(message, Wanted)
+        # The next one is waited for as the first one was.
+        asked = ask(worker)
+        await told(worker, Wanted)
+        worker.link.send(Engines(engines=(loaded,)))
+        assert (await asked).status_code == 200

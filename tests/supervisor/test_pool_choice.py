@@ -1,0 +1,176 @@
+"""Which model of the pool is loaded and which is ended, by the clock; with hosts that do nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from weebill.supervisor.pool import Pool
+
+MIB = 1 << 20
+
+
+class Host:
+    """A host that is ready, or fails, when it is told to."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.started, self.ends = name, False, asyncio.Event()
+        self.ready: object = None
+        self.failure, self.failed_to_start, self.answers = "", False, False
+
+    def start(self) -> None:
+        self.started = True
+
+    def load(self) -> None:
+        self.ready = object()
+
+    def fail(self) -> None:
+        self.failure, self.failed_to_start = "damaged", True
+
+    async def stop(self, grace_s: float) -> None:
+        await self.ends.wait()
+
+
+class Fixture:
+    """A pool with room for two of its models, and a clock that only the test moves."""
+
+    def __init__(self, **needs: int) -> None:
+        self.now, self.made, self.changes = 1000.0, [], 0
+        self.pool = Pool(self.make, 250 * MIB, lambda: 300.0, self.changed, lambda: self.now)
+        self.pool.offer({name: (Path(name), need * MIB) for name, need in needs.items()}, ())
+
+    def make(self, name: str, path: Path) -> Host:
+        self.made.append(Host(name))
+        return self.made[-1]
+
+    def changed(self) -> None:
+        self.changes += 1
+
+    def loaded(self, name: str) -> Host:
+        """Has the model loaded."""
+        self.pool.want(name)
+        host = self.made[-1]
+        assert host.name == name
+        host.load()
+        self.pool.advance()
+        return host
+
+    def after(self, seconds: float) -> None:
+        self.now += seconds
+        self.pool.advance()
+
+    async def ended(self, host: Host) -> None:
+        host.ends.set()
+        await asyncio.sleep(0.01)
+
+    @property
+    def names(self) -> list[str]:
+        return [each.name for each in self.made]
+
+    def model(self, name: str):
+        return next(each for each in self.pool.models if each.name == name)
+
+
+@pytest.fixture
+def three() -> Fixture:
+    return Fixture(one=100, two=100, three=100)
+
+
+async def test_the_one_idle_longest_is_ended_and_its_memory_awaited(three: Fixture) -> None:
+    three.loaded("one")
+    second = three.loaded("two")
+    three.after(5)
+    three.pool.in_use(["one"])
+    three.after(5)
+    three.pool.want("three")
+    assert [three.model(each).ending for each in ("one", "two")] == [False, True]
+    assert three.names == ["one", "two"]  # the memory is still taken
+    await three.ended(second)
+    assert three.names == ["one", "two", "three"]
+
+
+async def test_nobody_loses_what_is_in_use(three: Fixture) -> None:
+    first = three.loaded("one")
+    three.loaded("two")
+    for _ in range(3):
+        three.pool.in_use(["one", "two"])
+        three.pool.want("three")
+        three.after(1)
+        assert three.names == ["one", "two"]
+    three.pool.want("three")
+    three.after(2)  # nobody has used the others any more
+    assert three.model("one").ending
+    await three.ended(first)
+    assert three.names[-1] == "three"
+
+
+async def test_what_nobody_waits_for_any_more_is_not_loaded(three: Fixture) -> None:
+    three.loaded("one")
+    three.loaded("two")
+    three.pool.in_use(["one", "two"])
+    three.pool.want("three")
+    for _ in range(5):
+        three.pool.in_use(["one", "two"])
+        three.after(1)
+    three.after(10)
+    assert not three.model("one").ending
+    assert three.names == ["one", "two"]
+
+
+async def test_a_large_one_takes_the_place_of_several() -> None:
+    several = Fixture(one=100, two=100, huge=240)
+    first, second = several.loaded("one"), several.loaded("two")
+    several.after(10)
+    several.pool.want("huge")
+    assert [several.model(each).ending for each in ("one", "two")] == [True, True]
+    await several.ended(first)
+    assert several.names == ["one", "two"]
+    await several.ended(second)
+    assert several.names[-1] == "huge"
+
+
+async def test_a_model_that_is_wanted_while_it_ends_is_loaded_again(three: Fixture) -> None:
+    host = three.loaded("one")
+    assert three.pool.unload("one")
+    assert not three.pool.unload("one")
+    assert three.model("one").is_cold(three.now)
+    three.pool.want("one")
+    assert three.names == ["one"]
+    await three.ended(host)
+    assert three.names == ["one", "one"]
+
+
+async def test_one_that_cannot_be_loaded_waits_longer_each_time(three: Fixture) -> None:
+    waits = []
+    for _ in range(3):
+        three.pool.want("one")
+        host = three.made[-1]
+        host.fail()
+        three.after(0.25)
+        await three.ended(host)
+        failed_at = three.now
+        assert (three.model("one").failure, three.model("one").is_cold(three.now)) == ("damaged", False)
+        three.pool.want("one")
+        changes = three.changes
+        while not three.model("one").is_cold(three.now):
+            assert three.changes == changes
+            three.after(0.25)
+        assert three.changes > changes  # workers are told that it may be wanted
+        waits.append(three.now - failed_at)
+    assert waits == pytest.approx([5, 10, 20], abs=0.5)
+    assert three.names == ["one"] * 3
+    three.loaded("one")
+    assert three.model("one").failure == ""
+
+
+async def test_one_that_was_replaced_is_loaded_from_its_new_file(three: Fixture) -> None:
+    host = three.loaded("one")
+    three.pool.offer({"one": (Path("other"), 50 * MIB)}, ())
+    assert three.model("one").ending
+    await three.ended(host)
+    three.pool.want("one")
+    assert (three.model("one").path, three.model("one").need) == (Path("other"), 50 * MIB)
+    assert three.names == ["one", "one"]
+    assert [each.name for each in three.pool.models] == ["one"]

@@ -1,0 +1,99 @@
+"""Waits for local models that are cold: the supervisor loads them for the requests that wait.
+
+1. The first request that waits for a model has the supervisor told (`Wanted`); it is told again every second.
+2. When the supervisor says that the model is loaded, all that wait go on; when it is down, all are refused.
+3. The models in use are told as well (`InUse`), so that none is unloaded under a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from weebill.gateway.failures import model_unavailable
+from weebill.process.messages import EngineState, FromChild, InUse, Wanted
+from weebill.routing.deployments import LOCAL, Upstream
+from weebill.routing.router import Router
+from weebill.transport.errors import cancelled_unsent
+
+# Times that `tell` is called between two repetitions of what is wanted.
+_REPEATED: Final = 4
+
+
+class Warming:
+    """The local models of one worker, cold and in use. Belongs to one loop."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._send: Callable[[FromChild], None] = _drop
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._count: Counter[str] = Counter()
+        self._in_use: Counter[str] = Counter()
+        self._used: set[str] = set()
+        self._told = 0
+
+    def follow(self, send: Callable[[FromChild], None]) -> None:
+        """Tells the supervisor by `send` from now on."""
+        self._send = send
+
+    def hear(self, engines: Iterable[EngineState]) -> None:
+        """Lets those go on whose model is not cold any more, once the router knows of it."""
+        cold = {each.model for each in engines if each.cold}
+        for model in [each for each in self._waiting if each not in cold]:
+            self._waiting.pop(model).set_result(None)
+
+    def tell(self) -> None:
+        """Tells the supervisor what is in use and what is wanted; to be called every quarter of a second."""
+        self._told += 1
+        if used := self._used.union(self._in_use):
+            self._send(InUse(models=tuple(sorted(used))))
+        self._used.clear()
+        if self._told % _REPEATED == 0:
+            for model in self._waiting:
+                self._send(Wanted(model=model))
+
+    def begin(self, model: str) -> None:
+        """Notes that a request uses the model, until `end`."""
+        self._in_use[model] += 1
+        self._used.add(model)
+
+    def end(self, model: str) -> None:
+        """Notes that a request uses the model no longer."""
+        self._in_use[model] -= 1
+        if not self._in_use[model]:
+            del self._in_use[model]
+
+    async def warm(self, upstream: Upstream) -> Upstream:
+        """Waits until the model is loaded; returns its upstream.
+
+        The caller holds slots of it, which bounds how many wait. Raises ApiError 503 if it cannot be loaded; if
+        cancelled, the exception of `cancelled_unsent`.
+        """
+        model = upstream.engine
+        self._count[model] += 1
+        try:
+            while True:
+                known = self._router.directory.deployments.get(f"{LOCAL}/{model}")
+                found = None if known is None else known.upstream
+                if found is None:
+                    raise model_unavailable(model)
+                if not found.cold:
+                    return found
+                loaded = self._waiting.get(model)
+                if loaded is None:
+                    loaded = self._waiting[model] = asyncio.get_running_loop().create_future()
+                    self._send(Wanted(model=model))
+                await asyncio.shield(loaded)
+        except asyncio.CancelledError:
+            raise cancelled_unsent() from None
+        finally:
+            self._count[model] -= 1
+            if not self._count[model]:
+                del self._count[model]
+                self._waiting.pop(model, None)  # nobody wants it any more
+
+
+def _drop(message: FromChild) -> None:
+    """Tells nobody, as long as there is no supervisor."""

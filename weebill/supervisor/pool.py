@@ -1,0 +1,253 @@
+"""The hosts of local models, within a budget of memory.
+
+1. Models that the configuration names are loaded at the start, and stay. All others have no host until a worker says
+   that it has a request for one (`Wanted`).
+2. Its host is started if its memory fits beside that of the others. If it does not, the hosts that have been idle
+   longest are ended first. A host that is in use, or of a model that stays, is never ended for another one.
+3. Workers say which models they use (`InUse`). A host that nobody has used for `keep_alive_s` is ended.
+4. A model that cannot be loaded is said to be down for a while, longer with each failure, and can then be wanted again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from weebill.supervisor.backoff import Backoff
+from weebill.supervisor.child import Child
+
+TICK_S: Final = 0.25
+# Workers repeat every quarter of a second what they use, and every second what they want.
+_IN_USE_S: Final = 1.5
+_WANTED_S: Final = 4.0
+_FIRST_RETRY_S: Final = 5.0
+_LONGEST_RETRY_S: Final = 300.0
+# The host has been idle for longer than this when it is told to end.
+_GRACE_S: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class PooledModel:
+    """A model of the pool, with a host or without; `need` is the memory of its host in bytes."""
+
+    def __init__(self, name: str, path: Path, need: int, *, stays: bool) -> None:
+        self.name = name
+        self.path = path
+        self.need = need
+        self.stays = stays
+        self.host: Child | None = None
+        self.used_at = 0.0
+        self.wanted_at: float | None = None
+        self.failure = ""
+        self.retry_at = 0.0
+        self.ending = False
+        self.gone = False
+        self.backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
+
+    def is_cold(self, now: float) -> bool:
+        """True if a request may wait for it: it has no host that serves, and can get one."""
+        if self.stays or self.gone:
+            return False
+        serves = self.host is not None and self.host.ready is not None and not self.ending
+        return not serves and now >= self.retry_at
+
+
+class Pool:
+    """The models of one installation and their hosts. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        make_host: Callable[[str, Path], Child],
+        budget: int,
+        keep_alive_s: Callable[[], float],
+        on_change: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`budget` is the memory of all hosts together in bytes, 0 for no limit."""
+        self._make_host = make_host
+        self._budget = budget
+        self._keep_alive_s = keep_alive_s
+        self._on_change = on_change
+        self._clock = clock
+        self._models: dict[str, PooledModel] = {}
+        self._ends: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._advanced_at = clock()
+
+    @property
+    def models(self) -> Collection[PooledModel]:
+        """All models, in the order in which they were offered."""
+        return self._models.values()
+
+    @property
+    def hosts(self) -> Iterator[Child]:
+        """The hosts that there are, ending ones included."""
+        return (each.host for each in self._models.values() if each.host is not None)
+
+    def now(self) -> float:
+        """Returns the time by the clock of the pool."""
+        return self._clock()
+
+    def offer(self, models: Mapping[str, tuple[Path, int]], stay: Collection[str]) -> None:
+        """Takes over which models there are, with their files and the memory that they need.
+
+        A model that is gone, or whose file is another one, loses its host. The caller tells others of the change.
+        """
+        for name, (path, need) in models.items():
+            known = self._models.get(name)
+            if known is None:
+                self._models[name] = PooledModel(name, path, need, stays=name in stay)
+            else:
+                if known.path != path:
+                    self._end(known, "its file was replaced")
+                known.path, known.need, known.gone = path, need, False
+        for gone in [each for name, each in self._models.items() if name not in models]:
+            gone.gone = True
+            self._end(gone, "it was removed")
+            if gone.host is None:
+                del self._models[gone.name]
+
+    def start(self) -> None:
+        """Makes the hosts of the models that stay; the caller starts them."""
+        for model in self._models.values():
+            if model.stays and model.host is None:
+                model.host = self._make_host(model.name, model.path)
+
+    def want(self, name: str) -> None:
+        """Loads a model for requests that wait for it."""
+        model = self._models.get(name)
+        if model is not None and model.is_cold(self._clock()):
+            model.wanted_at = self._clock()
+            self.advance()
+
+    def in_use(self, names: Collection[str]) -> None:
+        """Notes that workers use these models now."""
+        for name in names:
+            if name in self._models:
+                self._models[name].used_at = self._clock()
+
+    def unload(self, name: str) -> bool:
+        """Ends the host of a model; returns False if it has none."""
+        model = self._models.get(name)
+        if model is None or model.host is None or model.ending:
+            return False
+        model.wanted_at = None
+        self._end(model, "it was told to")
+        return True
+
+    def advance(self) -> None:
+        """Loads what is wanted and fits, and ends what has been idle for too long."""
+        before, now = self._advanced_at, self._clock()
+        self._advanced_at = now
+        for model in self._models.values():
+            self._settle(model, now)
+        if any(before < each.retry_at <= now for each in self._models.values()):
+            self._on_change()  # they can be wanted again
+        for model in sorted(self._wanted(now), key=lambda each: each.wanted_at or 0.0):
+            if not self._load(model, now):
+                break  # in the order in which they were wanted
+        keep_alive_s = self._keep_alive_s()
+        for model in self._models.values():
+            if self._idle_s(model, now) > keep_alive_s:
+                self._end(model, f"nobody has used it for {keep_alive_s:.0f} s")
+
+    async def keep(self) -> None:
+        """Advances again and again."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.advance()
+
+    async def close(self) -> None:
+        """Ends all hosts."""
+        self._closed = True
+        await asyncio.gather(*(host.stop(0.0) for host in self.hosts), *self._ends)
+
+    def _wanted(self, now: float) -> list[PooledModel]:
+        wanted = []
+        for model in self._models.values():
+            if model.wanted_at is None or model.host is not None:
+                continue
+            if now - model.wanted_at > _WANTED_S:
+                model.wanted_at = None  # those who waited have left
+            else:
+                wanted.append(model)
+        return wanted
+
+    def _settle(self, model: PooledModel, now: float) -> None:
+        """Notes that a host serves, or that it cannot."""
+        host = model.host
+        if host is None or model.stays or model.ending:
+            return
+        if host.ready is not None:
+            model.failure, model.wanted_at = "", None
+        elif host.failure and host.failed_to_start:
+            model.failure = host.failure
+            model.retry_at = now + model.backoff.after(0.0)
+            model.wanted_at = None
+            self._end(model, "it could not be loaded")
+
+    def _load(self, model: PooledModel, now: float) -> bool:
+        """Starts the host of a model; False if it has to wait for others to end."""
+        if self._budget and not self._make_room(model, now):
+            return bool(model.failure)
+        log.info("loading a model", extra={"model": model.name, "needs_mb": model.need >> 20})
+        model.used_at = now
+        model.host = self._make_host(model.name, model.path)
+        model.host.start()
+        return True
+
+    def _make_room(self, model: PooledModel, now: float) -> bool:
+        """Ends idle hosts until the model's memory is free; True once it is."""
+        staying = sum(each.need for each in self._models.values() if each.stays)
+        if model.need > self._budget - staying:
+            model.failure = (
+                f"{model.name} needs {model.need >> 20:,} MiB, and [local] memory_mb leaves "
+                f"{max(0, self._budget - staying) >> 20:,} for it; a smaller context or fewer parallel answers in "
+                "[local.engine] need less"
+            )
+            log.error("a model does not fit: %s", model.failure)
+            model.retry_at = now + model.backoff.after(0.0)
+            model.wanted_at = None
+            self._on_change()
+            return False
+        idle = [each for each in self._models.values() if self._idle_s(each, now) > _IN_USE_S]
+        ending = sum(each.need for each in self._models.values() if each.ending)
+        free = self._budget - sum(each.need for each in self._models.values() if each.host is not None)
+        for victim in sorted(idle, key=lambda each: each.used_at):
+            if free + ending >= model.need:
+                break
+            self._end(victim, f"{model.name} needs its memory")
+            ending += victim.need
+        return free >= model.need
+
+    def _idle_s(self, model: PooledModel, now: float) -> float:
+        """Returns for how long a host that may be ended has been idle; 0 for others."""
+        host = model.host
+        if host is None or host.ready is None or model.stays or model.ending:
+            return 0.0
+        return now - model.used_at
+
+    def _end(self, model: PooledModel, why: str) -> None:
+        if model.host is None or model.ending or self._closed:
+            return
+        log.info("unloading a model", extra={"model": model.name, "why": why})
+        model.ending = True
+        task = asyncio.create_task(self._ended(model, model.host), name=f"unload {model.name}")
+        self._ends.add(task)
+        task.add_done_callback(self._ends.discard)
+        self._on_change()
+
+    async def _ended(self, model: PooledModel, host: Child) -> None:
+        await host.stop(_GRACE_S)
+        model.host = None
+        model.ending = False
+        if model.gone:
+            del self._models[model.name]
+        if not self._closed:
+            self._on_change()
+            self.advance()
