@@ -20,9 +20,9 @@ _PRICES = "`weebill catalog refresh --from FILE|URL` brings prices up to date, a
 # By group: the typed command, and its equivalent. If it begins with `weebill`, it is a command with the same arguments.
 INSTEAD: Mapping[str, Mapping[str, str]] = {
     "weebill": {
-        **dict.fromkeys(("show", "info", "inspect"), "weebill models show"),
+        **dict.fromkeys(("info", "inspect"), "weebill show"),
         **dict.fromkeys(("ps", "top", "health"), "weebill status"),
-        **dict.fromkeys(("ls", "tags"), "weebill list"),
+        "tags": "weebill list",
         **dict.fromkeys(("search", "find"), "weebill models"),
         **dict.fromkeys(("start", "up", "server", "launch"), "weebill serve"),
         **dict.fromkeys(("chat", "ask", "complete", "generate"), "weebill run"),
@@ -36,7 +36,8 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("login", "signin", "auth"), _KEY),
         **dict.fromkeys(("usage", "stats", "cost", "costs", "spend"), _USAGE),
         **dict.fromkeys(("log", "logs"), "Weebill logs to the standard error of `weebill serve`; [log] says how much"),
-        **dict.fromkeys(("cp", "copy", "alias"), f"[aliases] in {_FILE} gives a model another name"),
+        "copy": "weebill cp",
+        "alias": f"[aliases] in {_FILE} gives a model another name, and `weebill cp` one of this machine",
         **dict.fromkeys(("init", "setup", "configure", "edit"), f"`weebill serve` needs no preparation; else {_EDIT}"),
         "restart": f"{_STOP}, and start it with `weebill serve`; `weebill reload` applies most settings without",
         "create": "`weebill pull NAME --from FILE` adds a GGUF file; `weebill keys create NAME` makes a key",

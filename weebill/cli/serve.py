@@ -11,12 +11,13 @@ import typer
 
 from weebill import __version__
 from weebill.cli.auto_tiers import tiers_in_words
+from weebill.cli.models import acceptance
 from weebill.cli.output import console
 from weebill.cli.progress import show_progress
 from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import write_private
-from weebill.engine.fetch import pull
-from weebill.engine.store import ModelStore
+from weebill.models.pull import pull
+from weebill.models.store import ModelStore, ServedModel
 from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import Status
 from weebill.supervisor.serve import serve as supervise
@@ -44,13 +45,13 @@ class Startup:
         self._unshown_key: str | None = None
         self._untold_file: Path | None = None
 
-    def prepare(self) -> Mapping[str, Path]:
-        """Fetches missing models and makes the first key; returns each local model's file."""
+    def prepare(self) -> Mapping[str, ServedModel]:
+        """Fetches missing models and makes the first key; returns the local models by name."""
         store = ModelStore.of(self.configuration.settings.local, self._home)
-        paths = {}
+        served = {}
         for model in self.configuration.settings.local.models:
-            with show_progress(model, self._quiet) as progress:
-                paths[model] = pull(store, model, progress)
+            with show_progress(self._quiet) as progress:
+                served[model] = pull(store, model, progress, acceptance(quiet=self._quiet)).served()
         with open_keys(self._home) as keys:
             created = keys.create_first(FIRST_KEY_NAME, "admin")
         if created and sys.stdout.isatty():
@@ -61,7 +62,7 @@ class Startup:
             self._untold_file = self._home.first_key
         if not self._quiet:
             typer.echo("Starting ...", err=True)
-        return paths
+        return served
 
     def announce(self, status: Status) -> None:
         """Shows how to use the running gateway."""

@@ -107,6 +107,11 @@ def curated() -> MappingProxyType[str, CuratedModel]:
     return MappingProxyType(found)
 
 
+def read_template(name: str) -> str:
+    """Returns the chat template that a `chat_template` names."""
+    return (resources.files("weebill.models") / "templates" / name).read_text()
+
+
 @cache
 def _names() -> MappingProxyType[str, CuratedModel]:
     models = curated()

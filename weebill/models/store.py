@@ -23,7 +23,8 @@ from weebill.config.paths import Home
 from weebill.config.schema import LocalSettings
 from weebill.models import partial
 from weebill.models.blobs import Blobs
-from weebill.models.curated import Role, Sampling, find_curated
+from weebill.models.bringing import require_magic
+from weebill.models.curated import Role, Sampling, find_curated, read_template
 from weebill.models.errors import ModelDamagedError, ModelMissingError, ModelNameError, written_to
 from weebill.models.manifests import Manifest, Manifests, StoredFile, slug
 from weebill.models.names import PlainName, is_plain, parse
@@ -47,10 +48,20 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         """The bytes of all its files."""
         return self.manifest.size
 
-    def paths(self, role: Role) -> tuple[Path, ...]:
-        """Returns the files of a role, under the names that engines expect."""
+    def paths(self, role: Role) -> tuple[tuple[StoredFile, Path], ...]:
+        """Returns the files of a role, each with its path under the name that engines expect."""
         names = _link_names(self.manifest.files)
-        return tuple(self.path.parent / names[file] for file in self.manifest.of_role(role))
+        return tuple((file, self.path.parent / names[file]) for file in self.manifest.of_role(role))
+
+    def served(self) -> ServedModel:
+        """Returns what an engine is told. Raises ModelFormatError if the model is no GGUF, which engines read."""
+        require_magic(self.path, f"{self.name} ({self.path})")
+        template = self.manifest.chat_template
+        return ServedModel(
+            path=self.path,
+            sampling=self.manifest.sampling or Sampling(),
+            chat_template=None if template is None else read_template(template),
+        )
 
 
 class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +100,7 @@ class ModelStore:
     def list(self, progress: Progress = SILENT) -> list[InstalledModel]:
         """Returns the models, by name."""
         take_over(self.blobs, self.manifests, progress)
-        return [self._installed(manifest) for manifest in self.manifests.all()]
+        return [self._linked(manifest) for manifest in self.manifests.all()]
 
     def find(self, text: str, progress: Progress = SILENT) -> InstalledModel:
         """Returns a model whose files are verified, hashing those that have changed since they were last.
@@ -103,14 +114,12 @@ class ModelStore:
             raise ModelMissingError(name, self.folder, known=self._is_fetchable(name))
         for file in manifest.files:
             self._verify(manifest, file, progress)
-        self._link(manifest)
-        return self._installed(manifest)
+        return self._linked(manifest)
 
     def record(self, manifest: Manifest) -> InstalledModel:
         """Gives a name to files that are in the store, in place of earlier ones; to be called under `bringing`."""
         self.manifests.write(manifest)
-        self._link(manifest)
-        return self._installed(manifest)
+        return self._linked(manifest)
 
     def copy(self, text: str, new: str) -> None:
         """Gives a model a second name, at no cost of space. Raises ModelNameError or ModelMissingError."""
@@ -150,7 +159,9 @@ class ModelStore:
     def _is_fetchable(self, name: str) -> bool:
         return not is_plain(name) or find_curated(name) is not None
 
-    def _installed(self, manifest: Manifest) -> InstalledModel:
+    def _linked(self, manifest: Manifest) -> InstalledModel:
+        """Returns a model after making its links, where they are not as they should be."""
+        self._link(manifest)
         folder, names = self._named / slug(manifest.name), _link_names(manifest.files)
         first = (manifest.of_role("model") or manifest.files)[0]
         verified = all(
@@ -174,7 +185,6 @@ class ModelStore:
             raise ModelDamagedError(f"{error} {again}") from None
 
     def _link(self, manifest: Manifest) -> None:
-        """Makes the links of a model, unless they are as they should be."""
         folder = self._named / slug(manifest.name)
         names = _link_names(manifest.files)
         with written_to(self.folder):

@@ -9,7 +9,6 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -24,6 +23,7 @@ from weebill.gateway.role import ROLE as WORKER
 from weebill.gateway.role import WorkerBoot
 from weebill.learner.role import ROLE as LEARNER
 from weebill.ledger.role import ROLE as LEDGER
+from weebill.models.store import ServedModel
 from weebill.process import logs, messages
 from weebill.process.messages import Boot, Engines, EngineState, Processes, ProcessState, Reload, ToChild
 from weebill.process.role import Role
@@ -48,8 +48,8 @@ _COMPACT_BYTES: Final = 256 << 20
 class Supervisor:
     """One installation, from `run` until a signal ends it.
 
-    `model_paths` are the files of the local models by name. `manager` is notified of the state. `on_started` is called
-    once, when every child is ready or has failed to start. The caller holds the home's lock and has opened `listeners`.
+    `models` are the local models by name. `manager` is notified of the state. `on_started` is called once, when every
+    child is ready or has failed to start. The caller holds the home's lock and has opened `listeners`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Supervisor:
         sources: Sources,
         configuration: Configuration,
         listeners: Listeners,
-        model_paths: Mapping[str, Path],
+        models: Mapping[str, ServedModel],
         manager: ServiceManager,
         on_started: Callable[[Status], None] = lambda status: None,
         roles: Iterable[Role] = ROLES,
@@ -73,14 +73,14 @@ class Supervisor:
         self._on_terminal = os.isatty(STDERR_FD)
         self._told_engines: tuple[EngineState, ...] = ()
         self._told_processes: tuple[ProcessState, ...] = ()
-        self._engine_keys = {model: secrets.token_urlsafe(32) for model in model_paths}
+        self._engine_keys = {model: secrets.token_urlsafe(32) for model in models}
         by_name = {role.name: role for role in roles}
         engine, worker = by_name.pop(ENGINE.name), by_name.pop(WORKER.name)
         self._services = [self._child(role.name, role) for role in by_name.values()]
         # Without `auto` there is nothing to learn.
         self._resting = [child for child in self._services if child.name == LEARNER.name and not self._learns]
         self._services = [child for child in self._services if child not in self._resting]
-        self._engines = {model: self._engine(model, path, engine) for model, path in model_paths.items()}
+        self._engines = {name: self._engine(name, model, engine) for name, model in models.items()}
         self._workers = [self._worker(index, worker) for index in range(self._settings.server.workers)]
 
     async def run(self) -> None:
@@ -172,14 +172,14 @@ class Supervisor:
     def _silence_s(self) -> float:
         return self._settings.server.watchdog_s
 
-    def _engine(self, model: str, path: Path, role: Role) -> Child:
-        size = path.stat().st_size if path.exists() else 0
+    def _engine(self, name: str, model: ServedModel, role: Role) -> Child:
+        size = model.path.stat().st_size if model.path.exists() else 0
 
         def silence_s() -> float:
             return self._silence_s() * max(1.0, size / _COMPACT_BYTES)
 
-        own = EngineBoot(model=model, path=str(path), api_key=self._engine_keys[model])
-        return self._child(f"engine {model}", role, own, silence_s)
+        own = EngineBoot.of(name, model, self._engine_keys[name])
+        return self._child(f"engine {name}", role, own, silence_s)
 
     def _worker(self, index: int, role: Role) -> Child:
         fds = self._listeners.fds(index)
