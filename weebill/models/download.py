@@ -84,7 +84,8 @@ class Download:
 
     def _fetch(self) -> None:
         """Brings all bytes."""
-        retry_in_vain(self._attempt, self._patience, self._is_further)
+        with open_client(self._patience.silence_s) as client:
+            retry_in_vain(lambda: self._attempt(client), self._patience, self._is_further)
 
     def _is_further(self) -> bool:
         """True if there are more bytes than there ever were: beginning anew is no progress."""
@@ -92,20 +93,19 @@ class Download:
         self._best = max(self._best, self._partial.done)
         return further
 
-    def _attempt(self) -> None:
+    def _attempt(self, client: httpx2.Client) -> None:
         """Asks once for what is missing. Raises Passing if it does not all come."""
         partial = self._partial
         if self._size is not None and partial.done == self._size:
             return
-        with open_client(self._patience.silence_s) as client:
-            try:
-                with opened(client, self._remote, self._range()) as response:
-                    self._take(response)
-            except BaseException:
-                # What came counts, whatever ended it.
-                with contextlib.suppress(OSError):
-                    partial.checkpoint()
-                raise
+        try:
+            with opened(client, self._remote, self._range()) as response:
+                self._take(response)
+        except BaseException:
+            # What came counts, whatever ended it.
+            with contextlib.suppress(OSError):
+                partial.checkpoint()
+            raise
         partial.checkpoint()
 
     def _range(self) -> dict[str, str]:
@@ -162,9 +162,7 @@ class Download:
         return int(length) if length.isdecimal() else None
 
     def _changed(self) -> None:
-        self._progress.say(
-            f"The server's {self._label} is not the one of before, or cannot be continued; it is fetched anew"
-        )
+        self._progress.say(f"{self._label} has changed on the server, or cannot be continued; it is fetched anew")
         self._begin_anew()
 
     def _begin_anew(self) -> None:

@@ -149,21 +149,21 @@ def _error(remote: Remote, status: int, headers: httpx2.Headers) -> ModelError:
     site, host = f"{parts.scheme}://{parts.netloc}", parts.hostname
     code, token_help = headers.get("x-error-code", ""), _TOKEN_HELP.format(site=site)
     match status:
+        case 401 | 403 if remote.is_hub and code == "GatedRepo":
+            signed_in = "" if remote.token else f" Then {token_help}."
+            return GatedError(
+                f"The maker of this model grants access by itself. Accept its terms at {remote.page} and wait until it "
+                f"is granted.{signed_in}"
+            )
         case 401 if remote.is_hub and remote.token and code != "RepoNotFound":
             return AccessError(f"{host} refused the token for {remote.page}: it is wrong or has expired; {token_help}.")
-        case 401 if remote.is_hub and code != "GatedRepo":
+        case 401 if remote.is_hub:
             return AccessError(
                 f"{host} shows nothing at {remote.page}: there is no such model, or it is private. Check the name; if "
                 f"it is private, {token_help}."
             )
         case 401:
             return AccessError(f"{host} wants to know who asks for {remote.page}. Open it in a browser to see how.")
-        case 403 if remote.is_hub and code == "GatedRepo":
-            signed_in = "" if remote.token else f" Then {token_help}."
-            return GatedError(
-                f"The maker of this model grants access by itself. Accept its terms at {remote.page} and wait until it "
-                f"is granted.{signed_in}"
-            )
         case 403 if remote.is_hub:
             return AccessError(f"{host} does not let this token read {remote.page}; {token_help} that may read it.")
         case 403:

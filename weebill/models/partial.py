@@ -55,7 +55,7 @@ class Partial:
     def open(self, hashed: Hashed) -> None:
         """Goes on where an earlier process ended, after hashing what it left. Raises OSError."""
         kept, note = self.kept, _read(self._note)
-        self._file = self.path.open("r+b" if kept else "wb")
+        self._file = self.path.open("r+b" if kept else "w+b")
         self._file.truncate(kept)
         self.validator = note.validator if note is not None and kept else ""
         while chunk := self._file.read(min(CHUNK_BYTES, kept - self.done)):
