@@ -69,8 +69,8 @@ def test_pull_reports_progress_and_leaves_the_model_alone(models: ModelStore, ti
     assert again.steps == []
 
 
-def test_an_engine_is_told_what_the_curated_list_says(models: ModelStore, tiny: CuratedModel) -> None:
-    served = pull(models, "tiny").served()
+def test_an_engine_is_told_what_the_curated_list_says(models: ModelStore, tiny: CuratedModel, tmp_path: Path) -> None:
+    served = add_file(models, "tiny", write_wheel(tmp_path)).served()
     assert served.sampling == tiny.sampling
     assert "tools" in (served.chat_template or "")
     assert served.path.read_bytes() == GGUF

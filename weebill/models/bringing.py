@@ -74,7 +74,7 @@ class Bringer:
         if isinstance(file.origin, InPlace):
             return self._in_place(file, file.origin.path)
         needed = (file.size or 0) + SPARE_BYTES
-        with written_to(self.blobs.root, needed), self.blobs.alone(file.key, lambda: self._wait(file)):
+        with written_to(self.blobs.root, needed), self.blobs.alone(file.key, self._waiting(file)):
             if (there := self._there(file)) is not None:
                 return there
             match file.origin:
@@ -88,6 +88,8 @@ class Bringer:
                         sha256 = download.run()
                     finally:
                         partial.close()
+                        if not partial.done:
+                            partial.remove()
                     if file.name.endswith(".gguf") or not remote.is_hub:
                         require_magic(partial.path, remote.page, partial.remove)
                     stored = self._publish(file, partial.path, sha256)
@@ -101,14 +103,19 @@ class Bringer:
     def _partial(self, file: PlannedFile) -> Partial:
         return Partial(self.blobs.partial, file.key, self.plan.name, self.checkpoint_bytes)
 
-    def _wait(self, file: PlannedFile) -> int:
-        """Shows how far the process is that brings the file, and returns it."""
-        try:
-            done = (self.blobs.partial / f"{file.key}.part").stat().st_size
-        except FileNotFoundError:
-            done = 0
-        self._step(file, "waiting", done, file.size or 0)
-        return done
+    def _waiting(self, file: PlannedFile) -> Callable[[], int]:
+        """Returns what shows how far the process is that brings the file, and returns it."""
+        most = 0
+
+        def wait() -> int:
+            nonlocal most
+            # Gone at the very end, when it becomes a blob.
+            with contextlib.suppress(FileNotFoundError):
+                most = max(most, (self.blobs.partial / f"{file.key}.part").stat().st_size)
+            self._step(file, "waiting", most, file.size or 0)
+            return most
+
+        return wait
 
     def _there(self, file: PlannedFile) -> StoredFile | None:
         """Returns the file if the store has it already, under any name; a damaged one is removed."""

@@ -14,7 +14,6 @@ from typing import IO, Final
 import msgspec
 
 from weebill.models.blobs import CHUNK_BYTES, Hashed
-from weebill.models.manifests import sync
 
 # Bytes between two times of waiting for the disk: what a kill costs at most.
 CHECKPOINT_BYTES: Final = 32 << 20
@@ -111,7 +110,7 @@ class Partial:
 
 
 def remove_of_model(folder: Path, model: str) -> int:
-    """Removes what was left half brought for a model, while nobody brings anything; returns the bytes freed."""
+    """Removes what was left half brought of a model, while nobody brings anything; returns the bytes freed."""
     freed = 0
     for note_path in folder.glob("*.json"):
         note = _read(note_path)
@@ -120,7 +119,6 @@ def remove_of_model(folder: Path, model: str) -> int:
             freed += _size(part)
             part.unlink(missing_ok=True)
             note_path.unlink(missing_ok=True)
-    sync(folder)
     return freed
 
 

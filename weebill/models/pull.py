@@ -44,7 +44,8 @@ def pull(
 ) -> InstalledModel:
     """Fetches a model unless it is there already. Raises ModelError."""
     name = store.canonical(text)
-    source = name
+    # The name leaves out what a URL has after '?', which may be needed now.
+    source = name if is_plain(name) else text
     try:
         return store.find(name, progress)
     except ModelMissingError:
@@ -52,7 +53,7 @@ def pull(
     except ModelError:
         # Damaged, or changed by its owner: it is fetched again, unless it was given.
         manifest = store.manifests.read(name)
-        source = manifest.source if manifest is not None else name
+        source = manifest.source if manifest is not None else source
         if not source:
             raise
     plan = resolve(name, source)
