@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from weebill.models.errors import ModelDamagedError, ServerError, ShortError
-from weebill.models.http import Passing, Remote, open_client, opened
+from weebill.models.http import Passing, Remote, client_of, opened
 from weebill.models.partial import Partial
 from weebill.models.progress import Phase, Progress
 
@@ -84,8 +84,8 @@ class Download:
 
     def _fetch(self) -> None:
         """Brings all bytes."""
-        with open_client(self._patience.silence_s) as client:
-            retry_in_vain(lambda: self._attempt(client), self._patience, self._is_further)
+        client = client_of(self._patience.silence_s)
+        retry_in_vain(lambda: self._attempt(client), self._patience, self._is_further)
 
     def _is_further(self) -> bool:
         """True if there are more bytes than there ever were: beginning anew is no progress."""

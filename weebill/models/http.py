@@ -11,6 +11,7 @@ import email.utils
 import ssl
 import time
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -60,15 +61,16 @@ class Passing(Exception):  # noqa: N818 - no error yet: tried again, and only th
         self.wait_s = wait_s
 
 
-def open_client(silence_s: float) -> httpx2.Client:
-    """Returns a client that gives up a connection after `silence_s` seconds without a byte."""
+@cache
+def client_of(silence_s: float) -> httpx2.Client:
+    """Returns this process's client that gives up a connection after `silence_s` seconds without a byte."""
     try:
         import httpx2
     except ImportError:
         raise HubMissingError("httpx2") from None
-    return httpx2.Client(
-        timeout=httpx2.Timeout(silence_s), headers={"user-agent": "weebill", "accept-encoding": "identity"}
-    )
+    # Compressed bytes are not those that a hash is of.
+    headers = {"user-agent": "weebill", "accept-encoding": "identity"}
+    return httpx2.Client(timeout=httpx2.Timeout(silence_s), headers=headers)
 
 
 @contextlib.contextmanager
