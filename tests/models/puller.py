@@ -9,14 +9,21 @@ import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from huggingface_hub.utils import get_session
+
 from tests.models.seen import Seen
 from weebill.models.download import Patience
+from weebill.models.http import client_of
 from weebill.models.progress import Phase
 from weebill.models.pull import pull
 from weebill.models.store import ModelStore
 
 PATIENCE = Patience(tries=20, first_s=0.001, longest_s=0.01, silence_s=20.0)
 CHECKPOINT_BYTES = 1 << 14
+
+# Before any fork: certificates are read once.
+client_of(PATIENCE.silence_s)
+get_session()
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.models.puller", "huggingface_hub.hf_api", "httpx2"])

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 import msgspec
 import typer
 
+from weebill.cli import models_catalogue
 from weebill.cli.models import store_of
-from weebill.cli.models_catalogue import print_json
+from weebill.cli.models_catalogue import print_json, target_of
 from weebill.cli.output import NOTHING, count, day, print_table, size
-from weebill.config.load import Sources
-from weebill.models.errors import ModelFormatError
+from weebill.config.load import Sources, load
+from weebill.models.curated import find_curated
+from weebill.models.errors import ModelFormatError, ModelNameError
 from weebill.models.gguf import ModelFacts, read_facts
-from weebill.models.store import InstalledModel
+from weebill.models.names import PlainName, parse
+from weebill.models.store import InstalledModel, ModelStore
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +50,16 @@ class ShownFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def show(sources: Sources, name: str, as_json: bool) -> None:
-    """Prints the facts of a model. Raises ModelError."""
+    """Prints the facts of a model of this machine, or else of one of the catalogue. Raises ModelError."""
     store = store_of(sources)
-    wanted = store.canonical(name)
-    model = next((each for each in store.list() if each.name == wanted), None)
+    target = target_of(load(sources).settings, name)
+    model = _stored(store, target)
     if model is None:
-        model = store.find(wanted)  # which says what to do
+        # A name of the catalogue, or of nothing, is told by the catalogue.
+        if _is_of_catalogue(target):
+            models_catalogue.show(sources, name, as_json)
+            return
+        model = store.find(target)
     shown = _shown(model)
     if as_json:
         print_json(msgspec.to_builtins(shown))
@@ -63,6 +70,22 @@ def show(sources: Sources, name: str, as_json: bool) -> None:
         ("FILE", "ROLE", "SIZE", "SHA256", "PATH"),
         [(each.name, each.role, size(each.size), each.sha256[:12], each.path) for each in shown.files],
     )
+
+
+def _is_of_catalogue(target: str) -> bool:
+    """True unless the name is one that `weebill pull` takes."""
+    try:
+        return isinstance(parse(target), PlainName) and find_curated(target) is None
+    except ModelNameError:
+        return True
+
+
+def _stored(store: ModelStore, target: str) -> InstalledModel | None:
+    try:
+        wanted = store.canonical(target)
+    except ModelNameError:  # such as `provider/model`
+        return None
+    return next((each for each in store.list() if each.name == wanted), None)
 
 
 def _facts(shown: Shown) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ from weebill.models import pip
 from weebill.models.blobs import CHUNK_BYTES, SPARE_BYTES, Blobs, hash_of
 from weebill.models.download import Download, Patience
 from weebill.models.errors import ModelDamagedError, ModelFormatError, written_to
-from weebill.models.gguf import MAGIC
+from weebill.models.gguf import require_magic
 from weebill.models.manifests import StoredFile, slug
 from weebill.models.names import PackageName
 from weebill.models.partial import CHECKPOINT_BYTES, Partial
@@ -91,7 +91,11 @@ class Bringer:
                         if not partial.done:
                             partial.remove()
                     if file.name.endswith(".gguf") or not remote.is_hub:
-                        require_magic(partial.path, remote.page, partial.remove)
+                        try:
+                            require_magic(partial.path, remote.page)
+                        except ModelFormatError:
+                            partial.remove()
+                            raise
                     stored = self._publish(file, partial.path, sha256)
                     partial.remove()
                     return stored
@@ -224,16 +228,6 @@ class Bringer:
         if not self.plan.source:
             return "Take another copy of it."
         return f"Fetch it with `weebill pull {self.plan.name}`, or take another copy of it."
-
-
-def require_magic(path: Path, shown: str, otherwise: object = None) -> None:
-    """Raises ModelFormatError unless the file begins as a GGUF does, after calling `otherwise`."""
-    with path.open("rb") as file:
-        if file.read(len(MAGIC)) == MAGIC:
-            return
-    if callable(otherwise):
-        otherwise()
-    raise ModelFormatError(f"{shown} is no GGUF file. Name a .gguf file, or a package or repository that holds one.")
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ class CuratedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where facts come from: a page or file, the day it was read, and the fields that it is the source of."""
+    """The source of facts: a page or file, the day it was read, and the fields that it tells."""
 
     url: Annotated[str, Meta(pattern="^https://")]
     date: Day

@@ -32,7 +32,7 @@ _RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """How long failures are borne. A server that asks to wait longer than `longest_s` is not waited for."""
+    """The limits within which failures are borne. A server that asks for more than `longest_s` is not waited for."""
 
     tries: int = 6
     first_s: float = 0.5

@@ -77,6 +77,15 @@ def read_facts(path: Path) -> ModelFacts:
             raise ModelFormatError(f"{path} cannot be read as GGUF: {error}. Fetch it again.") from None
 
 
+def require_magic(path: Path, shown: str) -> None:
+    """Raises ModelFormatError unless the file begins as a GGUF does; `shown` names it in the error."""
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise ModelFormatError(
+                f"{shown} is no GGUF file. Name a .gguf file, or a package or repository that holds one."
+            )
+
+
 class _BadFileError(Exception):
     """The bytes are no GGUF, or one that no honest program makes."""
 

@@ -61,7 +61,7 @@ class PlannedFile:
 
     @property
     def key(self) -> str:
-        """What two processes that would bring the same file have in common."""
+        """The key of the file, the same in all processes that would bring it."""
         if self.sha256 is not None:
             return self.sha256
         origin = self.origin.remote.url if isinstance(self.origin, FromServer) else repr(self.origin)

@@ -23,9 +23,9 @@ from weebill.config.paths import Home
 from weebill.config.schema import LocalSettings
 from weebill.models import partial
 from weebill.models.blobs import Blobs
-from weebill.models.bringing import require_magic
 from weebill.models.curated import Role, Sampling, find_curated, read_template
 from weebill.models.errors import ModelDamagedError, ModelMissingError, ModelNameError, written_to
+from weebill.models.gguf import require_magic
 from weebill.models.manifests import Manifest, Manifests, StoredFile, slug
 from weebill.models.names import PlainName, is_plain, parse
 from weebill.models.progress import SILENT, Progress

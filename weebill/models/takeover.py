@@ -17,9 +17,9 @@ from pathlib import Path
 import msgspec
 
 from weebill.models.blobs import Blobs, Stamp, hash_of, is_as_stamped
-from weebill.models.bringing import require_magic
 from weebill.models.curated import CuratedModel, find_curated
 from weebill.models.errors import ModelFormatError
+from weebill.models.gguf import require_magic
 from weebill.models.manifests import Manifest, Manifests, StoredFile, sync
 from weebill.models.names import is_plain
 from weebill.models.progress import Progress
