@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import sys
 from pathlib import Path
 
 import huggingface_hub
@@ -20,6 +21,7 @@ from weebill.models.errors import (
     AccessError,
     GatedError,
     GoneError,
+    HubMissingError,
     LicenceError,
     ModelChoiceError,
     ModelDamagedError,
@@ -32,6 +34,7 @@ from weebill.models.errors import (
     ServerError,
     ShortError,
 )
+from weebill.models.http import client_of
 from weebill.models.pull import pull
 from weebill.models.sources import hub as source
 from weebill.models.store import InstalledModel, ModelStore
@@ -306,6 +309,17 @@ def test_offline_asks_nobody(hub: Hub, models: ModelStore, monkeypatch: pytest.M
     with pytest.raises(OfflineError, match=r"HF_HUB_OFFLINE"):
         fetch(models, f"hf:{REPO}")
     assert hub.asked == []
+
+
+@pytest.mark.parametrize("library", ["huggingface_hub", "httpx2"])
+def test_without_the_hubs_library_it_is_said_how_to_get_it(
+    hub: Hub, models: ModelStore, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    hub.repos[REPO] = Repo(FILES)
+    client_of.cache_clear()
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(HubMissingError, match=rf"{library}.*pip install 'weebill\[local\]'"):
+        fetch(models, f"{hub.origin}/x.gguf" if library == "httpx2" else f"hf:{REPO}")
 
 
 def test_terms_must_be_accepted_first(hub: Hub, models: ModelStore) -> None:

@@ -161,11 +161,13 @@ def test_what_ollama_cannot_give_is_said(
     assert models.list() == []
 
 
-@pytest.mark.parametrize("place", [".lmstudio/models", ".cache/lm-studio/models", "chosen"])
+@pytest.mark.parametrize("place", [".lmstudio/models", ".cache/lm-studio/models", "moved/models", "chosen"])
 def test_lm_studios_model_is_read_in_place(home: Path, models: ModelStore, place: str) -> None:
     if place == "chosen":
         (home / ".lmstudio").mkdir()
         (home / ".lmstudio" / "settings.json").write_text(json.dumps({"downloadsFolder": str(home / place)}))
+    if place == "moved/models":
+        (home / ".lmstudio-home-pointer").write_text(f"{home}/moved\n")
     folder = home / place / "lmstudio-community" / "Tiny-GGUF"
     folder.mkdir(parents=True)
     files = {"Tiny-Q4_K_M.gguf": GGUF, "Tiny-Q8_0.gguf": EYES, "mmproj-F16.gguf": EYES}

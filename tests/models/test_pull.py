@@ -106,6 +106,8 @@ def test_a_wrong_size_is_refused_before_unpacking(models: ModelStore, tiny: Cura
 def test_an_unknown_model_names_the_known_ones(models: ModelStore) -> None:
     with pytest.raises(UnknownModelError, match=r"weebill list --known.*weebill pull other --from FILE.gguf"):
         pull(models, "other")
+    with pytest.raises(UnknownModelError, match=r"Did you mean smollm2:135m\?"):
+        pull(models, "smollm:135m")
 
 
 def test_an_index_without_the_package(

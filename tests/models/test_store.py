@@ -129,6 +129,16 @@ def test_files_of_one_name_get_links_of_their_own(models: ModelStore, own: Insta
     assert all(path.read_bytes() == GGUF for path in paths)
 
 
+def test_a_name_that_gets_other_files_leads_to_those_alone(
+    models: ModelStore, own: InstalledModel, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.gguf"
+    other.write_bytes(GGUF + b"other")
+    model = add_file(models, NAME, other)
+    assert [path.name for path in model.path.parent.iterdir()] == ["other.gguf"]
+    assert not blob(own).exists()
+
+
 def test_list_and_remove(models: ModelStore, own: InstalledModel) -> None:
     (models.folder / "Not A Model.gguf").write_bytes(GGUF)
     (listed,) = models.list()

@@ -28,13 +28,14 @@ class ModelMissingError(ModelError):
 
 
 class UnknownModelError(ModelError):
-    """A short name that is not in the curated list. `nearest` are names that look like it."""
+    """A short name that is not in the curated list. `nearest` is the one that looks most like it, "" if none does."""
 
-    def __init__(self, name: str, nearest: str = "") -> None:
+    def __init__(self, name: str, nearest: str) -> None:
+        meant = f"Did you mean {nearest}? " if nearest else ""
         super().__init__(
-            f"Weebill does not know where to fetch the model {name}{nearest}. `weebill list --known` shows the names "
-            "that it knows; another model is named by its source, as in `weebill pull hf:owner/repo`; "
-            f"and a GGUF file of your own is added with: weebill pull {name} --from FILE.gguf"
+            f"Weebill does not know where to fetch the model {name}. {meant}`weebill list --known` shows the names that "
+            "it knows; another model is named by its source, as in `weebill pull hf:owner/repo`; and a GGUF file of "
+            f"your own is added with: weebill pull {name} --from FILE.gguf"
         )
 
 

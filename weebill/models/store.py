@@ -189,6 +189,9 @@ class ModelStore:
         names = _link_names(manifest.files)
         with written_to(self.folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for old in folder.glob("[!.]*"):
+                if old.name not in names.values():
+                    old.unlink(missing_ok=True)
             for file, name in names.items():
                 target = file.place or os.path.relpath(self.blobs.path(file.sha256), folder)
                 link = folder / name

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from weebill.models.curated import CuratedModel, find_curated
+from weebill.models.curated import CuratedModel, curated, find_curated
 from weebill.models.errors import UnknownModelError
 from weebill.models.names import (
     FileName,
@@ -41,6 +42,7 @@ def resolve(name: str, source: str) -> Plan:
     if isinstance(wanted, PlainName):
         known = find_curated(source)
         if known is None:
-            raise UnknownModelError(source)
+            near = difflib.get_close_matches(source, curated(), n=1)
+            raise UnknownModelError(source, near[0] if near else "")
         wanted = parse(known.source)
     return _SOURCES[type(wanted)](name, wanted, known)

@@ -1,6 +1,7 @@
 """Models in LM Studio's folder, `publisher/model/file.gguf`, read where they are.
 
-Its documentation (https://lmstudio.ai/docs/app/advanced/import-model) tells the layout of the folder.
+Its documentation (https://lmstudio.ai/docs/app/advanced/import-model) tells the layout of the folder. A file in the
+user's home folder names LM Studio's own, whose settings may name another folder for models.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def resolve(name: str, wanted: ModelName, known: CuratedModel | None) -> Plan:
 
 def _folders() -> Iterator[Path]:
     """Yields where LM Studio keeps models: where its settings say, by default, and in earlier versions."""
-    home = Path.home() / ".lmstudio"
+    home = _home()
     try:
         settings = msgspec.json.decode((home / "settings.json").read_bytes(), type=_Settings)
     except (OSError, msgspec.MsgspecError):
@@ -48,3 +49,12 @@ def _folders() -> Iterator[Path]:
         yield Path(settings.downloads_folder)
     yield home / "models"
     yield Path.home() / ".cache" / "lm-studio" / "models"
+
+
+def _home() -> Path:
+    """Returns LM Studio's folder."""
+    try:
+        told = Path((Path.home() / ".lmstudio-home-pointer").read_text().strip())
+    except (OSError, UnicodeDecodeError):
+        told = Path()
+    return told if told.is_absolute() and told.is_dir() else Path.home() / ".lmstudio"
