@@ -8,6 +8,7 @@ import msgspec
 
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
+from weebill.models.store import ServedModel
 from weebill.supervisor.listeners import ListenError
 from weebill.supervisor.lock import AlreadyRunningError
 from weebill.supervisor.serve import serve
@@ -30,7 +31,7 @@ def main() -> None:
         serve(
             sources,
             load(sources),
-            lambda: {model: Path(home) / model for model in models},
+            lambda: {model: ServedModel(path=Path(home) / model) for model in models},
             lambda status: print(msgspec.json.encode(status).decode(), flush=True),
             [replace(role, **FAKE) for role in ROLES],
         )

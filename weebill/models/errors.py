@@ -33,9 +33,9 @@ class UnknownModelError(ModelError):
     def __init__(self, name: str, nearest: str) -> None:
         meant = f"Did you mean {nearest}? " if nearest else ""
         super().__init__(
-            f"Weebill does not know where to fetch the model {name}. {meant}`weebill list --known` shows the names that "
-            "it knows; another model is named by its source, as in `weebill pull hf:owner/repo`; and a GGUF file of "
-            f"your own is added with: weebill pull {name} --from FILE.gguf"
+            f"Weebill does not know where to fetch the model {name}. {meant}`weebill list --known` shows the names "
+            "that it knows. Another model is named by its source, as in `weebill pull hf:owner/repo`, and a GGUF file "
+            f"of your own is added with: weebill pull {name} --from FILE.gguf"
         )
 
 
