@@ -26,9 +26,9 @@ from bench.proc import BenchError, Service, free_port
 from bench.results import EngineSample, Run
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
-from weebill.engine.fetch import pull
 from weebill.engine.role import EngineBoot, EngineReady
-from weebill.engine.store import ModelStore, no_progress
+from weebill.models.pull import pull
+from weebill.models.store import ModelStore
 from weebill.process.link import LINK_FD_VARIABLE
 from weebill.process.messages import Boot, FromChild, Ready, own
 
@@ -133,7 +133,7 @@ def _start_engine(folder: Path, model: str, stack: ExitStack) -> str:
     """Start an engine host as the supervisor does; returns its origin."""
     settings, home = Settings(), Home.from_environment()
     home.create()
-    file = pull(ModelStore.of(settings.local, home), model, no_progress)
+    served = pull(ModelStore.of(settings.local, home), model).served()
     ours, theirs = socket.socketpair()
     stack.callback(ours.close)  # its end is the host's sign to leave
     with theirs:
@@ -144,7 +144,7 @@ def _start_engine(folder: Path, model: str, stack: ExitStack) -> str:
             pass_fds=(theirs.fileno(),),
         )
     stack.callback(service.stop)
-    told = EngineBoot(model=model, path=str(file), api_key=_KEY)
+    told = EngineBoot.of(model, served, _KEY)
     boot = Boot(role="engine", home=str(folder), settings=settings, own=own(told))
     ours.sendall(msgspec.json.encode(boot) + b"\n")
     ours.settimeout(_START_TIMEOUT_S)

@@ -15,7 +15,7 @@ from bench.everyday.report import draw, markdown
 from bench.everyday.run import Seen, everyday
 from bench.everyday.sets import prompts
 from bench.proc import BenchError
-from weebill.engine.errors import ModelError
+from weebill.models.errors import ModelError
 
 _BENCH = Path(__file__).parents[1]
 _ROOT = _BENCH.parent

@@ -27,9 +27,9 @@ from bench.everyday.large import Large, is_right, serving, tokens
 from bench.proc import BenchError, Service, free_port
 from weebill.catalog.load import load
 from weebill.config.schema import Settings
-from weebill.engine.fetch import pull
-from weebill.engine.store import ModelStore, no_progress
 from weebill.factory.checkers import Answer
+from weebill.models.pull import pull
+from weebill.models.store import ModelStore
 
 PROVIDER: Final = "openai"
 _CONFIG: Final = """\
@@ -153,7 +153,7 @@ def everyday(
     if home is not None and home.exists() and any(home.iterdir()):
         raise BenchError(f"{home} is not empty: what was learnt there would count")
     small = Settings().local.models[0]
-    pull(ModelStore(models), small, no_progress)
+    pull(ModelStore(models), small)
     large = Large([item for items in drawn.values() for item in items])
     with ExitStack() as stack:
         folder = home or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weebill-everyday-")))

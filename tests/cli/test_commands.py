@@ -1,6 +1,8 @@
+import re
 import socket
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -32,7 +34,20 @@ STATUS = Status(
 
 def test_help_lists_the_commands_with_and_without_the_flag(weebill):
     assert weebill.ok() == weebill.ok("--help") == weebill.ok("-h")
-    for command in ("serve", "run", "pull", "list", "rm", "status", "reload", "keys", "config", "version"):
+    for command in (
+        "serve",
+        "run",
+        "pull",
+        "list",
+        "show",
+        "cp",
+        "rm",
+        "status",
+        "reload",
+        "keys",
+        "config",
+        "version",
+    ):
         assert f"\n  {command} " in weebill.ok()
 
 
@@ -172,24 +187,26 @@ def test_models_are_listed_with_where_they_are(weebill, tmp_path):
         "[local]\nmodels = ['mine']\n[providers.acme]\nbase_url = 'http://h/v1'\nmodels = ['big']\n"
     )
     rows = [line.split() for line in weebill.ok("list").splitlines()]
-    assert rows[0] == ["NAME", "FROM", "SIZE", "STATE"]
+    assert rows[0] == ["NAME", "FROM", "SIZE", "MODIFIED", "LICENCE", "STATE"]
     assert rows[1:] == [
-        ["mini", "alias", "of", "mine", "-", "-"],
-        ["mine", "this", "machine", "-", "not", "fetched"],
-        ["big", "acme", "-", "-"],
+        ["mini", "alias", "of", "mine", "-", "-", "-", "-"],
+        ["mine", "this", "machine", "-", "-", "-", "not", "fetched"],
+        ["big", "acme", "-", "-", "-", "-"],
     ]
     file = tmp_path / "model.gguf"
     file.write_bytes(b"GGUF" + bytes(2_000_000))
     result = weebill("pull", "mine", "--from", str(file))
     assert result.returncode == 0
-    assert "Unpacking mine: 2.0 MB of 2.0 MB" in result.stderr
+    assert "Copying model.gguf: 2.0 MB of 2.0 MB" in result.stderr
     assert "mine is in" in result.stdout
-    assert ["mine", "this", "machine", "2.0", "MB", "stopped"] in [
-        line.split() for line in weebill.ok("list").splitlines()
+    today = time.strftime("%Y-%m-%d")
+    assert ["mine", "this", "machine", "2.0", "MB", today, "-", "stopped"] in [
+        [word for word in line.split() if not re.fullmatch(r"\d\d:\d\d", word)]
+        for line in weebill.ok("ls").splitlines()
     ]
     assert weebill.ok("list", "-q").split() == ["mini", "mine", "big"]
     assert Path(weebill.ok("pull", "mine", "--quiet").strip()).read_bytes() == file.read_bytes()
-    assert "Removed mine" in weebill.ok("rm", "mine")
+    assert "Removed mine; 2.0 MB are free" in weebill.ok("rm", "mine")
     assert "not in" in weebill.fails(1, "rm", "mine")
 
 

@@ -27,12 +27,13 @@ def test_what_is_led_to_is_there_and_what_is_there_leads_nowhere_else():
 @pytest.mark.parametrize(
     ("typed", "hint"),
     [
-        ("show mini", "did you mean `weebill models show mini`?"),
-        ("show", "did you mean `weebill models show`?"),
-        ("ps", "did you mean `weebill status`?"),
-        ("ls", "did you mean `weebill list`?"),
+        ("info mini", "did you mean `weebill show mini`?"),
+        ("inspect", "did you mean `weebill show`?"),
+        ("top", "did you mean `weebill ps`?"),
+        ("tags", "did you mean `weebill list`?"),
         ("stop mini", "SIGTERM"),
-        ("cp mini tiny", "[aliases]"),
+        ("copy mini tiny", "did you mean `weebill cp mini tiny`?"),
+        ("alias mini tiny", "[aliases]"),
         ("create mini -f Modelfile", "`weebill pull NAME --from FILE`"),
         ("help serve", "did you mean `weebill serve --help`?"),
         ("keys rm ci", "did you mean `weebill keys revoke ci`?"),

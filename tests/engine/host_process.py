@@ -18,6 +18,7 @@ import msgspec
 from tests.fixtures.model import MODEL
 from weebill.config.schema import EngineSettings, LocalSettings, Settings
 from weebill.engine.role import EngineBoot, EngineReady
+from weebill.models.store import ServedModel
 from weebill.process.messages import Boot, Failed, FromChild, Message, Pong, Ready, own
 
 KEY = "engine-test-key"
@@ -50,14 +51,14 @@ class Host:
     def send(self, message: Message) -> None:
         self.link.sendall(msgspec.json.encode(message) + b"\n")
 
-    def boot(self, path: Path, model: str = MODEL, **engine: int) -> None:
-        local = LocalSettings(models=(model,), engine=EngineSettings(**engine))
+    def boot(self, model: ServedModel, name: str = MODEL, **engine: int) -> None:
+        local = LocalSettings(models=(name,), engine=EngineSettings(**engine))
         self.send(
             Boot(
                 role="engine",
                 home="/",
                 settings=Settings(local=local),
-                own=own(EngineBoot(model=model, path=str(path), api_key=KEY)),
+                own=own(EngineBoot.of(name, model, KEY)),
             )
         )
 

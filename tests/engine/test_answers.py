@@ -13,7 +13,7 @@ import pytest
 from tests.engine.host_process import client, host
 from tests.engine.schemas import fits, random_object
 from tests.fixtures.model import MODEL
-from weebill.engine.store import ModelStore
+from weebill.models.store import ModelStore
 from weebill.providers.base import Target
 from weebill.providers.llamacpp.grammar import answer_or_call_grammar, json_grammar
 from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
@@ -27,7 +27,7 @@ PROMPTS = ("Tell me about Paris.", "Invent a product.", "Describe Anna from Berl
 def engine(compact_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of a host with the default settings."""
     with host(tmp_path_factory.mktemp("engine")) as running:
-        running.boot(ModelStore(compact_model).find(MODEL))
+        running.boot(ModelStore(compact_model).find(MODEL).served())
         with client(running.ready().base_url) as http:
             yield http
 
@@ -75,7 +75,7 @@ def test_a_prompt_beyond_the_window_is_refused(engine: httpx.Client, path: str, 
 
 def test_a_full_window_ends_the_answer(compact_model: Path, tmp_path: Path) -> None:
     with host(tmp_path) as running:
-        running.boot(ModelStore(compact_model).find(MODEL), context=256, parallel=1)
+        running.boot(ModelStore(compact_model).find(MODEL).served(), context=256, parallel=1)
         with client(running.ready().base_url) as http:
             # Reading takes less than writing: most of the window is the question.
             asked = {"messages": user("one " * 190), "ignore_eos": True}

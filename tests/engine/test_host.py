@@ -13,15 +13,15 @@ import pytest
 
 from tests.engine.host_process import EXIT_S, Host, client, host
 from tests.fixtures.model import MODEL
-from weebill.engine.store import ModelStore
+from weebill.models.store import ModelStore, ServedModel
 from weebill.process.messages import Drain, Failed
 
 ENDLESS = {"messages": [{"role": "user", "content": "Count."}], "max_tokens": 8000, "ignore_eos": True, "stream": True}
 
 
 @pytest.fixture
-def model(compact_model: Path) -> Path:
-    return ModelStore(compact_model).find(MODEL)
+def model(compact_model: Path) -> ServedModel:
+    return ModelStore(compact_model).find(MODEL).served()
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def first_chunk(response: httpx.Response) -> Iterator[str]:
     return lines
 
 
-def test_ready_means_that_it_answers(running: Host, model: Path) -> None:
+def test_ready_means_that_it_answers(running: Host, model: ServedModel) -> None:
     running.boot(model, context=512, parallel=2)
     ready = running.ready()
     assert ready.context == 512
@@ -51,7 +51,7 @@ def test_ready_means_that_it_answers(running: Host, model: Path) -> None:
         assert answer.json()["usage"]["completion_tokens"] <= 4
 
 
-def test_nobody_else_may_ask(running: Host, model: Path) -> None:
+def test_nobody_else_may_ask(running: Host, model: ServedModel) -> None:
     running.boot(model, context=512)
     base_url = running.ready().base_url
     body = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -68,14 +68,14 @@ def test_nobody_else_may_ask(running: Host, model: Path) -> None:
     assert listening == {"127.0.0.1"}
 
 
-def test_it_leaves_when_the_link_closes(running: Host, model: Path) -> None:
+def test_it_leaves_when_the_link_closes(running: Host, model: ServedModel) -> None:
     running.boot(model, context=512)
     running.ready()
     running.link.close()
     assert running.exit_code() == 0
 
 
-def test_it_leaves_in_the_middle_of_an_answer(running: Host, model: Path) -> None:
+def test_it_leaves_in_the_middle_of_an_answer(running: Host, model: ServedModel) -> None:
     running.boot(model)
     with (
         client(running.ready().base_url) as http,
@@ -88,7 +88,7 @@ def test_it_leaves_in_the_middle_of_an_answer(running: Host, model: Path) -> Non
             list(rest)
 
 
-def test_it_leaves_in_the_middle_of_a_load(running: Host, model: Path) -> None:
+def test_it_leaves_in_the_middle_of_a_load(running: Host, model: ServedModel) -> None:
     """A window so large that clearing its memory takes far longer than leaving may."""
     running.boot(model, context=8192, parallel=48)
     process = psutil.Process(running.process.pid)
@@ -108,7 +108,7 @@ def test_it_leaves_if_there_is_never_a_boot(running: Host) -> None:
     assert running.exit_code() == 0
 
 
-def test_a_killed_host_leaves_no_watcher_behind(running: Host, model: Path) -> None:
+def test_a_killed_host_leaves_no_watcher_behind(running: Host, model: ServedModel) -> None:
     running.boot(model, context=8192, parallel=48)
     process = psutil.Process(running.process.pid)
     deadline = time.monotonic() + 60
@@ -119,14 +119,14 @@ def test_a_killed_host_leaves_no_watcher_behind(running: Host, model: Path) -> N
     assert not alive
 
 
-def test_an_idle_host_drains_at_once(running: Host, model: Path) -> None:
+def test_an_idle_host_drains_at_once(running: Host, model: ServedModel) -> None:
     running.boot(model, context=512)
     running.ready()
     running.send(Drain(grace_s=600.0))
     assert running.exit_code() == 0
 
 
-def test_draining_finishes_what_is_under_way(running: Host, model: Path) -> None:
+def test_draining_finishes_what_is_under_way(running: Host, model: ServedModel) -> None:
     running.boot(model)
     body = ENDLESS | {"max_tokens": 60}
     with client(running.ready().base_url) as http, http.stream("POST", "/v1/chat/completions", json=body) as response:
@@ -136,7 +136,7 @@ def test_draining_finishes_what_is_under_way(running: Host, model: Path) -> None
     assert running.exit_code() == 0
 
 
-def test_draining_ends_with_its_grace(running: Host, model: Path) -> None:
+def test_draining_ends_with_its_grace(running: Host, model: ServedModel) -> None:
     running.boot(model)
     with (
         client(running.ready().base_url) as http,
@@ -154,7 +154,7 @@ def test_what_cannot_be_loaded_is_explained(running: Host, tmp_path: Path, conte
     path = tmp_path / "broken.gguf"
     if content is not None:
         path.write_bytes(content)
-    running.boot(path, model="broken")
+    running.boot(ServedModel(path=path), "broken")
     message = running.receive()
     assert isinstance(message, Failed)
     assert str(path) in message.message
@@ -162,7 +162,7 @@ def test_what_cannot_be_loaded_is_explained(running: Host, tmp_path: Path, conte
     assert running.exit_code() == 1
 
 
-def test_too_little_memory_is_explained(running: Host, model: Path) -> None:
+def test_too_little_memory_is_explained(running: Host, model: ServedModel) -> None:
     running.boot(model, context=1 << 20, parallel=8)
     message = running.receive()
     assert isinstance(message, Failed)
@@ -170,7 +170,7 @@ def test_too_little_memory_is_explained(running: Host, model: Path) -> None:
     assert running.exit_code() == 1
 
 
-def test_the_log_holds_nothing_of_a_request(running: Host, model: Path) -> None:
+def test_the_log_holds_nothing_of_a_request(running: Host, model: ServedModel) -> None:
     running.boot(model, context=512)
     secret = "xyzzy-plugh"
     bodies = (
@@ -195,7 +195,7 @@ def test_the_log_holds_nothing_of_a_request(running: Host, model: Path) -> None:
     assert secret not in running.log.read_text()
 
 
-def test_ctrl_c_in_the_terminal_is_the_supervisors_business(running: Host, model: Path) -> None:
+def test_ctrl_c_in_the_terminal_is_the_supervisors_business(running: Host, model: ServedModel) -> None:
     running.boot(model, context=512)
     base_url = running.ready().base_url
     psutil.Process(running.process.pid).send_signal(2)
@@ -204,7 +204,7 @@ def test_ctrl_c_in_the_terminal_is_the_supervisors_business(running: Host, model
     assert running.process.poll() is None
 
 
-def test_more_connections_than_slots_and_waiting_requests_are_served(running: Host, model: Path) -> None:
+def test_more_connections_than_slots_and_waiting_requests_are_served(running: Host, model: ServedModel) -> None:
     running.boot(model, context=512, parallel=2, max_waiting=16)
     base_url = running.ready().base_url
     body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
@@ -232,7 +232,9 @@ GREEDY = {
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits as Linux has them")
 @pytest.mark.parametrize("memory_mb", [0, 1500])
-def test_a_request_for_all_memory_takes_no_more_than_the_limit(running: Host, model: Path, memory_mb: int) -> None:
+def test_a_request_for_all_memory_takes_no_more_than_the_limit(
+    running: Host, model: ServedModel, memory_mb: int
+) -> None:
     # Should the host's own limit fail, this one spares the machine.
     resource.prlimit(running.process.pid, resource.RLIMIT_AS, (6 << 30, 6 << 30))
     running.boot(model, context=512, parallel=2, memory_mb=memory_mb)
@@ -250,7 +252,7 @@ def test_a_request_for_all_memory_takes_no_more_than_the_limit(running: Host, mo
         time.sleep(0.01)
     # It died of it, alone, or refused the request and goes on.
     assert _is_healthy(base_url) or running.process.wait(timeout=30) != 0
-    mapped = model.stat().st_size + (256 << 20)
+    mapped = model.path.stat().st_size + (256 << 20)
     assert (200 << 20) < peak < limit + mapped
 
 

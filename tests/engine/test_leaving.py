@@ -13,7 +13,7 @@ import pytest
 
 from tests.engine.host_process import KEY, client, host
 from tests.fixtures.model import MODEL
-from weebill.engine.store import ModelStore
+from weebill.models.store import ModelStore
 from weebill.providers.base import Target
 from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
 from weebill.wire.body import decode_chat
@@ -26,7 +26,7 @@ WAIT_S = 90.0
 def base_url(compact_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A host that works on two requests at once."""
     with host(tmp_path_factory.mktemp("engine")) as running:
-        running.boot(ModelStore(compact_model).find(MODEL), context=8192, parallel=2)
+        running.boot(ModelStore(compact_model).find(MODEL).served(), context=8192, parallel=2)
         yield running.ready().base_url
 
 

@@ -13,7 +13,7 @@ import psutil
 from tests.engine.host_process import client, host
 from tests.engine.schemas import costly_schema
 from tests.fixtures.model import MODEL
-from weebill.engine.store import ModelStore
+from weebill.models.store import ModelStore
 from weebill.providers.llamacpp.grammar import json_grammar
 from weebill.wire.errors import ApiError
 
@@ -41,7 +41,7 @@ def test_what_is_let_through_is_compiled(compact_model: Path, tmp_path: Path) ->
     allowed = list(grammars())
     assert len(allowed) > COUNT / 2
     with host(tmp_path) as running:
-        running.boot(ModelStore(compact_model).find(MODEL), context=256, parallel=1)
+        running.boot(ModelStore(compact_model).find(MODEL).served(), context=256, parallel=1)
         with client(running.ready().base_url) as engine:
             used = psutil.Process(running.process.pid).memory_info
             before = used().rss

@@ -17,7 +17,7 @@ from tests.fixtures import supervised as process
 from tests.fixtures.model import MODEL
 from weebill.config.schema import EngineSettings, LocalSettings, Settings
 from weebill.engine.role import ROLE, EngineBoot, EngineReady
-from weebill.engine.store import ModelStore
+from weebill.models.store import ModelStore
 from weebill.process.messages import Boot, own
 from weebill.supervisor.child import Child
 
@@ -30,8 +30,8 @@ ENDLESS = HI | {"dry_multiplier": 1, "dry_sequence_breakers": [f"x{number}" for 
 def supervised(models: Path, silence_s: float) -> AbstractAsyncContextManager[Child]:
     """A host that is ready, with a window of 8,192 tokens."""
     settings = Settings(local=LocalSettings(models=(MODEL,), engine=EngineSettings(parallel=4)))
-    path = str(ModelStore(models).find(MODEL))
-    boot = Boot(role="engine", home="/", settings=settings, own=own(EngineBoot(model=MODEL, path=path, api_key=KEY)))
+    model = ModelStore(models).find(MODEL).served()
+    boot = Boot(role="engine", home="/", settings=settings, own=own(EngineBoot.of(MODEL, model, KEY)))
     return process.supervised(ROLE, boot, silence_s)
 
 

@@ -19,8 +19,8 @@ from tests.fixtures.model import MODELS
 from tests.fixtures.upstream import running_upstream
 from tests.hostile.clients import HostileClient, Ordinary
 from tests.hostile.requests import HOSTILE
-from weebill.engine.fetch import pull
-from weebill.engine.store import ModelStore
+from weebill.models.pull import pull
+from weebill.models.store import ModelStore
 
 MODEL = "smollm2:135m"
 QUIET_S = 20.0

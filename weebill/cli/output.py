@@ -39,6 +39,18 @@ def size(count: int) -> str:
     return f"{value:.1f} TB"
 
 
+def count(number: int | None) -> str:
+    """Formats a count: `1.7B`, `40.9k`; a dash if it is not known."""
+    if not number:
+        return NOTHING
+    value = float(number)
+    for unit in ("", "k", "M"):
+        if value < 1000:
+            return f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:.3g}B"
+
+
 def duration(seconds: float) -> str:
     """Formats a time span: `3h 12m`."""
     whole = max(0, int(seconds))

@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 import typer
 
 from weebill import __version__
 from weebill.cli.auto_tiers import tiers_in_words
+from weebill.cli.models import acceptance
 from weebill.cli.output import console
 from weebill.cli.progress import show_progress
 from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import write_private
-from weebill.engine.fetch import pull
-from weebill.engine.store import ModelStore
+from weebill.models.errors import ModelError
+from weebill.models.needs import free_memory, memory_of
+from weebill.models.pull import pull
+from weebill.models.store import ModelStore, ServedModel
 from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import Status
+from weebill.supervisor.pool import Offer
 from weebill.supervisor.serve import serve as supervise
 
 FIRST_KEY_NAME = "first"
+# The tasks of models that answer; "" is of one's own.
+_ANSWER: Final = frozenset({"", "chat", "code", "vision"})
+
+log = logging.getLogger(__name__)
 
 
 def serve(sources: Sources, quiet: bool) -> None:
     """Serves until a signal ends it."""
     startup = Startup(sources, load(sources), quiet)
+    memory = startup.configuration.settings.local.memory_mb << 20 or free_memory()
     try:
-        supervise(sources, startup.configuration, startup.prepare, startup.announce)
+        supervise(
+            sources, startup.configuration, startup.prepare, startup.announce, offers=startup.offers, memory=memory
+        )
     finally:
         startup.rescue_key()
 
@@ -45,13 +58,13 @@ class Startup:
         self._unshown_key: str | None = None
         self._untold_file: Path | None = None
 
-    def prepare(self) -> Mapping[str, Path]:
-        """Fetches missing models and makes the first key; returns each local model's file."""
+    def prepare(self) -> Mapping[str, ServedModel]:
+        """Fetches missing models and makes the first key; returns the local models by name."""
         store = ModelStore.of(self.configuration.settings.local, self._home)
-        paths = {}
+        served = {}
         for model in self.configuration.settings.local.models:
-            with show_progress(model, self._quiet) as progress:
-                paths[model] = pull(store, model, progress)
+            with show_progress(self._quiet) as progress:
+                served[model] = pull(store, model, progress, acceptance(quiet=self._quiet)).served()
         with open_keys(self._home) as keys:
             created = keys.create_first(FIRST_KEY_NAME, "admin")
         if created and sys.stdout.isatty():
@@ -62,7 +75,21 @@ class Startup:
             self._untold_file = self._home.first_key
         if not self._quiet:
             typer.echo("Starting ...", err=True)
-        return paths
+        return served
+
+    def offers(self) -> Mapping[str, Offer]:
+        """Returns the models in the store that an engine can load and ask; others are left out."""
+        local = self.configuration.settings.local
+        found = {}
+        for model in ModelStore.of(local, self._home).list():
+            if model.manifest.task not in _ANSWER:
+                continue
+            try:
+                files = " ".join(each.sha256 for each in model.manifest.files)
+                found[model.name] = Offer(model.served(), memory_of(model, local.engine), files)
+            except (ModelError, OSError) as error:
+                log.warning("%s is not served: %s", model.name, error)
+        return found
 
     def announce(self, status: Status) -> None:
         """Shows how to use the running gateway."""

@@ -16,7 +16,6 @@ import signal
 import sys
 import threading
 import time
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -26,7 +25,6 @@ from weebill.config.schema import EngineSettings
 from weebill.engine import memory
 from weebill.engine.errors import EngineError
 from weebill.engine.guard import killed_if_closed
-from weebill.engine.known import KNOWN_MODELS, KnownModel, Sampling
 from weebill.engine.native_log import NativeLog
 from weebill.engine.role import EngineBoot, EngineReady
 from weebill.process import logs
@@ -92,7 +90,6 @@ def _prepare(server: LlamaServer) -> None:
 
 def _load(link: SyncLink, told: EngineBoot, settings: EngineSettings, native: NativeLog) -> LlamaServer:
     started = time.monotonic()
-    known = KNOWN_MODELS.get(told.model)
     # A debugger attached to a dying process would only delay its restart.
     os.environ["GGML_NO_BACKTRACE"] = "1"
     memory.limit(settings.memory_mb << 20 or memory.of_machine())
@@ -106,8 +103,8 @@ def _load(link: SyncLink, told: EngineBoot, settings: EngineSettings, native: Na
                 Path(told.path),
                 told.api_key,
                 settings,
-                known.sampling if known else Sampling(),
-                _chat_template(known),
+                told.sampling,
+                told.chat_template,
             )
     except ImportError as error:
         _fail(link, f"The engine is not installed ({error}). Install it with: pip install 'weebill[local]'")
@@ -124,12 +121,6 @@ def _load(link: SyncLink, told: EngineBoot, settings: EngineSettings, native: Na
     seconds = round(time.monotonic() - started, 3)
     _log.info("model loaded", extra={"model": told.model, "context": server.context, "seconds": seconds})
     return server
-
-
-def _chat_template(known: KnownModel | None) -> str | None:
-    if known is None or known.chat_template is None:
-        return None
-    return (resources.files("weebill.engine") / "templates" / known.chat_template).read_text()
 
 
 def _wait_until_idle(link: SyncLink, server: LlamaServer, grace_s: float) -> None:

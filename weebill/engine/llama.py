@@ -18,7 +18,7 @@ import xllamacpp
 from weebill.config.schema import EngineSettings
 from weebill.engine import memory
 from weebill.engine.errors import EngineError
-from weebill.engine.known import Sampling
+from weebill.models.curated import Sampling
 
 # llama.cpp's own level. Its warnings quote from requests that it refuses.
 _LOG_ERRORS = 1

@@ -8,15 +8,33 @@ from typing import Final
 import msgspec
 
 from weebill.config.schema import Settings
+from weebill.models.curated import Sampling
+from weebill.models.store import ServedModel
 from weebill.process.role import Role, module
 
 
 class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a host's `Boot` that is its own: the model, its file, and the key that requests must carry."""
+    """The part of a host's `Boot` that is its own: the model, its file, and the key that requests must carry.
+
+    `sampling` is the model's default; `chat_template` takes the place of the one in its file.
+    """
 
     model: str
     path: str
     api_key: str
+    sampling: Sampling = Sampling()
+    chat_template: str | None = None
+
+    @classmethod
+    def of(cls, name: str, model: ServedModel, api_key: str) -> EngineBoot:
+        """Returns the boot of a model that is served under `name`."""
+        return cls(
+            model=name,
+            path=str(model.path),
+            api_key=api_key,
+            sampling=model.sampling,
+            chat_template=model.chat_template,
+        )
 
 
 class EngineReady(msgspec.Struct, frozen=True, kw_only=True):

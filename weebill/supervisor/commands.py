@@ -78,6 +78,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     needs_restart: tuple[str, ...]
     memory: int = 0
     """The memory in bytes that all local models together may take; 0 for no limit."""
+    keep_alive_s: float = 0.0
 
 
 class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):

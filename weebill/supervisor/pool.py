@@ -14,9 +14,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from weebill.models.store import ServedModel
 from weebill.supervisor.backoff import Backoff
 from weebill.supervisor.child import Child
 
@@ -32,13 +32,20 @@ _GRACE_S: Final = 5.0
 log = logging.getLogger(__name__)
 
 
-class PooledModel:
-    """A model of the pool, with a host or without; `need` is the memory of its host in bytes."""
+class Offer(NamedTuple):
+    """A model that this machine has, the memory that its host needs in bytes, and what tells its files from others."""
 
-    def __init__(self, name: str, path: Path, need: int, *, stays: bool) -> None:
+    model: ServedModel
+    need: int = 0
+    identity: str = ""
+
+
+class PooledModel:
+    """A model of the pool, with a host or without."""
+
+    def __init__(self, name: str, offer: Offer, *, stays: bool) -> None:
         self.name = name
-        self.path = path
-        self.need = need
+        self.offer = offer
         self.stays = stays
         self.host: Child | None = None
         self.used_at = 0.0
@@ -48,6 +55,11 @@ class PooledModel:
         self.ending = False
         self.gone = False
         self.backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
+
+    @property
+    def need(self) -> int:
+        """The memory of its host in bytes."""
+        return self.offer.need
 
     def is_cold(self, now: float) -> bool:
         """True if a request may wait for it: it has no host that serves, and can get one."""
@@ -62,7 +74,7 @@ class Pool:
 
     def __init__(
         self,
-        make_host: Callable[[str, Path], Child],
+        make_host: Callable[[str, ServedModel], Child],
         budget: int,
         keep_alive_s: Callable[[], float],
         on_change: Callable[[], None],
@@ -93,19 +105,19 @@ class Pool:
         """Returns the time by the clock of the pool."""
         return self._clock()
 
-    def offer(self, models: Mapping[str, tuple[Path, int]], stay: Collection[str]) -> None:
-        """Takes over which models there are, with their files and the memory that they need.
+    def offer(self, models: Mapping[str, Offer], stay: Collection[str]) -> None:
+        """Takes over which models there are.
 
         A model that is gone, or whose file is another one, loses its host. The caller tells others of the change.
         """
-        for name, (path, need) in models.items():
+        for name, offer in models.items():
             known = self._models.get(name)
             if known is None:
-                self._models[name] = PooledModel(name, path, need, stays=name in stay)
+                self._models[name] = PooledModel(name, offer, stays=name in stay)
             else:
-                if known.path != path:
+                if known.offer._replace(need=offer.need) != offer and not known.stays:
                     self._end(known, "its file was replaced")
-                known.path, known.need, known.gone = path, need, False
+                known.offer, known.gone = offer, False
         for gone in [each for name, each in self._models.items() if name not in models]:
             gone.gone = True
             self._end(gone, "it was removed")
@@ -116,7 +128,7 @@ class Pool:
         """Makes the hosts of the models that stay; the caller starts them."""
         for model in self._models.values():
             if model.stays and model.host is None:
-                model.host = self._make_host(model.name, model.path)
+                model.host = self._make_host(model.name, model.offer.model)
 
     def want(self, name: str) -> None:
         """Loads a model for requests that wait for it."""
@@ -197,7 +209,7 @@ class Pool:
             return bool(model.failure)
         log.info("loading a model", extra={"model": model.name, "needs_mb": model.need >> 20})
         model.used_at = now
-        model.host = self._make_host(model.name, model.path)
+        model.host = self._make_host(model.name, model.offer.model)
         model.host.start()
         return True
 

@@ -6,10 +6,10 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from weebill.config.load import Configuration, Sources
 from weebill.config.paths import Home
+from weebill.models.store import ServedModel
 from weebill.process import logs
 from weebill.process.role import Role
 from weebill.supervisor.commands import Status
@@ -28,7 +28,7 @@ _LONGEST_SOCKET_PATH = 103
 def serve(
     sources: Sources,
     configuration: Configuration,
-    prepare: Callable[[], Mapping[str, Path]],
+    prepare: Callable[[], Mapping[str, ServedModel]],
     on_started: Callable[[Status], None],
     roles: Iterable[Role] = ROLES,
     offers: Offers = no_more,
@@ -36,7 +36,7 @@ def serve(
 ) -> None:
     """Serves until a signal ends it.
 
-    `prepare` runs once home and port are claimed, and returns the file of each local model that is loaded at the start;
+    `prepare` runs once home and port are claimed, and returns the local models that are loaded at the start, by name;
     `offers` and `memory` are as in `Supervisor`.
     Raises AlreadyRunningError, ListenError, OSError for a home that cannot be written, and the errors of `prepare`.
     """
@@ -48,14 +48,14 @@ def serve(
     try:
         listeners = open_listeners(server.host, server.port, server.workers)
         try:
-            model_paths = prepare()
+            models = prepare()
             logs.configure(configuration.settings.log, "supervisor")
             for warning in configuration.warnings:
                 log.warning("%s", warning)
             raise_limit(server.max_connections)
             warn_of_limit(server.max_connections)
             supervisor = Supervisor(
-                sources, configuration, listeners, model_paths, manager, on_started, roles, offers, memory
+                sources, configuration, listeners, models, manager, on_started, roles, offers, memory
             )
             asyncio.run(supervisor.run())
         finally:

@@ -9,7 +9,6 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -24,6 +23,7 @@ from weebill.gateway.role import ROLE as WORKER
 from weebill.gateway.role import WorkerBoot
 from weebill.learner.role import ROLE as LEARNER
 from weebill.ledger.role import ROLE as LEDGER
+from weebill.models.store import ServedModel
 from weebill.process import logs, messages
 from weebill.process.messages import (
     Boot,
@@ -52,13 +52,13 @@ from weebill.supervisor.commands import (
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
 from weebill.supervisor.manager import ServiceManager
-from weebill.supervisor.pool import Pool, PooledModel
+from weebill.supervisor.pool import Offer, Pool, PooledModel
 from weebill.supervisor.reload import reload
 
 log = logging.getLogger(__name__)
 
-Offers = Callable[[], Mapping[str, tuple[Path, int]]]
-"""Returns all local models that there are: their files, and the memory that a host needs for each in bytes."""
+Offers = Callable[[], Mapping[str, Offer]]
+"""Returns all local models that there are, by name."""
 
 # In the order of their starts; those of one process each are drained last, the first one at the very end.
 ROLES: Final[tuple[Role, ...]] = (LEDGER, LEARNER, CONTROL, ENGINE, WORKER)
@@ -68,7 +68,7 @@ LAST_GRACE_S: Final = 5.0
 _COMPACT_BYTES: Final = 256 << 20
 
 
-def no_more() -> Mapping[str, tuple[Path, int]]:
+def no_more() -> Mapping[str, Offer]:
     """Returns no models beside those that are loaded at the start."""
     return {}
 
@@ -76,10 +76,9 @@ def no_more() -> Mapping[str, tuple[Path, int]]:
 class Supervisor:
     """One installation, from `run` until a signal ends it.
 
-    `model_paths` are the files of the local models that are loaded at the start, by name; `offers` returns those of all
-    that there are, and their hosts have `memory` bytes together. `manager` is notified of the state. `on_started` is
-    called once, when every child is ready or has failed to start. The caller holds the home's lock and has opened
-    `listeners`.
+    `models` are the local models that are loaded at the start, by name; `offers` returns all that there are, and their
+    hosts have `memory` bytes together. `manager` is notified of the state. `on_started` is called once, when every
+    child is ready or has failed to start. The caller holds the home's lock and has opened `listeners`.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class Supervisor:
         sources: Sources,
         configuration: Configuration,
         listeners: Listeners,
-        model_paths: Mapping[str, Path],
+        models: Mapping[str, ServedModel],
         manager: ServiceManager,
         on_started: Callable[[Status], None] = lambda status: None,
         roles: Iterable[Role] = ROLES,
@@ -106,7 +105,7 @@ class Supervisor:
         self._told_engines: tuple[EngineState, ...] = ()
         self._told_processes: tuple[ProcessState, ...] = ()
         self._engine_keys: dict[str, str] = {}
-        self._loaded_at_start = model_paths
+        self._loaded_at_start = models
         self._offers = offers
         by_name = {role.name: role for role in roles}
         self._engine_role, worker = by_name.pop(ENGINE.name), by_name.pop(WORKER.name)
@@ -184,6 +183,7 @@ class Supervisor:
             processes=self._process_states(),
             needs_restart=self._needs_restart,
             memory=self._memory,
+            keep_alive_s=self._settings.local.keep_alive_s,
         )
 
     def _model_status(self, model: PooledModel) -> ModelStatus:
@@ -226,17 +226,17 @@ class Supervisor:
     def _offer(self) -> None:
         """Has the pool know all models that there are; those of the start come first, and may lack a file."""
         more = self._offers()
-        start = {model: more.get(model, (path, 0)) for model, path in self._loaded_at_start.items()}
+        start = {name: more.get(name, Offer(model)) for name, model in self._loaded_at_start.items()}
         self._pool.offer({**start, **more}, self._loaded_at_start)
 
-    def _engine(self, model: str, path: Path) -> Child:
-        size = path.stat().st_size if path.exists() else 0
+    def _engine(self, name: str, model: ServedModel) -> Child:
+        size = model.path.stat().st_size if model.path.exists() else 0
 
         def silence_s() -> float:
             return self._silence_s() * max(1.0, size / _COMPACT_BYTES)
 
-        own = EngineBoot(model=model, path=str(path), api_key=self._engine_key(model))
-        return self._child(f"engine {model}", self._engine_role, own, silence_s)
+        own = EngineBoot.of(name, model, self._engine_key(name))
+        return self._child(f"engine {name}", self._engine_role, own, silence_s)
 
     def _engine_key(self, model: str) -> str:
         """Returns the key that requests to the model's hosts carry; the same for all of its hosts."""

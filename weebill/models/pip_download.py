@@ -1,4 +1,4 @@
-"""`python -m weebill.engine.pip_download ARGUMENTS`: `pip download ARGUMENTS`, ended with its parent.
+"""`python -m weebill.models.pip_download ARGUMENTS`: `pip download ARGUMENTS`, ended with its parent.
 
 The parent holds the other end of standard input. A pip that outlived a killed parent would go on filling a folder that
 the next fetch takes for its own.

@@ -1,0 +1,61 @@
+"""`weebill ps` and `weebill stop`: the local models that are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import typer
+
+from weebill.cli.errors import CommandError
+from weebill.cli.output import NOTHING, console, duration, print_table, size
+from weebill.config.paths import Home
+from weebill.supervisor.commands import LoadRequest, ModelStatus, Status, StatusRequest, ask
+
+_LOADED: Final = frozenset({"ready", "loading", "down"})
+
+
+def processes(home: Home, quiet: bool) -> None:
+    """Prints the models that are loaded, or should be; with `quiet`, their names."""
+    status = ask(home, StatusRequest(), Status)
+    loaded = [each for each in status.models if each.state in _LOADED]
+    if quiet:
+        for model in loaded:
+            typer.echo(model.name)
+        return
+    if loaded:
+        print_table(("NAME", "STATE", "CONTEXT", "MEMORY", "UNTIL", "PID", "PROBLEM"), _rows(status, loaded))
+    else:
+        typer.echo("No model is loaded; the first request for one loads it")
+    if status.memory:
+        taken = sum(each.need for each in loaded)
+        console().print(f"\n{size(taken)} of {size(status.memory)} for local models are taken", style="dim")
+
+
+def stop(home: Home, model: str) -> None:
+    """Unloads a model. One that the configuration names is loaded again only by a restart of the server."""
+    status = ask(home, StatusRequest(), Status)
+    found = next((each for each in status.models if each.name == model), None)
+    if found is None or found.state not in _LOADED:
+        raise CommandError(f"{model!r} is not loaded", "`weebill ps` shows those that are")
+    if found.stays:
+        raise CommandError(
+            f"{model!r} stays loaded, as [local] models names it",
+            f"take it from that list, and restart; `weebill run {model}` then loads it when it is asked",
+        )
+    ask(home, LoadRequest(model=model, unload=True), Status)
+    typer.echo(f"Stopped {model}")
+
+
+def _rows(status: Status, loaded: list[ModelStatus]) -> Iterator[tuple[str, ...]]:
+    for model in loaded:
+        left = max(0.0, status.keep_alive_s - model.idle_s)
+        yield (
+            model.name,
+            model.state,
+            f"{model.context:,}" if model.context else NOTHING,
+            size(model.need) if model.need else NOTHING,
+            "the server ends" if model.stays else f"{duration(left)} from now" if model.ready else NOTHING,
+            str(model.pid or NOTHING),
+            model.failure or NOTHING,
+        )

@@ -1,0 +1,225 @@
+"""Reads the metadata of a GGUF file (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), which anyone may have
+made.
+
+The file is streamed: vocabularies are skipped over, and nothing is kept but what is asked for. Counts, lengths and the
+depth of arrays are bounded before anything is allocated or looped over, so a hostile file costs no more than reading
+the bytes it has.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from weebill.models.errors import ModelFormatError
+
+MAGIC: Final = b"GGUF"
+_VERSIONS: Final = (2, 3)
+_MOST_ENTRIES: Final = 65_536
+_MOST_TENSORS: Final = 1_000_000
+_MOST_KEY: Final = 65_535
+# Of a string that is kept; chat templates have some thousand bytes.
+_MOST_TEXT: Final = 4 << 20
+# Texts and arrays in arrays, in the whole file: a large vocabulary and its merges are a million.
+_MOST_ELEMENTS: Final = 4_000_000
+_MOST_DEPTH: Final = 4
+_MOST_DIMENSIONS: Final = 8
+_BUFFER_BYTES: Final = 1 << 20
+
+# The types of values, by their numbers.
+_SCALARS: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING: Final = 8
+_ARRAY: Final = 9
+# `general.file_type` (`llama_ftype` in llama.cpp's include/llama.h).
+_QUANTIZATIONS: Final = dict(
+    (
+        *((0, "F32"), (1, "F16"), (2, "Q4_0"), (3, "Q4_1"), (7, "Q8_0"), (8, "Q5_0"), (9, "Q5_1"), (10, "Q2_K")),
+        *((11, "Q3_K_S"), (12, "Q3_K_M"), (13, "Q3_K_L"), (14, "Q4_K_S"), (15, "Q4_K_M"), (16, "Q5_K_S")),
+        *((17, "Q5_K_M"), (18, "Q6_K"), (19, "IQ2_XXS"), (20, "IQ2_XS"), (21, "Q2_K_S"), (22, "IQ3_XS")),
+        *((23, "IQ3_XXS"), (24, "IQ1_S"), (25, "IQ4_NL"), (26, "IQ3_S"), (27, "IQ3_M"), (28, "IQ2_S")),
+        *((29, "IQ2_M"), (30, "IQ4_XS"), (31, "IQ1_M"), (32, "BF16"), (36, "TQ1_0"), (37, "TQ2_0")),
+        (38, "MXFP4_MOE"),
+    )
+)
+
+Scalar = int | float | bool | str
+
+
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts that a GGUF file tells of its model; None and "" where it tells nothing.
+
+    `parameters` are counted from the tensors of this file. `context` is what the model was trained for, in tokens.
+    """
+
+    architecture: str = ""
+    name: str = ""
+    licence: str = ""
+    quantization: str = ""
+    parameters: int = 0
+    context: int | None = None
+    embedding: int | None = None
+    layers: int | None = None
+    heads: int | None = None
+    kv_heads: int | None = None
+    key_length: int | None = None
+    value_length: int | None = None
+    pooling: int | None = None
+    chat_template: str = ""
+
+
+def read_facts(path: Path) -> ModelFacts:
+    """Reads a file. Raises ModelFormatError, and OSError where it cannot be read."""
+    with path.open("rb", buffering=_BUFFER_BYTES) as file:
+        try:
+            return _facts(_Reader(file, os.fstat(file.fileno()).st_size))
+        except _BadFileError as error:
+            raise ModelFormatError(f"{path} cannot be read as GGUF: {error}. Fetch it again.") from None
+
+
+def require_magic(path: Path, shown: str) -> None:
+    """Raises ModelFormatError unless the file begins as a GGUF does; `shown` names it in the error."""
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise ModelFormatError(
+                f"{shown} is no GGUF file. Name a .gguf file, or a package or repository that holds one."
+            )
+
+
+class _BadFileError(Exception):
+    """The bytes are no GGUF, or one that no honest program makes."""
+
+
+def _facts(reader: _Reader) -> ModelFacts:
+    if reader.take(4) != MAGIC:
+        raise _BadFileError("it does not begin as a GGUF does")
+    version = reader.number("I")
+    if version not in _VERSIONS:
+        raise _BadFileError(f"its version is {version}, and 2 and 3 are known")
+    tensors, entries = reader.number("Q"), reader.number("Q")
+    if tensors > _MOST_TENSORS or entries > _MOST_ENTRIES:
+        raise _BadFileError(f"it claims {entries:,} entries and {tensors:,} tensors")
+    values: dict[str, Scalar] = {}
+    for _ in range(entries):
+        key = reader.text(_MOST_KEY)
+        value = reader.value(reader.number("I"), 0)
+        if value is not None:
+            values[key] = value
+    return _told(values, sum(reader.tensor() for _ in range(tensors)))
+
+
+def _told(values: dict[str, Scalar], parameters: int) -> ModelFacts:
+    def text(key: str) -> str:
+        value = values.get(key)
+        return value if isinstance(value, str) else ""
+
+    def number(key: str) -> int | None:
+        value = values.get(key)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    architecture = text("general.architecture")
+    file_type = number("general.file_type")
+    return ModelFacts(
+        architecture=architecture,
+        name=text("general.name"),
+        licence=text("general.license"),
+        quantization="" if file_type is None else _QUANTIZATIONS.get(file_type, ""),
+        parameters=parameters,
+        context=number(f"{architecture}.context_length"),
+        embedding=number(f"{architecture}.embedding_length"),
+        layers=number(f"{architecture}.block_count"),
+        heads=number(f"{architecture}.attention.head_count"),
+        kv_heads=number(f"{architecture}.attention.head_count_kv"),
+        key_length=number(f"{architecture}.attention.key_length"),
+        value_length=number(f"{architecture}.attention.value_length"),
+        pooling=number(f"{architecture}.pooling_type"),
+        chat_template=text("tokenizer.chat_template"),
+    )
+
+
+class _Reader:
+    """Reads numbers and texts of a file of `size` bytes, which it may not claim to exceed."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self._left = size
+        self._elements = 0
+
+    def take(self, count: int) -> bytes:
+        self._spend(count)
+        found = self._file.read(count)
+        if len(found) != count:
+            raise _BadFileError("it ends too early")
+        return found
+
+    def skip(self, count: int) -> None:
+        self._spend(count)
+        if count <= _BUFFER_BYTES:
+            self._file.read(count)
+        else:
+            self._file.seek(count, os.SEEK_CUR)
+
+    def number(self, code: str) -> int:
+        value = self._scalar(code)
+        if not isinstance(value, int):
+            raise _BadFileError("a count is no whole number")
+        return value
+
+    def text(self, most: int) -> str:
+        length = self.number("Q")
+        if length > most:
+            raise _BadFileError(f"it claims a text of {length:,} bytes")
+        return self.take(length).decode(errors="replace")
+
+    def value(self, kind: int, depth: int) -> Scalar | None:
+        """Returns a value, None for an array, which is skipped over."""
+        if kind == _STRING:
+            return self.text(_MOST_TEXT)
+        if kind == _ARRAY:
+            self._skip_array(depth)
+            return None
+        if (code := _SCALARS.get(kind)) is None:
+            raise _BadFileError(f"it has a value of the unknown type {kind}")
+        return self._scalar(code)
+
+    def tensor(self) -> int:
+        """Returns the number of elements of the next tensor."""
+        self.skip_text()
+        dimensions = self.number("I")
+        if dimensions > _MOST_DIMENSIONS:
+            raise _BadFileError(f"it claims a tensor of {dimensions:,} dimensions")
+        sizes = [self.number("Q") for _ in range(dimensions)]
+        self.skip(4 + 8)  # its type and its place
+        return math.prod(sizes)
+
+    def skip_text(self) -> None:
+        self.skip(self.number("Q"))
+
+    def _scalar(self, code: str) -> Scalar:
+        found: Scalar = struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}")))[0]
+        return found
+
+    def _skip_array(self, depth: int) -> None:
+        kind, count = self.number("I"), self.number("Q")
+        self._elements += count if kind in (_STRING, _ARRAY) else 1
+        if depth >= _MOST_DEPTH or self._elements > _MOST_ELEMENTS:
+            raise _BadFileError("it claims arrays that are too deep or too long")
+        if (code := _SCALARS.get(kind)) is not None:
+            self.skip(count * struct.calcsize(f"<{code}"))
+        elif kind == _STRING:
+            for _ in range(count):
+                self.skip_text()
+        elif kind == _ARRAY:
+            for _ in range(count):
+                self._skip_array(depth + 1)
+        else:
+            raise _BadFileError(f"it has an array of the unknown type {kind}")
+
+    def _spend(self, count: int) -> None:
+        if count > self._left:
+            raise _BadFileError("it claims more than it has")
+        self._left -= count

