@@ -76,11 +76,11 @@ async def test_an_explanation_has_the_running_workers_threshold(weebill, pair, e
         for number in range(40):
             await client.post("/chat/completions", json=ASKED | {"user": f"{number}"})
         async with asyncio.timeout(WAIT_S):
-            while abs(sum(told(weebill.home.counters, "share")) - 0.5) < 0.02:
+            while abs(sum(told(weebill.home.counters, "auto", "share")) - 0.5) < 0.02:
                 await asyncio.sleep(0.05)
             thresholds, text = [], ""
-            while thresholds != told(weebill.home.counters, "share"):  # it may move after the last answer, too
-                thresholds, text = told(weebill.home.counters, "share"), await explain()
+            while thresholds != told(weebill.home.counters, "auto", "share"):  # it may move after the last answer, too
+                thresholds, text = told(weebill.home.counters, "auto", "share"), await explain()
         [threshold] = thresholds
         assert f"{threshold:.2f}\nthe threshold is the running server's\n" in text
     text = await explain()

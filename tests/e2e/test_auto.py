@@ -76,7 +76,7 @@ async def test_what_the_compact_model_is_worth_is_told_even_after_a_kill(tmp_pat
                 learner.kill()
                 told = await audits(told["data"]["audits"] + 1)
                 assert told["data"]["pair"]["small"] == "local/smollm2:135m"
-                shown = json.loads(await asyncio.to_thread(weebill.weebill, "auto", "status", "--json"))
+                shown = json.loads(await asyncio.to_thread(weebill.weebill, "auto", "status", "--json"))["auto"]
                 assert shown["audits"] >= told["data"]["audits"]
                 assert "the quality is not yet known" in await asyncio.to_thread(weebill.weebill, "auto", "status")
 
