@@ -330,3 +330,17 @@ def test_home_is_private_and_from_the_environment(tmp_path, monkeypatch):
     assert [os.stat(folder).st_mode & 0o777 for folder in (home.root, home.run, home.models)] == [0o700] * 3
     monkeypatch.delenv("WEEBILL_HOME")
     assert Home.from_environment().root == Path.home() / ".weebill"
+
+
+def test_what_the_machine_has_may_be_named_though_it_is_not_configured(home):
+    text = '[aliases]\nchat = "tiny:1b"\n[auto]\nsmall = "tiny:1b"\nlarge = "mini"\n'
+    assert any("unknown model `tiny:1b`" in each for each in problems(home, text))
+    folders = []
+
+    def installed(folder):
+        folders.append(folder)
+        return ["tiny:1b"]
+
+    home.config_file.write_text(text)
+    found = load(Sources(home, {}, {}, installed=installed)).settings
+    assert (found.aliases["chat"], found.auto.tiers["small"], folders) == ("tiny:1b", "tiny:1b", [home.models])

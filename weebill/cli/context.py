@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,13 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print values alone, for scripts.")]
+
+
+def installed_models(folder: Path) -> Collection[str]:
+    """Returns the names of the models in a folder."""
+    from weebill.models.manifests import Manifests
+
+    return {each.name for each in Manifests(folder / "manifests").all()}
 
 
 @dataclass(frozen=True)
@@ -47,4 +55,4 @@ def sources_of(
     }
     if given.verbose:
         flags["log", "level"] = "debug"
-    return Sources.of_process(home_of(context), config, flags)
+    return Sources.of_process(home_of(context), config, flags, installed_models)

@@ -9,6 +9,7 @@ from weebill.auto.comparison import ArmFigures, Comparison, Figure, compare
 from weebill.auto.experiments import Experiment
 from weebill.auto.intervals import Interval
 from weebill.cli.errors import CommandError
+from weebill.cli.models import store_of
 from weebill.cli.output import NOTHING, console, day, print_table
 from weebill.config.checks import model_names
 from weebill.config.load import Sources, load
@@ -36,7 +37,8 @@ _SHOWN: dict[Figure, tuple[str, float, str, int]] = {
 def create(sources: Sources, name: str, model: str, candidate: str, share: float, shadow: bool) -> None:
     """Starts an experiment with configured models."""
     settings = load(sources).settings
-    known = model_names(settings) | set(settings.aliases) | set(settings.autos)
+    installed = store_of(sources).manifests.all()
+    known = model_names(settings) | set(settings.aliases) | set(settings.autos) | {each.name for each in installed}
     for each in (model, candidate):
         if each not in known:
             raise CommandError(f"there is no model {each!r}{did_you_mean(each, known)}", "`weebill list` shows them")

@@ -29,8 +29,8 @@ from weebill.supervisor.pool import Offer
 from weebill.supervisor.serve import serve as supervise
 
 FIRST_KEY_NAME = "first"
-# The tasks of models that answer; "" is of one's own.
-_ANSWER: Final = frozenset({"", "chat", "code", "vision"})
+# The tasks of models that answer; None is of one's own.
+_ANSWER: Final = frozenset({None, "chat", "code", "vision"})
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from weebill.catalog.dialects import dialects
@@ -33,10 +33,13 @@ _RESERVED_PROVIDERS = {
 }
 
 
-def check(settings: Settings, locate: Locate, catalogue: Catalogue, names: bool = True) -> Iterator[Problem]:
+def check(
+    settings: Settings, locate: Locate, catalogue: Catalogue, installed: Collection[str] = (), *, names: bool = True
+) -> Iterator[Problem]:
     """Yields all problems of well-typed settings. `catalogue` has the installation's own prices.
 
-    Without `names`, names of models and providers are not checked, as the settings may be incomplete.
+    `installed` are the models of this machine that are loaded when they are asked for. Without `names`, names of models
+    and providers are not checked, as the settings may be incomplete.
     """
     yield from check_server(settings.server, locate)
     for name in _doubled(settings.local.models):
@@ -44,8 +47,9 @@ def check(settings: Settings, locate: Locate, catalogue: Catalogue, names: bool 
     for name in settings.providers:
         yield from _check_provider(name, settings, locate)
     if names:
-        yield from _check_aliases(settings, locate)
-        yield from _check_autos(settings, locate, catalogue)
+        models = model_names(settings).union(installed)
+        yield from _check_aliases(settings, models, locate)
+        yield from _check_autos(settings, models, locate, catalogue)
         yield from _check_preferences(settings, locate)
     yield from _check_redis(settings, locate)
 
@@ -99,8 +103,7 @@ def _url_problem(url: str) -> str:
     return ""
 
 
-def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
-    models = model_names(settings)
+def _check_aliases(settings: Settings, models: set[str], locate: Locate) -> Iterator[Problem]:
     for alias, target in settings.aliases.items():
         where = locate(("aliases", alias))
         if loop := _loop(alias, settings.aliases):
@@ -123,8 +126,8 @@ def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
                     yield Problem(where, what)
 
 
-def _check_autos(settings: Settings, locate: Locate, catalogue: Catalogue) -> Iterator[Problem]:
-    known = model_names(settings) | set(settings.aliases)
+def _check_autos(settings: Settings, models: set[str], locate: Locate, catalogue: Catalogue) -> Iterator[Problem]:
+    known = models | set(settings.aliases)
     if settings.auto.tiers and AUTO in known:
         yield Problem(locate(("aliases", AUTO)), f"`{AUTO}` is the name of what `[auto]` sets up; choose another")
     yield from check_names(settings.named_autos, known, locate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -35,21 +35,38 @@ _ERROR_LINE = re.compile(r"\(at line (\d+), column \d+\)")
 _PROVIDER_FILES = ("ca_file", "client_cert", "client_key")
 
 
+# Returns the names of the models in a folder.
+Installed = Callable[[Path], Collection[str]]
+
+
+def no_models(folder: Path) -> Collection[str]:
+    """Returns no models, for a program without a store of them."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The sources of settings. `flags` are by path; `config` is the file named by `--config`."""
+    """The sources of settings. `flags` are by path; `config` is the file named by `--config`.
+
+    `installed` tells which models a folder has: settings may name these, too.
+    """
 
     home: Home
     environment: Mapping[str, str]
     flags: Mapping[KeyPath, object]
     config: Path | None = None
+    installed: Installed = no_models
 
     @classmethod
     def of_process(
-        cls, home: Home | None = None, config: Path | None = None, flags: Mapping[KeyPath, object] | None = None
+        cls,
+        home: Home | None = None,
+        config: Path | None = None,
+        flags: Mapping[KeyPath, object] | None = None,
+        installed: Installed = no_models,
     ) -> Sources:
         """Returns the sources of this process: its environment, and its command line."""
-        return cls(home or Home.from_environment(), dict(os.environ), flags or {}, config)
+        return cls(home or Home.from_environment(), dict(os.environ), flags or {}, config, installed)
 
     @property
     def file(self) -> Path:
@@ -115,7 +132,8 @@ def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Con
         declared = with_large(declared, large)
         origins[LARGE] = large.why
     catalogue = _catalogue(sources.home)
-    found += check(declared, locate, catalogue, names=not unfit.may_name_models)
+    folder = sources.home.models if declared.local.models_dir is None else Path(declared.local.models_dir)
+    found += check(declared, locate, catalogue, sources.installed(folder), names=not unfit.may_name_models)
     configured = _configured_providers(table)
     origins.update(
         {("providers", name, "api_key"): FROM_ENVIRONMENT for name in declared.providers if name not in configured}
