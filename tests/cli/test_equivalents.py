@@ -31,7 +31,7 @@ def test_what_is_led_to_is_there_and_what_is_there_leads_nowhere_else():
         ("inspect", "did you mean `weebill show`?"),
         ("top", "did you mean `weebill ps`?"),
         ("tags", "did you mean `weebill list`?"),
-        ("stop mini", "SIGTERM"),
+        ("quit", "SIGTERM"),
         ("copy mini tiny", "did you mean `weebill cp mini tiny`?"),
         ("alias mini tiny", "[aliases]"),
         ("create mini -f Modelfile", "`weebill pull NAME --from FILE`"),

@@ -53,7 +53,7 @@ def test_a_model_from_pull_to_rm(weebill, hub, content):
     assert said[0] == f"{NAME}: {len(content) // 1000} kB, under Apache-2.0"
     assert said[-1] == f"Downloading Tiny-Q8_0.gguf: {len(content) // 1000} kB of {len(content) // 1000} kB"
     assert f"{NAME} is in " in result.stdout
-    assert f'add it to [local] models in {weebill.home.config_file}, then restart Weebill: "{NAME}"' in result.stdout
+    assert f"Start `weebill serve`, then `weebill run {NAME}` talks to it" in result.stdout
     assert any(row[:3] == [NAME, "this", "machine"] and "Apache-2.0" in row for row in rows(weebill.ok("ls")))
 
     shown = weebill.ok("show", NAME)

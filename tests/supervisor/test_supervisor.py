@@ -25,7 +25,8 @@ def test_children_start_in_order_and_readiness_is_reported(installation):
     status = installation.start(MODEL)
     assert [process["name"] for process in status["processes"]] == ["ledger", "control", f"engine {MODEL}", "worker-0"]
     assert {process["state"] for process in status["processes"]} == {"ready"}
-    assert status["models"] == [{"name": MODEL, "ready": True, "context": 8192, "failure": ""}]
+    [model] = status["models"]
+    assert [model[each] for each in ("name", "state", "context", "stays")] == [MODEL, "ready", 8192, True]
     pids = [process["pid"] for process in status["processes"]]
     assert pids == sorted(pids)
     assert not status["origin"].endswith(":0")

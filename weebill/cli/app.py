@@ -86,6 +86,23 @@ def run(
     run(home_of(context), model, prompt)
 
 
+@app.command("recommend")
+def recommend_models(
+    context: typer.Context,
+    task: Annotated[str, typer.Option(metavar="TASK", help="chat, code, vision, embed, ...")] = "chat",
+    latency: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Most time to an answer's first token, such as 200ms.", show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Say which models fit this machine, and how fast they would be, by a measurement of two seconds."""
+    from weebill.cli.recommend import recommend
+
+    recommend(sources_of(context, config), task, latency, as_json)
+
+
 @app.command("ps")
 def ps(context: typer.Context, quiet: QuietOption = False) -> None:
     """List the local models that are loaded, and for how long they stay."""

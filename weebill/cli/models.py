@@ -44,8 +44,10 @@ def pull(sources: Sources, model: str | None, file: Path | None, accept_license:
             else:
                 found = fetch(store, name, progress, acceptance(accept_license, quiet))
         typer.echo(found.path if quiet else f"{found.name} is in {found.path}")
-    if offer_again(sources.home) and model and not quiet:
-        typer.echo(f"It can be asked for as {found.name!r} now; `weebill run {found.name}` talks to it")
+    running = offer_again(sources.home)
+    if model and not quiet:
+        serving = "" if running else "Start `weebill serve`, then "
+        typer.echo(f"{serving}`weebill run {found.name}` talks to it; clients name it as their model")
 
 
 def offer_again(home: Home) -> bool:

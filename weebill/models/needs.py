@@ -14,10 +14,8 @@ from weebill.config.schema import EngineSettings
 from weebill.models.gguf import ModelFacts, read_facts
 from weebill.models.store import InstalledModel
 
-# What a host takes beside weights and context: the interpreter, llama.cpp, requests and their answers.
-_BASE_BYTES: Final = 192 << 20
-# Kept prompts (`weebill.engine.llama`) and room for computing.
-_KEPT_BYTES: Final = 256 << 20
+FIXED_BYTES: Final = 448 << 20
+"""A host's memory beside weights and context: the interpreter, llama.cpp, kept prompts, requests and their answers."""
 _BYTES_PER_NUMBER: Final = 2
 _MEMORY: Final = Path("/proc/meminfo")
 _SHARE_OF_FREE: Final = 0.8
@@ -25,7 +23,7 @@ _SHARE_OF_FREE: Final = 0.8
 
 def memory_of(model: InstalledModel, settings: EngineSettings) -> int:
     """Returns the bytes that a host of the model needs. Raises ModelFormatError or OSError."""
-    return model.size + _BASE_BYTES + _KEPT_BYTES + context_bytes(read_facts(model.path), settings)
+    return model.size + FIXED_BYTES + context_bytes(read_facts(model.path), settings)
 
 
 def context_bytes(facts: ModelFacts, settings: EngineSettings) -> int:
@@ -36,6 +34,11 @@ def context_bytes(facts: ModelFacts, settings: EngineSettings) -> int:
     numbers = (facts.kv_heads or facts.heads) * ((facts.key_length or length) + (facts.value_length or length))
     tokens = settings.context * settings.parallel
     return tokens * facts.layers * numbers * _BYTES_PER_NUMBER
+
+
+def usable_cores() -> int:
+    """Returns the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_memory() -> int:

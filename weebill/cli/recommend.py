@@ -1,0 +1,137 @@
+"""`weebill recommend`: measures this machine for two seconds, and tells which models it runs, and how fast."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final, get_args
+
+import msgspec
+
+from weebill.cli.errors import CommandError
+from weebill.cli.models import acceptance
+from weebill.cli.models_catalogue import print_json
+from weebill.cli.output import NOTHING, console, count, print_table, size
+from weebill.cli.progress import show_progress
+from weebill.config.load import Sources, load
+from weebill.models.curated import Task, curated
+from weebill.models.needs import free_memory, usable_cores
+from weebill.models.pull import pull
+from weebill.models.recommend import PROMPT_TOKENS, READING, Expected, Measured, best_of, fitting
+from weebill.models.store import ModelStore
+
+# The model that is measured: small, and to be had from a package.
+_MEASURED: Final = "smollm2:135m"
+_TIMEOUT_S: Final = 120.0
+_TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s)\Z")
+_ROWS: Final = 12
+
+
+class _Speed(msgspec.Struct):
+    prompt: float
+    answer: float
+
+
+def recommend(sources: Sources, task: str, latency: str | None, as_json: bool) -> None:
+    """Prints the models for a task that fit, the best one first."""
+    if task not in get_args(Task):
+        raise CommandError(f"{task!r} is no task", f"one of {', '.join(get_args(Task))}")
+    first_token_s = None if latency is None else _seconds(latency)
+    settings = load(sources).settings.local
+    memory = settings.memory_mb << 20 or free_memory()
+    store = ModelStore.of(settings, sources.home)
+    with show_progress(as_json) as progress:
+        file = pull(store, _MEASURED, progress, acceptance(quiet=True))
+    if not as_json:
+        console(stderr=True).print("Measuring this machine for two seconds ...", style="dim")
+    measured = _measure(file.path, file.size, settings.engine.threads)
+    fits = fitting(curated().values(), _task(task), measured, memory, settings.engine)
+    best = best_of(fits, first_token_s)
+    if as_json:
+        print_json([{**_described(each), "recommended": each is best} for each in fits])
+        return
+    cores, running = usable_cores(), os.getloadavg()[0]
+    busy = f"; it is busy just now (load {running:.1f}), so it was slower than it can be" if running > cores / 2 else ""
+    console().print(
+        f"{cores} cores, {size(memory)} for models; {_MEASURED} was measured: "
+        f"{measured.prompt:.0f} tokens/s of a prompt, {measured.answer:.0f} of an answer{busy}"
+    )
+    _print(best, fits, task, memory, {each.name for each in store.list()})
+
+
+def _measure(file: Path, bytes_: int, threads: int) -> Measured:
+    command = [sys.executable, "-P", "-m", "weebill.engine.probe", str(file), str(threads)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=True)  # noqa: S603 - our own
+        speed = msgspec.json.decode(done.stdout, type=_Speed)
+    except (subprocess.SubprocessError, OSError, msgspec.MsgspecError) as error:
+        hint = "`pip install 'weebill[local]'` brings the engine, if it is missing"
+        raise CommandError(f"this machine cannot be measured: {error}", hint) from error
+    return Measured(bytes_, speed.prompt, speed.answer)
+
+
+def _seconds(text: str) -> float:
+    found = _TIME.match(text)
+    if found is None:
+        raise CommandError(f"{text!r} is no time", "such as 200ms or 1.5s")
+    return float(found[1]) / (1000 if found[2] == "ms" else 1)
+
+
+def _task(text: str) -> Task:
+    return next(each for each in get_args(Task) if each == text)
+
+
+def _print(best: Expected | None, fits: list[Expected], task: str, memory: int, here: set[str]) -> None:
+    out = console()
+    if best is None:
+        out.print(f"\nNo model for {task} is known that fits and is as fast as that", style="bold")
+    else:
+        name = best.model.name
+        out.print(f"\nFor {task}: {name}, `weebill {'run' if name in here else 'pull'} {name}`", style="bold")
+        out.print(
+            f"The most parameters of those that fit and answer as fast as people read ({READING:.0f} tokens/s): "
+            f"some {best.answer:.0f} tokens/s,\nand {best.first_token_s:.1f} s to the first one after {PROMPT_TOKENS}"
+        )
+    if fits:
+        out.print()
+        headings = ("MODEL", "PARAMETERS", "SIZE", "MEMORY", "TOKENS/S", "FIRST TOKEN", "LICENCE", "FOR")
+        print_table(headings, [_row(each) for each in fits[:_ROWS]])
+        out.print(
+            "\nSpeeds follow from that measurement by size, and are rather too low. Memory is with the contexts that "
+            "[local.engine] asks for; of many models, less will do",
+            style="dim",
+        )
+    else:
+        out.print(
+            f"Models may take {size(memory)}. Smaller contexts, or fewer answers at once, need less: `context` and "
+            "`parallel` in [local.engine]"
+        )
+
+
+def _row(each: Expected) -> tuple[str, ...]:
+    model = each.model
+    return (
+        model.name,
+        count(model.parameters),
+        size(sum(file.size or 0 for file in model.files)),
+        size(each.memory),
+        f"{each.answer:.0f}",
+        f"{each.first_token_s:.1f} s",
+        model.licence.name,
+        model.note or NOTHING,
+    )
+
+
+def _described(each: Expected) -> dict[str, object]:
+    return {
+        "name": each.model.name,
+        "task": each.model.task,
+        "parameters": each.model.parameters,
+        "memory": each.memory,
+        "tokens_per_s": round(each.answer, 1),
+        "first_token_s": round(each.first_token_s, 3),
+        "licence": each.model.licence.name,
+    }

@@ -1,0 +1,78 @@
+"""The models that this machine can run, and their speeds, from a short measurement of one model. Pure.
+
+A token costs a pass over all weights, and so does a token of a prompt, though these share passes. So what was measured
+on one model holds for others in the proportion of their sizes. Smaller models have more overhead for each token, so
+larger ones are rather faster than that. Of a mixture of experts only a part is read, so it is faster as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from weebill.config.schema import EngineSettings
+from weebill.models.curated import CuratedModel, Task
+from weebill.models.needs import FIXED_BYTES
+
+PROMPT_TOKENS: Final = 50
+"""The length of the prompt whose first token is told."""
+# Bytes of a token of context before a model's file is there to tell: what models of this size have at most.
+# https://huggingface.co/Qwen/Qwen3-1.7B/blob/main/config.json: 28 layers, 8 heads of 128, keys and values of 16 bits.
+_CONTEXT_BYTES: Final = 114_688
+# As fast as people read: slower answers are waited for.
+READING: Final = 8.0
+
+
+class Measured(NamedTuple):
+    """The speed of a model of `size` bytes on this machine, in tokens a second."""
+
+    size: int
+    prompt: float
+    answer: float
+
+
+class Expected(NamedTuple):
+    """The expectations of a model here: memory in bytes, tokens a second, and seconds to the first token."""
+
+    model: CuratedModel
+    memory: int
+    answer: float
+    first_token_s: float
+
+
+def expected(model: CuratedModel, measured: Measured, settings: EngineSettings) -> Expected | None:
+    """Returns what is expected of a model; None if its size is not known."""
+    sizes = [each.size for each in model.files]
+    known = [each for each in sizes if each is not None]
+    if len(known) < len(sizes):
+        return None
+    size = sum(known)
+    memory = size + FIXED_BYTES + _CONTEXT_BYTES * settings.context * settings.parallel
+    slower = size / measured.size
+    return Expected(model, memory, measured.answer / slower, PROMPT_TOKENS / (measured.prompt / slower))
+
+
+def fitting(
+    models: Iterable[CuratedModel], task: Task, measured: Measured, memory: int, settings: EngineSettings
+) -> list[Expected]:
+    """Returns the models for a task that fit into the memory, the largest first."""
+    found = [expected(each, measured, settings) for each in models if task in _tasks(each)]
+    fits = [each for each in found if each is not None and each.memory <= memory]
+    return sorted(fits, key=lambda each: (-(each.model.parameters or 0), each.memory, each.model.name))
+
+
+def best_of(fits: Iterable[Expected], first_token_s: float | None = None) -> Expected | None:
+    """Returns the model with the most parameters that answers as fast as people read, and has its first token within
+    `first_token_s` if that is given; None if there is none.
+    """
+    quick = [
+        each
+        for each in fits
+        if each.answer >= READING and (first_token_s is None or each.first_token_s <= first_token_s)
+    ]
+    return max(quick, key=lambda each: (each.model.parameters or 0, each.answer), default=None)
+
+
+def _tasks(model: CuratedModel) -> set[Task]:
+    """Returns the tasks that a model is for; one that sees also chats."""
+    return {model.task, "chat"} if model.task == "vision" else {model.task}
