@@ -19,6 +19,7 @@ from weebill.cli.output import console
 from weebill.cli.progress import show_progress
 from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import write_private
+from weebill.config.schema import LocalSettings
 from weebill.models.errors import ModelError
 from weebill.models.needs import free_memory, memory_of
 from weebill.models.pull import pull
@@ -29,6 +30,7 @@ from weebill.supervisor.pool import Offer
 from weebill.supervisor.serve import serve as supervise
 
 FIRST_KEY_NAME = "first"
+_DEFAULT: Final = LocalSettings().models
 # The tasks of models that answer; None is of one's own.
 _ANSWER: Final = frozenset({None, "chat", "code", "vision"})
 
@@ -141,6 +143,8 @@ def banner(
     else:
         yield "  API key    one you have, or `weebill keys create NAME`", ""
     yield f"  Models     {_shortened(models)}", ""
+    if [model.name for model in status.models] == list(_DEFAULT):
+        yield "  Better     that is for a first try; `weebill recommend` finds a model for this machine", ""
     for name, tiers in autos.items():
         yield f"  {name:<10} {tiers}", ""
     for model in down:
