@@ -14,6 +14,7 @@ from weebill.config.limits import LimitSettings
 from weebill.config.schema import ServerSettings
 from weebill.gateway.authentication import caller_of
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded
+from weebill.gateway.fatal_requests import FatalRequests
 from weebill.gateway.memory import Answers, Bodies
 from weebill.gateway.meter import Spending
 from weebill.gateway.rate_limited_log import RateLimitedLog
@@ -27,7 +28,7 @@ from weebill.routing.directory import Directory
 from weebill.routing.router import Router
 from weebill.routing.steps import Try
 from weebill.transport.client import Client, Response, Timeouts
-from weebill.transport.errors import PoolFull, cancelled_unsent
+from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamLost, cancelled_unsent
 from weebill.transport.exchange import Exchange
 from weebill.wire.failure import UpstreamFailure
 
@@ -61,8 +62,9 @@ class Upstreams:
         self._client = client
         self._index = index
         self._slot_queues: dict[str, SlotQueue] = {}  # by the model's name
-        # The slots that each answer holds: the queue, the key and the number.
-        self._held_slots: dict[Response, tuple[SlotQueue, str, int]] = {}
+        # The slots that each answer holds: the queue, the key and the number; and the request's body.
+        self._held_slots: dict[Response, tuple[SlotQueue, str, int, bytes]] = {}
+        self._fatal = FatalRequests()
         self.router = router
         self.settings = settings
         # Answers name the model that served them, instead of the name that was asked for.
@@ -149,10 +151,15 @@ class Upstreams:
         if upstream.engine:
             self.warming.end(upstream.engine)
         if response is not None:
-            response.close()
-            if upstream.slots and (held := self._held_slots.pop(response, None)) is not None:
-                queue, key, count = held
+            held = self._held_slots.pop(response, None) if upstream.slots else None
+            if held is not None:
+                queue, key, count, body = held
                 queue.give_back(key, count)
+                if response.inbox is not None and isinstance(response.inbox.failure, UpstreamLost):
+                    self._fatal.died(upstream.engine, body)
+                elif response.inbox is None or response.inbox.ended:
+                    self._fatal.answered(upstream.engine, body)
+            response.close()
 
     def whole(self, response: Response) -> Coroutine[object, object, bytes]:
         """Reads the whole body of an answer. Raises UpstreamError, or ApiError 503 if there is no memory for it."""
@@ -196,6 +203,7 @@ class Upstreams:
         """Waits for a local model to be loaded, and for its slots, then sends; `leave` gives the slots back."""
         key = caller_of(exchange).key.id
         timeouts = upstream.whole_timeouts if whole else upstream.timeouts
+        self._fatal.check(upstream.engine, request.body)
         queue = self._slot_queues.get(upstream.engine) or self._slot_queue(upstream)
         count = 0
         try:
@@ -208,10 +216,13 @@ class Upstreams:
         except BaseException as error:
             if count:
                 queue.give_back(key, count)
+            # On a connection that was used before, a death looks like a stale one, and its address then refuses.
+            if isinstance(error, UpstreamLost | UpstreamConnectError):
+                self._fatal.died(upstream.engine, request.body)
             if isinstance(error, TimeoutError) and limit.expired():
                 raise PoolFull("it has been at work on others' requests, or loading, all the time") from None
             raise
-        self._held_slots[response] = (queue, key, count)
+        self._held_slots[response] = (queue, key, count, request.body)
         return response
 
     def _slot_queue(self, upstream: Upstream) -> SlotQueue:

@@ -68,6 +68,10 @@ class UpstreamCut(UpstreamError):  # noqa: N818 - named for what happened
     """The connection ended before the answer was complete by its own framing."""
 
 
+class UpstreamLost(UpstreamCut):
+    """The upstream closed the connection before its answer was complete."""
+
+
 class PoolFull(UpstreamError):  # noqa: N818 - named for what happened
     """All connections to this origin are in use, and none came free in time."""
 

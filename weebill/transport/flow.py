@@ -49,6 +49,11 @@ class Inbox:
         if self._waiter is not None:
             self._wake()
 
+    @property
+    def failure(self) -> Exception | None:
+        """The failure that broke it; None while it goes on, and if it is complete."""
+        return self._error
+
     async def get(self) -> bytes:
         """Returns the bytes since the last call, at least one; b"" at the end."""
         while not self._parts:

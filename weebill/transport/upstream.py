@@ -11,7 +11,7 @@ from typing import Final
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from weebill.transport.answer_head import refusal, too_long
-from weebill.transport.errors import Phase, UpstreamCut, UpstreamProtocolError, UpstreamTimeout
+from weebill.transport.errors import Phase, UpstreamCut, UpstreamLost, UpstreamProtocolError, UpstreamTimeout
 from weebill.transport.flow import Inbox, Source
 from weebill.transport.headers import END_OF_HEAD, parse_fields
 from weebill.transport.limits import MAX_HEADER_FIELDS, MAX_RESPONSE_HEAD_BYTES, RELEASE_S, WRITE_HIGH_WATER
@@ -351,7 +351,7 @@ class UpstreamConnection(Source):
         if self._state == _HEAD and self._used and not self._head_bytes:
             self.fail(StaleConnectionError())
         else:
-            self.fail(UpstreamCut("the upstream closed the connection before its answer was complete"))
+            self.fail(UpstreamLost("the upstream closed the connection before its answer was complete"))
 
     def _switch(self, rest: bytes) -> None:
         """Turns the connection into a raw stream, which begins with `rest`."""

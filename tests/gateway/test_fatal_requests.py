@@ -1,0 +1,73 @@
+"""A request that a local model's host dies of, twice, is refused; those that were just there are not."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.upstream import DONE, Request, Script, chunk, send, stream
+from tests.gateway.test_warming import ask, running
+from weebill.process.messages import Engines, EngineState
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+BEFORE = send(b"", close=True)
+AMIDST = send(HEAD + b'10\r\ndata: {"choi', close=True)
+
+
+def dying_of(word: str, death: Script) -> Script:
+    """Dies of requests with the word."""
+    good = stream(chunk("Good day.", begins=True), chunk(finish="stop"), DONE)
+
+    async def script(request: Request, writer: asyncio.StreamWriter) -> None:
+        await (death if word in str(request.json) else good)(request, writer)
+
+    return script
+
+
+@pytest.mark.parametrize("death", [BEFORE, AMIDST])
+async def test_it_is_refused_after_the_second_death(tmp_path: Path, death: Script) -> None:
+    async with running(tmp_path) as (worker, upstream, loaded):
+        await told(worker, loaded)
+        upstream.script = dying_of("poison", death)
+        for _ in range(2):
+            assert (await ask(worker, messages=[{"role": "user", "content": "poison"}], stream=True)).status_code != 400
+        seen = len(upstream.requests)
+        refused = await ask(worker, messages=[{"role": "user", "content": "poison"}], stream=True)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "model_ended")
+        assert len(upstream.requests) == seen
+        # Others, and others' models, are as before.
+        assert (await ask(worker, stream=True)).status_code == 200
+
+
+async def test_what_was_just_there_is_forgotten_once_it_is_answered(tmp_path: Path) -> None:
+    async with running(tmp_path) as (worker, upstream, loaded):
+        await told(worker, loaded)
+        for _ in range(3):
+            upstream.script = dying_of("Hello", BEFORE)
+            assert (await ask(worker, stream=True)).status_code != 400
+            upstream.script = dying_of("poison", BEFORE)
+            assert (await ask(worker, stream=True)).status_code == 200
+
+
+async def test_a_client_that_leaves_is_no_death(tmp_path: Path) -> None:
+    async with running(tmp_path) as (worker, upstream, loaded):
+        await told(worker, loaded)
+        upstream.script = stream(
+            *(chunk(f"{number} ") for number in range(50)), chunk(finish="stop"), DONE, pause_s=0.05
+        )
+        for _ in range(3):
+            asked = ask(worker, stream=True)
+            await asyncio.sleep(0.3)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+        upstream.script = dying_of("poison", BEFORE)
+        assert (await ask(worker, stream=True)).status_code == 200
+
+
+async def told(worker, loaded: EngineState) -> None:
+    worker.link.send(Engines(engines=(loaded,)))
+    async with asyncio.timeout(20):
+        while "tiny:1b" not in [each["id"] for each in (await worker.client.get("/v1/models")).json()["data"]]:
+            await asyncio.sleep(0.05)
