@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ MIB = 1 << 20
 
 
 def offer(file: str, need: int) -> Offer:
-    return Offer(ServedModel(path=Path(file)), need * MIB)
+    return Offer(ServedModel(path=Path(file)), partial(int, need * MIB), file)
 
 
 class Host:
@@ -176,6 +177,17 @@ async def test_one_that_was_replaced_is_loaded_from_its_new_file(three: Fixture)
     assert three.model("one").ending
     await three.ended(host)
     three.pool.want("one")
-    assert three.model("one").offer == offer("other", 50)
+    assert (three.model("one").offer.identity, three.model("one").need) == ("other", 50 * MIB)
     assert three.names == ["one", "one"]
     assert [each.name for each in three.pool.models] == ["one"]
+
+
+async def test_one_whose_file_cannot_be_read_is_down_and_others_are_loaded(three: Fixture) -> None:
+    def unreadable() -> int:
+        raise OSError("Input/output error")
+
+    three.pool.offer({"one": offer("one", 100)._replace(weigh=unreadable), "two": offer("two", 100)}, ())
+    three.pool.want("one")
+    three.pool.want("two")
+    assert (three.model("one").failure, three.model("one").is_cold(three.now)) == ("Input/output error", False)
+    assert three.names == ["two"]

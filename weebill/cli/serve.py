@@ -6,6 +6,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -88,7 +89,7 @@ class Startup:
                 continue
             try:
                 files = " ".join(each.sha256 for each in model.manifest.files)
-                found[model.name] = Offer(model.served(), memory_of(model, local.engine), files)
+                found[model.name] = Offer(model.served(), partial(memory_of, model, local.engine), files)
             except (ModelError, OSError) as error:
                 log.warning("%s is not served: %s", model.name, error)
         return found

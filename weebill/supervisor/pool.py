@@ -14,8 +14,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple
 
+from weebill.models.errors import ModelError
 from weebill.models.store import ServedModel
 from weebill.supervisor.backoff import Backoff
 from weebill.supervisor.child import Child
@@ -32,11 +34,20 @@ _GRACE_S: Final = 5.0
 log = logging.getLogger(__name__)
 
 
+def no_memory() -> int:
+    """Returns the memory of a model of which it is not known."""
+    return 0
+
+
 class Offer(NamedTuple):
-    """A model that this machine has, the memory that its host needs in bytes, and what tells its files from others."""
+    """A model that this machine has, and what tells its files from others.
+
+    `weigh` returns the memory that its host needs in bytes; reading that from a file takes up to half a second, so it
+    is called when a model is to be loaded. Raises ModelError or OSError.
+    """
 
     model: ServedModel
-    need: int = 0
+    weigh: Callable[[], int] = no_memory
     identity: str = ""
 
 
@@ -45,6 +56,8 @@ class PooledModel:
 
     def __init__(self, name: str, offer: Offer, *, stays: bool) -> None:
         self.name = name
+        self.need = 0
+        """The memory of its host in bytes, once it was to have one."""
         self.offer = offer
         self.stays = stays
         self.host: Child | None = None
@@ -56,10 +69,9 @@ class PooledModel:
         self.gone = False
         self.backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
 
-    @property
-    def need(self) -> int:
-        """The memory of its host in bytes."""
-        return self.offer.need
+    def weigh(self) -> None:
+        """Works out the memory that its host needs. Raises ModelError or OSError."""
+        self.need = self.need or self.offer.weigh()
 
     def is_cold(self, now: float) -> bool:
         """True if a request may wait for it: it has no host that serves, and can get one."""
@@ -115,8 +127,10 @@ class Pool:
             if known is None:
                 self._models[name] = PooledModel(name, offer, stays=name in stay)
             else:
-                if known.offer._replace(need=offer.need) != offer and not known.stays:
-                    self._end(known, "its file was replaced")
+                if (known.offer.model, known.offer.identity) != (offer.model, offer.identity):
+                    known.need = 0
+                    if not known.stays:
+                        self._end(known, "its file was replaced")
                 known.offer, known.gone = offer, False
         for gone in [each for name, each in self._models.items() if name not in models]:
             gone.gone = True
@@ -128,6 +142,8 @@ class Pool:
         """Makes the hosts of the models that stay; the caller starts them."""
         for model in self._models.values():
             if model.stays and model.host is None:
+                with suppress(ModelError, OSError):  # its host says what is wrong
+                    model.weigh()
                 model.host = self._make_host(model.name, model.offer.model)
 
     def want(self, name: str) -> None:
@@ -205,6 +221,11 @@ class Pool:
 
     def _load(self, model: PooledModel, now: float) -> bool:
         """Starts the host of a model; False if it has to wait for others to end."""
+        try:
+            model.weigh()
+        except (ModelError, OSError) as error:
+            self._refuse(model, now, str(error))
+            return True
         if self._budget and not self._make_room(model, now):
             return bool(model.failure)
         log.info("loading a model", extra={"model": model.name, "needs_mb": model.need >> 20})
@@ -217,15 +238,12 @@ class Pool:
         """Ends idle hosts until the model's memory is free; True once it is."""
         staying = sum(each.need for each in self._models.values() if each.stays)
         if model.need > self._budget - staying:
-            model.failure = (
+            why = (
                 f"{model.name} needs {model.need >> 20:,} MiB, and [local] memory_mb leaves "
                 f"{max(0, self._budget - staying) >> 20:,} for it; a smaller context or fewer parallel answers in "
                 "[local.engine] need less"
             )
-            log.error("a model does not fit: %s", model.failure)
-            model.retry_at = now + model.backoff.after(0.0)
-            model.wanted_at = None
-            self._on_change()
+            self._refuse(model, now, why)
             return False
         idle = [each for each in self._models.values() if self._idle_s(each, now) > _IN_USE_S]
         ending = sum(each.need for each in self._models.values() if each.ending)
@@ -236,6 +254,14 @@ class Pool:
             self._end(victim, f"{model.name} needs its memory")
             ending += victim.need
         return free >= model.need
+
+    def _refuse(self, model: PooledModel, now: float, why: str) -> None:
+        """Says that a model cannot be loaded; it can be wanted again later."""
+        log.error("a model cannot be loaded: %s", why)
+        model.failure = why
+        model.retry_at = now + model.backoff.after(0.0)
+        model.wanted_at = None
+        self._on_change()
 
     def _idle_s(self, model: PooledModel, now: float) -> float:
         """Returns for how long a host that may be ended has been idle; 0 for others."""
