@@ -8,8 +8,10 @@ from huggingface_hub import constants
 
 from tests.models.hub import Hub, serving
 from tests.models.package_index import know, offline, tiny_model, write_wheel
+from tests.models.tiny import HURRIED
 from weebill.models import curated
 from weebill.models.curated import CuratedModel
+from weebill.models.sources import hub as source
 from weebill.models.store import ModelStore
 
 
@@ -49,4 +51,5 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     with serving() as running:
         monkeypatch.setenv("HF_ENDPOINT", running.origin)
+        monkeypatch.setattr(source, "_PATIENCE", HURRIED)
         yield running

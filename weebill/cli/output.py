@@ -45,7 +45,7 @@ def count(number: int | None) -> str:
         return NOTHING
     value = float(number)
     for unit in ("", "k", "M"):
-        if value < 1000:
+        if value < 999.5:
             return f"{value:.3g}{unit}"
         value /= 1000
     return f"{value:.3g}B"

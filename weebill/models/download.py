@@ -129,10 +129,10 @@ class Download:
         total = self._start(response)
         expected = self._size if self._size is not None else total
         if self._size is not None and total not in (None, self._size):
-            raise self._wrong_size(total or 0)
+            raise self._wrong_size(total or 0, self._size)
         for chunk in response.iter_raw(_CHUNK_BYTES):
             if expected is not None and self._partial.done + len(chunk) > expected:
-                raise self._wrong_size(self._partial.done + len(chunk))
+                raise self._wrong_size(self._partial.done + len(chunk), expected)
             self._partial.write(chunk)
             self._show(expected or 0)
         if expected is not None and self._partial.done < expected:
@@ -175,10 +175,10 @@ class Download:
         self._shown = max(self._shown, self._partial.done)
         self._progress.step(self._label, self._phase, self._shown, total)
 
-    def _wrong_size(self, found: int) -> ModelDamagedError:
+    def _wrong_size(self, found: int, expected: int) -> ModelDamagedError:
         return ModelDamagedError(
             f"What {self._remote.page} gives for {self._label} is another file: it has {found:,} bytes or more, and "
-            f"must have {self._size:,}. {_NOT_KEPT}"
+            f"must have {expected:,}. {_NOT_KEPT}"
         )
 
 

@@ -174,6 +174,11 @@ def _error(remote: Remote, status: int, headers: httpx2.Headers) -> ModelError:
             )
         case 404 if code == "RevisionNotFound":
             return NotFoundError(f"{remote.page} has no such revision. Leave out what is after '@', or look there.")
+        case 404 if remote.is_hub and remote.token:
+            return NotFoundError(
+                f"{host} shows nothing at {remote.page}: there is no such model, or this token may not see it. Check "
+                f"the name and the token's rights at {site}/settings/tokens."
+            )
         case 404:
             return NotFoundError(f"{host} has no {remote.page}. Check the name, or search the site for the model.")
         case 410:

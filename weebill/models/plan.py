@@ -1,6 +1,6 @@
 """Plans: the files of a model, and for each where it comes from, before anything is brought.
 
-A source (`sources/`) makes a plan of a name; every plan is carried out by one way (`pull`).
+A source (`sources/`) makes a plan of a name; every plan is carried out in one way (`pull`).
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from weebill.models.curated import CuratedModel, Licence, Role, Sampling, Task
 from weebill.models.http import Remote
@@ -80,14 +79,6 @@ class Plan:
     task: Task | None = None
     sampling: Sampling | None = None
     chat_template: str | None = None
-
-
-class Source(Protocol):
-    """Makes the plan of a model that is to be stored as `name`; `known` is its entry of the curated list."""
-
-    def __call__(self, name: str, wanted: ModelName, known: CuratedModel | None) -> Plan:
-        """Raises ModelError."""
-        ...
 
 
 def plan_of(

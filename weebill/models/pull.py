@@ -53,7 +53,8 @@ def pull(
     except ModelError:
         # Damaged, or changed by its owner: it is fetched again, unless it was given.
         manifest = store.manifests.read(name)
-        source = manifest.source if manifest is not None else source
+        if manifest is not None and is_plain(name):
+            source = manifest.source
         if not source:
             raise
     plan = resolve(name, source)
@@ -69,6 +70,8 @@ def add_file(store: ModelStore, name: str, file: Path, progress: Progress = SILE
     """
     if not is_plain(name):
         raise ModelNameError(name, "a file is added under a short name", "my-model:7b")
+    # An earlier release's file would take the place of this one later.
+    store.take_over(progress)
     plan = given(store.canonical(name), file)
     return _carry_out(store, plan, Bringer(store.blobs, plan, progress, Patience()))
 

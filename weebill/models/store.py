@@ -86,6 +86,10 @@ class ModelStore:
         """Returns the store that `[local] models_dir` names, or else the one in the home folder."""
         return cls(Path(settings.models_dir).expanduser() if settings.models_dir else home.models)
 
+    def take_over(self, progress: Progress = SILENT) -> None:
+        """Makes this release's models of those of earlier ones, and of GGUF files that were put into the folder."""
+        take_over(self.blobs, self.manifests, progress)
+
     def canonical(self, text: str) -> str:
         """Returns the name that a model is stored under: an alias of the curated list is its model's name.
 
@@ -99,7 +103,7 @@ class ModelStore:
 
     def list(self, progress: Progress = SILENT) -> list[InstalledModel]:
         """Returns the models, by name."""
-        take_over(self.blobs, self.manifests, progress)
+        self.take_over(progress)
         return [self._linked(manifest) for manifest in self.manifests.all()]
 
     def find(self, text: str, progress: Progress = SILENT) -> InstalledModel:
@@ -107,7 +111,7 @@ class ModelStore:
 
         Raises ModelNameError, ModelMissingError or ModelDamagedError.
         """
-        take_over(self.blobs, self.manifests, progress)
+        self.take_over(progress)
         name = self.canonical(text)
         manifest = self.manifests.read(name)
         if manifest is None:
@@ -135,7 +139,7 @@ class ModelStore:
         Files that another program owns stay. A host that has the model loaded keeps it until it ends. Raises
         ModelNameError or ModelMissingError.
         """
-        take_over(self.blobs, self.manifests, SILENT)
+        self.take_over()
         name = self.canonical(text)
         removed = self.manifests.remove(name)
         shutil.rmtree(self._named / slug(name), ignore_errors=True)

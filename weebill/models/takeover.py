@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,15 +51,17 @@ def _take(blobs: Blobs, manifests: Manifests, name: str, path: Path, progress: P
         except ModelFormatError:
             return
         sha256 = hash_of(path, lambda done, size: progress.step(path.name, "verifying", done, size))
-    expected = {file.sha256 for file in known.files} if known is not None else {stamp.sha256 if stamp else sha256}
-    if sha256 not in expected:
+    curated = {file.sha256 for file in known.files} if known is not None else set()
+    if known is not None and sha256 not in curated and not known.source.startswith("pypi:"):
+        known = None  # a user's own model, from before the name was in the list
+    if sha256 not in (curated if known is not None else {stamp.sha256 if stamp is not None else sha256}):
         aside = path.with_suffix(".gguf.refused")
         path.replace(aside)
         stamp_path.unlink(missing_ok=True)
         progress.say(f"{path.name} is damaged, or not the model of its name; it is kept aside as {aside}")
         return
     file = StoredFile(role="model", name=_own_name(known, path), size=path.stat().st_size, sha256=sha256)
-    manifests.write(_manifest(name, file, known))
+    manifests.write(_manifest(name, file, known, int(path.stat().st_mtime)))
     blobs.publish(path, sha256)
     stamp_path.unlink(missing_ok=True)
     _remove_remains(path)
@@ -71,8 +72,7 @@ def _own_name(known: CuratedModel | None, path: Path) -> str:
     return Path(known.files[0].path).name if known is not None else path.name
 
 
-def _manifest(name: str, file: StoredFile, known: CuratedModel | None) -> Manifest:
-    added = int(time.time())
+def _manifest(name: str, file: StoredFile, known: CuratedModel | None, added: int) -> Manifest:
     if known is None:
         return Manifest(name=name, files=(file,), added=added)
     return Manifest(

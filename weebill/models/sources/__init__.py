@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Final
 
 from weebill.models.curated import CuratedModel, curated, find_curated
 from weebill.models.errors import UnknownModelError
@@ -20,29 +17,38 @@ from weebill.models.names import (
     WebName,
     parse,
 )
-from weebill.models.plan import Plan, Source
+from weebill.models.plan import Plan
 from weebill.models.sources import hub, lmstudio, local, ollama, package, web
-
-_SOURCES: Final[Mapping[type[ModelName], Source]] = MappingProxyType(
-    {
-        HubName: hub.resolve,
-        PackageName: package.resolve,
-        WebName: web.resolve,
-        FileName: local.resolve,
-        OllamaName: ollama.resolve,
-        LmStudioName: lmstudio.resolve,
-    }
-)
 
 
 def resolve(name: str, source: str) -> Plan:
     """Returns the plan of the model that `source` names, to be stored as `name`. Raises ModelError."""
-    wanted = parse(source)
-    known: CuratedModel | None = None
-    if isinstance(wanted, PlainName):
-        known = find_curated(source)
-        if known is None:
-            near = difflib.get_close_matches(source, curated(), n=1)
-            raise UnknownModelError(source, near[0] if near else "")
-        wanted = parse(known.source)
-    return _SOURCES[type(wanted)](name, wanted, known)
+    return _resolve(name, parse(source), None)
+
+
+def _resolve(name: str, wanted: ModelName, known: CuratedModel | None) -> Plan:
+    """Returns a plan; `known` is the model's entry of the curated list, if its name led here."""
+    match wanted:
+        case PlainName():
+            found = _curated(str(wanted))
+            return _resolve(name, parse(found.source), found)
+        case HubName():
+            return hub.resolve(name, wanted, known)
+        case PackageName():
+            return package.resolve(name, wanted, known)
+        case WebName():
+            return web.resolve(name, wanted, known)
+        case FileName():
+            return local.resolve(name, wanted, known)
+        case OllamaName():
+            return ollama.resolve(name, wanted, known)
+        case LmStudioName():
+            return lmstudio.resolve(name, wanted, known)
+
+
+def _curated(name: str) -> CuratedModel:
+    known = find_curated(name)
+    if known is None:
+        near = difflib.get_close_matches(name, curated(), n=1)
+        raise UnknownModelError(name, near[0] if near else "")
+    return known

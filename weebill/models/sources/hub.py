@@ -17,7 +17,7 @@ from weebill.models.curated import CuratedFile, CuratedModel, Licence
 from weebill.models.download import Patience, retry_in_vain
 from weebill.models.errors import HubMissingError, NotFoundError, OfflineError, ServerError
 from weebill.models.http import Remote, failure, failures_as_errors
-from weebill.models.names import HubName, ModelName, is_inner_path
+from weebill.models.names import HubName, is_inner_path
 from weebill.models.plan import FromServer, Plan, PlannedFile, plan_of
 from weebill.models.sources.licences import licence_of
 from weebill.models.sources.parts import Chosen, choose
@@ -30,10 +30,8 @@ _DEFAULT_ENDPOINT: Final = "https://huggingface.co"
 _PATIENCE: Final = Patience(silence_s=15.0)
 
 
-def resolve(name: str, wanted: ModelName, known: CuratedModel | None) -> Plan:
+def resolve(name: str, wanted: HubName, known: CuratedModel | None) -> Plan:
     """Returns the plan of a repository, at the commit that its revision names now."""
-    if not isinstance(wanted, HubName):
-        raise TypeError(wanted)
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or _DEFAULT_ENDPOINT
     page = f"{endpoint}/{wanted.repo}"
     token = _token(wanted)

@@ -13,7 +13,7 @@ import msgspec
 
 from weebill.models.curated import CuratedModel
 from weebill.models.errors import NotFoundError
-from weebill.models.names import LmStudioName, ModelName
+from weebill.models.names import LmStudioName
 from weebill.models.plan import InPlace, Plan, PlannedFile, plan_of
 from weebill.models.sources.parts import choose
 
@@ -22,10 +22,8 @@ class _Settings(msgspec.Struct):
     downloads_folder: str = msgspec.field(name="downloadsFolder", default="")
 
 
-def resolve(name: str, wanted: ModelName, known: CuratedModel | None) -> Plan:
+def resolve(name: str, wanted: LmStudioName, known: CuratedModel | None) -> Plan:
     """Returns the plan of a model's folder, or of a file in it."""
-    if not isinstance(wanted, LmStudioName):
-        raise TypeError(wanted)
     looked = list(_folders())
     folder = next((root / wanted.repo for root in looked if (root / wanted.repo).is_dir()), None)
     if folder is None:

@@ -7,15 +7,13 @@ from pathlib import Path
 
 from weebill.models.curated import CuratedModel, find_curated
 from weebill.models.errors import NotFoundError
-from weebill.models.names import FileName, ModelName
+from weebill.models.names import FileName
 from weebill.models.plan import FromFile, Plan, PlannedFile, plan_of
 from weebill.models.sources.parts import parts_of
 
 
-def resolve(name: str, wanted: ModelName, known: CuratedModel | None) -> Plan:
+def resolve(name: str, wanted: FileName, known: CuratedModel | None) -> Plan:
     """Returns the plan of a file by its path; all parts if it is one of a split model."""
-    if not isinstance(wanted, FileName):
-        raise TypeError(wanted)
     return plan_of(name, wanted, known, _files(Path(wanted.path)))
 
 

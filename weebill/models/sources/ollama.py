@@ -16,7 +16,7 @@ import msgspec
 
 from weebill.models.curated import CuratedModel, Licence, Role, Sampling
 from weebill.models.errors import ModelDamagedError, ModelFormatError, NotFoundError, ReadOnlyError
-from weebill.models.names import ModelName, OllamaName
+from weebill.models.names import OllamaName
 from weebill.models.plan import InPlace, Plan, PlannedFile, plan_of
 
 _TYPE: Final = "application/vnd.ollama.image."
@@ -54,10 +54,8 @@ class _Parameters(msgspec.Struct, frozen=True):
     repeat_penalty: float | None = None
 
 
-def resolve(name: str, wanted: ModelName, known: CuratedModel | None) -> Plan:
+def resolve(name: str, wanted: OllamaName, known: CuratedModel | None) -> Plan:
     """Returns the plan of a model that Ollama has."""
-    if not isinstance(wanted, OllamaName):
-        raise TypeError(wanted)
     looked = tuple(stores())
     inner = Path("manifests", wanted.host, wanted.namespace, wanted.model, wanted.tag)
     root = next((root for root in looked if _is_there(root / inner)), None)

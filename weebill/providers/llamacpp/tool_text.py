@@ -1,7 +1,7 @@
 """Tool calls out of what a model writes, piece by piece.
 
 Either the model was bound to write one call, `{"name": ..., "arguments": {...}}`, or it was free to answer or to call
-with `<tool_call>{...}</tool_call>`, the form that Hermes made common and `weebill/engine/templates` teaches.
+with `<tool_call>{...}</tool_call>`, the form that Hermes made common and `weebill/models/templates` teaches.
 """
 
 from __future__ import annotations
