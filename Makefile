@@ -47,7 +47,7 @@ check test test-all: $(VENV)/.dev
 	@$(MAKE) --no-print-directory -j 3 lint types tests TESTS='$(TESTS)'
 
 tests: $(VENV)/.dev
-	$(PYTEST) -q -n $(PROCESSES) $(TESTS) $(ARGS)
+	$(PYTEST) -q --processes $(PROCESSES) $(TESTS) $(ARGS)
 
 clients: $(VENV)/.dev
 	$(PYTEST) -m clients tests/clients $(ARGS)

@@ -1,10 +1,12 @@
-"""How pytest-xdist (`make test`; `pytest -n 4`) shares the tests out to its processes."""
+"""How the tests are shared out to several processes (`make test`; `pytest --processes 3`)."""
 
 from __future__ import annotations
 
 from typing import Final
 
 import pytest
+
+from tests import forked
 
 # Files whose tests share something costly, which each process makes for itself: one process runs all of a row.
 TOGETHER: Final = (
@@ -47,20 +49,22 @@ def rank(nodeid: str) -> int:
     return max(begun)[1] if begun else len(FIRST)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: rank(item.nodeid))
+def pieces(nodeids: list[str]) -> list[list[int]]:
+    """The numbers of the tests, piece by piece, what takes long first."""
+    found: dict[str, list[int]] = {}
+    for at in sorted(range(len(nodeids)), key=lambda at: rank(nodeids[at])):
+        found.setdefault(piece(nodeids[at]), []).append(at)
+    return [*found.values()]
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Shares out pieces, in the order of the tests."""
-    from xdist.scheduler import LoadScopeScheduling
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--processes", type=int, default=0, help="run the tests in so many processes")
 
-    class Pieces(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return piece(nodeid)
 
-    config.option.loadscopereorder = False
-    return Pieces(config, log)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """In place of pytest's own, which reports what could not be collected."""
+    count = session.config.getoption("--processes")
+    if not count or session.testsfailed or session.config.option.collectonly:
+        return None
+    forked.run(session, pieces([item.nodeid for item in session.items]), count)
+    return True
