@@ -32,7 +32,10 @@ class CompileHotPath(BuildHookInterface):  # type: ignore[type-arg]
         folder = Path(self._temporary.name)
         shutil.copytree(Path(self.root, PACKAGE), folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(Path(self.root, "pyproject.toml"), folder)
-        modules = compiled_modules(folder, self.config["compile"], self.config["interpreted"])
+        modules = beginning(
+            os.environ.get("COMPILE_ONLY", "").split(),
+            compiled_modules(folder, self.config["compile"], self.config["interpreted"]),
+        )
         for built in _build(folder, modules):
             build_data["force_include"][str(built)] = str(built.relative_to(folder / "lib"))
         build_data["pure_python"] = False
@@ -57,6 +60,11 @@ def compiled_modules(root: Path, compiled: list[str], interpreted: list[str]) ->
         return names
 
     return sorted(found(compiled) - found(interpreted))
+
+
+def beginning(names: list[str], modules: list[str]) -> list[str]:
+    """Those of the modules that begin like one of these, within the package; all of them if there are none."""
+    return [each for each in modules if not names or each.startswith(tuple(f"{PACKAGE}/{name}" for name in names))]
 
 
 def _build(folder: Path, modules: list[str]) -> list[Path]:
