@@ -10,11 +10,21 @@ import pytest
 
 from bench.simulation.balancers import BALANCERS, BASELINES, DEFAULT
 from bench.simulation.run import Outcome, Trace, outcome, share, simulate
-from bench.simulation.scenarios import SCENARIOS, Scenario
+from bench.simulation.scenarios import SCENARIOS
 
 NAMED = {scenario.name: scenario for scenario in SCENARIOS}
 OURS = [name for name in BALANCERS if name not in BASELINES]
 SEED = 7
+# By whatever policy a deployment is chosen, what befalls it afterwards is one and the same code.
+BY_ALL = ("steady", "outage")
+
+
+def by_ours(*scenarios: str) -> pytest.MarkDecorator:
+    """Parametrizes by these scenarios and our policies; the further policies are `slow` but for those of `BY_ALL`."""
+    rows = [(scenario, name) for scenario in scenarios for name in OURS]
+    marks = {True: (), False: pytest.mark.slow}
+    params = [pytest.param(*row, marks=marks[row[1] == DEFAULT or row[0] in BY_ALL]) for row in rows]
+    return pytest.mark.parametrize(("scenario", "name"), params)
 
 
 @cache
@@ -25,10 +35,6 @@ def trace(scenario: str, balancer: str = DEFAULT) -> Trace:
 @cache
 def found(scenario: str, balancer: str = DEFAULT) -> Outcome:
     return outcome(trace(scenario, balancer), balancer)
-
-
-def ids(scenario: Scenario) -> str:
-    return scenario.name
 
 
 def test_a_seed_decides_everything() -> None:
@@ -42,22 +48,20 @@ def test_all_balancers_are_asked_the_same() -> None:
     assert all(each == asked[0] for each in asked)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=ids)
-def test_more_is_answered_than_by_any_baseline(scenario: Scenario) -> None:
-    baselines = {name: found(scenario.name, name).good for name in BASELINES}
-    for name in OURS:
-        assert found(scenario.name, name).good >= max(baselines.values()), (name, baselines)
+@by_ours(*NAMED)
+def test_more_is_answered_than_by_any_baseline(scenario: str, name: str) -> None:
+    baselines = {each: found(scenario, each).good for each in BASELINES}
+    assert found(scenario, name).good >= max(baselines.values()), baselines
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=ids)
-def test_nobody_waits_beyond_the_deadline(scenario: Scenario) -> None:
-    for name in OURS:
-        assert found(scenario.name, name).longest <= scenario.deadline_s + 1e-9
+@by_ours(*NAMED)
+def test_nobody_waits_beyond_the_deadline(scenario: str, name: str) -> None:
+    assert found(scenario, name).longest <= NAMED[scenario].deadline_s + 1e-9
 
 
-@pytest.mark.parametrize("scenario", [each for each in SCENARIOS if each.name not in ("overload", "all down")], ids=ids)
-def test_while_any_is_well_everything_is_answered(scenario: Scenario) -> None:
-    assert found(scenario.name).good >= 0.999
+@pytest.mark.parametrize("scenario", [each for each in NAMED if each not in ("overload", "all down")])
+def test_while_any_is_well_everything_is_answered(scenario: str) -> None:
+    assert found(scenario).good >= 0.999
 
 
 def test_well_servers_get_the_same_and_nothing_is_asked_twice() -> None:
@@ -73,21 +77,24 @@ def test_latency_decides_where_it_differs() -> None:
     assert found("uneven", "Weebill, latency").added_p50 < 0.5 * found("uneven", "round-robin").added_p50
 
 
-@pytest.mark.parametrize(("scenario", "seconds"), [("outage", 1), ("slow start", 1), ("credential", 1), ("hang", 8)])
-def test_the_dead_is_left_alone(scenario: str, seconds: float) -> None:
-    for name in OURS:
-        begin, end = NAMED[scenario].servers[0].faults[0].begin, min(NAMED[scenario].servers[0].faults[0].end, 70.0)
-        assert share(trace(scenario, name), "a", begin + seconds, end) < 0.02
+LEFT_ALONE_AFTER_S = {"outage": 1.0, "slow start": 1.0, "credential": 1.0, "hang": 8.0}
 
 
-@pytest.mark.parametrize(
-    ("scenario", "seconds"), [("outage", 25), ("hang", 25), ("slow start", 25), ("herd", 30), ("long outage", 25)]
-)
-def test_what_has_recovered_is_taken_back(scenario: str, seconds: float) -> None:
-    for name in OURS:
-        back = found(scenario, name).back_after
-        assert isinstance(back, float)
-        assert back < seconds
+@by_ours(*LEFT_ALONE_AFTER_S)
+def test_the_dead_is_left_alone(scenario: str, name: str) -> None:
+    fault = NAMED[scenario].servers[0].faults[0]
+    begin, end = fault.begin + LEFT_ALONE_AFTER_S[scenario], min(fault.end, 70.0)
+    assert share(trace(scenario, name), "a", begin, end) < 0.02
+
+
+TAKEN_BACK_AFTER_S = {"outage": 25.0, "hang": 25.0, "slow start": 25.0, "herd": 30.0, "long outage": 25.0}
+
+
+@by_ours(*TAKEN_BACK_AFTER_S)
+def test_what_has_recovered_is_taken_back(scenario: str, name: str) -> None:
+    back = found(scenario, name).back_after
+    assert isinstance(back, float)
+    assert back < TAKEN_BACK_AFTER_S[scenario]
 
 
 def test_a_refused_credential_is_asked_after_pauses_that_grow() -> None:
@@ -104,14 +111,23 @@ def test_limits_are_respected() -> None:
     assert refused < 2 * 60 / 4 + 5
 
 
-def test_retries_never_become_a_storm() -> None:
-    for name in OURS:
-        for scenario in ("outage", "slow start", "429 storm", "flapping", "brown-out"):
-            assert found(scenario, name).calls_in_trouble < 1.1
-        # How many of those that start cold are met at once is for the lots to say.
-        assert found("herd", name).calls_in_trouble < 1.5
-        assert found("all down", name).calls_in_trouble < found("all down", "LiteLLM's default").calls_in_trouble
-        assert found("overload", name).calls_in_trouble < 2.5
+# By how many calls the requests of a time of trouble are multiplied. How many of those that start cold are met at once
+# is for the lots to say.
+CALLS_AT_MOST = {
+    **dict.fromkeys(("outage", "slow start", "429 storm", "flapping", "brown-out"), 1.1),
+    "herd": 1.5,
+    "overload": 2.5,
+}
+
+
+@by_ours(*CALLS_AT_MOST)
+def test_retries_never_become_a_storm(scenario: str, name: str) -> None:
+    assert found(scenario, name).calls_in_trouble < CALLS_AT_MOST[scenario]
+
+
+@by_ours("all down")
+def test_nobody_is_asked_again_and_again_where_all_are_down(scenario: str, name: str) -> None:
+    assert found(scenario, name).calls_in_trouble < found(scenario, "LiteLLM's default").calls_in_trouble
 
 
 def test_the_cold_are_not_overrun() -> None:
