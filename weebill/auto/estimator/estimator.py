@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from functools import cached_property
+from functools import cache, cached_property
 from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from weebill.auto.estimator.artefact import EMBEDDING, ROUTER, TIERS, Card, Model, read_embedding, read_model
+from weebill.auto.estimator.artefact import (
+    EMBEDDING,
+    ROUTER,
+    TIERS,
+    Card,
+    Embedding,
+    Model,
+    read_embedding,
+    read_model,
+)
 from weebill.auto.estimator.embedding import Embedder
 from weebill.auto.estimator.estimate import Chances, merit
 from weebill.auto.estimator.text import OPTIONS, ngrams, standardised, surface, visible
@@ -31,8 +40,11 @@ class Estimator:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Estimator:
-        """Returns the estimator in `path`, or the packaged one. Raises ArtefactError, or OSError."""
-        return cls(read_model(path or ROUTER))
+        """Returns the estimator in `path`, or the packaged one, which is read once for all reloads.
+
+        Raises ArtefactError, or OSError.
+        """
+        return cls(read_model(path)) if path is not None else _packaged()
 
     @property
     def card(self) -> Card:
@@ -43,7 +55,7 @@ class Estimator:
         """Returns the embedder in `path`, which reads a text once with this estimator if their vocabularies are the
         same. Raises ArtefactError, or OSError.
         """
-        embedding = read_embedding(path)
+        embedding = read_embedding(path) if path != EMBEDDING else _packaged_embedding()
         return Embedder(embedding, self._words if embedding.vocabulary == self._model.vocabulary else None)
 
     def estimate(self, text: str) -> Chances:
@@ -103,3 +115,13 @@ class Estimator:
 
 def _logistic(value: float) -> float:
     return 1 / (1 + exp(-value)) if value >= 0 else exp(value) / (1 + exp(value))
+
+
+@cache
+def _packaged() -> Estimator:
+    return Estimator(read_model(ROUTER))
+
+
+@cache
+def _packaged_embedding() -> Embedding:
+    return read_embedding(EMBEDDING)
