@@ -186,18 +186,23 @@ def is_asked(name: str, api: str, *, failing: bool) -> bool:
     return api in apis(answer) and bool(answer.want.error) is failing and (name, api) not in AS_SENT
 
 
+@pytest.mark.parametrize("splits", [1, pytest.param(len(ASKED), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("api", ASKED)
 @every("name", [*answers()])
-def test_an_answer(name: str, api: str) -> None:
-    """The same whatever the pieces that it came in; in the next turn it is the same conversation."""
+def test_an_answer(name: str, api: str, splits: int) -> None:
+    """The same whatever the pieces that it came in; in the next turn it is the same conversation.
+
+    An answer is split in `splits` of the APIs: each of them in turn, or all of them.
+    """
     if is_asked(name, api, failing=False):
+        turn = ([*answers()].index(name) + [*ASKED].index(api)) % len(ASKED)
         with known(name, api):
-            check_answer(api, answers()[name])
+            check_answer(api, answers()[name], SPLITS if turn < splits else SPLITS[:1])
 
 
-def check_answer(api: str, answer: Answer) -> None:
+def check_answer(api: str, answer: Answer, splits: tuple[int, ...]) -> None:
     first, body = None, None
-    for size in SPLITS if answer.streamed else SPLITS[:1]:
+    for size in splits if answer.streamed else SPLITS[:1]:
         got = passed(api, answer, size)
         if answer.want.usage is not None:
             assert got.usage == answer.want.usage

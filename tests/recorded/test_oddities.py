@@ -204,6 +204,8 @@ PAIRS: Final = (
     ("unknown events", "nulls", "blank lines"),
     ("counts as floats", "times of other types", "CR LF", "no space", "ids and retries"),
 )
+# More bytes than any answer has.
+WHOLE: Final = 1_000_000
 ALIKE: Final = ("azure", "cloudflare", "huggingface", "llamacpp")
 # Those of them that are the very record of OpenAI's dialect, by another name.
 ALIASES: Final = ("cloudflare", "huggingface")
@@ -231,7 +233,7 @@ def bases() -> dict[str, Answer]:
 @cache
 def plain(name: str, api: str) -> tuple[Said, tuple[int, int]]:
     answer = bases()[name]
-    got = passed(api, answer, 1_000_000)
+    got = passed(api, answer, WHOLE)
     return read(api, got.body, stream=answer.streamed), got.usage
 
 
@@ -266,12 +268,27 @@ def _done(answer: Answer, oddities: tuple[str, ...]) -> Answer:
 @pytest.mark.parametrize("name", names())
 @every("oddities", TURNS)
 def test_an_oddity(name: str, oddities: tuple[str, ...], api: str) -> None:
+    """In one piece, or byte by byte: each of them in turn."""
+    if asked_for(name, oddities, api):
+        bytewise = ([*bases()].index(name) + TURNS.index(oddities)) // len(APIS) % 2
+        check_oddity(name, oddities, api, (1,) if bytewise and bases()[name].streamed else (WHOLE,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("name", [name for name, answer in bases().items() if answer.streamed])
+@every("oddities", TURNS)
+def test_an_oddity_in_one_piece_and_byte_by_byte(name: str, oddities: tuple[str, ...], api: str) -> None:
+    check_oddity(name, oddities, api, (1, WHOLE))
+
+
+def check_oddity(name: str, oddities: tuple[str, ...], api: str, sizes: tuple[int, ...]) -> None:
     answer = bases()[name]
     odd = _done(answer, oddities)
-    if not asked_for(name, oddities, api) or odd == answer:
+    if odd == answer:
         return
     said, usage = plain(name, api)
-    for size in (1, 1_000_000) if answer.streamed else (1_000_000,):
+    for size in sizes:
         got = passed(api, odd, size)
         assert got.usage == usage
         again = read(api, got.body, stream=answer.streamed)
