@@ -1,6 +1,6 @@
 """Requests while workers, control process and engine hosts are killed at random with SIGKILL.
 
-So many of them that each kind of process has been killed three times, or with KILL_SECONDS as many as there are in
+So many of them that each kind of process has been killed twice, or with KILL_SECONDS as many as there are in
 that time (`make kills`).
 """
 
@@ -37,8 +37,8 @@ from tests.fixtures.upstream import (
 
 KILL_SECONDS = os.environ.get("KILL_SECONDS", "")
 SECONDS = float(KILL_SECONDS or 0)
-REQUESTS = 600  # at least
-KILLS = 3  # of each kind, at least
+REQUESTS = 400  # at least
+KILLS = 2  # of each kind, at least
 ANSWERS = 20  # between two kills, so that a slow machine is down for no more of the time than a fast one
 AT_ONCE = 40 if KILL_SECONDS else 24
 SHARE_OF_THE_ENGINE = 4  # one request in so many goes to the real model
