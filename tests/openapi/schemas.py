@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
+import jsonschema_rs
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
@@ -49,7 +50,8 @@ def problems(value: object, name: str, extensions: frozenset[str] = frozenset())
 
     `extensions` are the fields beyond OpenAI's, as paths without indices: "choices.message.reasoning_content".
     """
-    error = best_match(_validator(name).iter_errors(value))
+    # What the one says is valid takes the other fifty times as long to say so; it says better what is wrong.
+    error = None if _quick(name).is_valid(value) else best_match(_validator(name).iter_errors(value))
     found = [] if error is None else [f"{name}: {error.json_path}: {error.message[:300]}"]
     unknown = sorted(set(_unknown(value, [_DEFS[name]], "")) - extensions)
     return found + [f"{name}: {path} is not in the description" for path in unknown]
@@ -60,6 +62,11 @@ def event_schemas(union: str) -> dict[str, str]:
     """The schema of each event of a stream, by the event's `type`."""
     names = [member["$ref"].removeprefix(_REF) for member in _members(_DEFS[union])]
     return {kind: name for name in names for kind in _DEFS[name]["properties"]["type"]["enum"]}
+
+
+@cache
+def _quick(name: str) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator({"$ref": _REF + name, "$defs": _DEFS})
 
 
 @cache
