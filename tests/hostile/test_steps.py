@@ -36,8 +36,11 @@ from weebill.wire.reply import Reply
 MOST_S = 0.05
 FACTOR = 3
 DIALECTS = ("openai", "gemini", "bedrock")
-# What makes a dialect work much, from whichever API it comes.
-ENCODED = ("chat turns", "chat calls at once", "chat parts", "chat tools", "messages calls", "a text")
+# What makes a dialect work much, from whichever API it comes; the dialects beside the first share it.
+ENCODED = {
+    "of-gemini": ("chat turns", "chat parts", "messages calls"),
+    "of-bedrock": ("chat calls at once", "chat tools", "a text"),
+}
 # What has requests looked into before they are sent: for who serves them, for the cache, and for `auto`.
 LOOKED_INTO = ("shared", "auto")
 LONG_TO_LOOK_INTO = ("messages calls", "a picture")
@@ -183,10 +186,10 @@ async def test_an_answer_is_checked_against_its_schema_beside_the_loop(
 def rows_for(model: str, *, others: bool) -> tuple[Hostile, ...]:
     """What is worked on, for each; what is refused is refused for all alike.
 
-    Each API is read alike for all dialects: for those beside the first, what makes them work, or all of the `others`.
+    Each API is read alike for all dialects: for those beside the first, some of what makes them work, or all `others`.
     """
     if model in LOOKED_INTO:
         return tuple(each for each in AT_THE_LIMITS if each.name in LONG_TO_LOOK_INTO)
     if model != "of-openai":
-        return tuple(each for each in AT_THE_LIMITS if (each.name in ENCODED) is not others)
+        return tuple(each for each in AT_THE_LIMITS if (each.name in ENCODED[model]) is not others)
     return (*AT_THE_LIMITS, *HELD_UP)
