@@ -66,7 +66,8 @@ PATIENCE = "[server]\nwatchdog_s = 3\n"
 
 @pytest.mark.parametrize(
     ("name", "stopped"),
-    [("control", True), ("worker-0", False), (f"engine {MODEL}", False)],
+    # Which role loops is all the same to the supervisor.
+    [("control", True), ("worker-0", False), pytest.param(f"engine {MODEL}", False, marks=pytest.mark.slow)],
     ids=["stands still", "a worker loops", "an engine loops"],
 )
 def test_a_child_that_does_not_answer_is_killed_replaced_and_reported_once(installation, name, stopped):
