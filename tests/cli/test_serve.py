@@ -163,36 +163,28 @@ async def test_a_first_start_that_fails_still_says_where_the_key_is(weebill, ups
 
 
 @pytest.mark.parametrize(("most", "warned"), [(200, True), (4096, False)])
-async def test_a_limit_of_files_that_is_too_low_is_raised_or_warned_of(weebill, upstream, most, warned):
+async def test_a_limit_of_files_is_raised_or_warned_of_and_quiet_prints_values_alone(weebill, upstream, most, warned):
     text = weebill.home.config_file.read_text()
     weebill.home.config_file.write_text(text.replace("[server]", "[server]\nmax_connections = 1000"))
 
     def limit():
         resource.setrlimit(resource.RLIMIT_NOFILE, (180, most))
 
-    async with serving(weebill, preexec_fn=limit) as running:
+    async with serving(weebill, "--quiet", preexec_fn=limit) as running:
+        assert running.printed.split() == [f"{running.status.origin}/v1", str(weebill.home.first_key)]
+        assert running.key().startswith("sk-wb-")
         worker = next(each for each in running.status.processes if each.role == "worker")
         assert psutil.Process(worker.pid).rlimit(psutil.RLIMIT_NOFILE)[0] == min(most, 2064)
     log = (weebill.home.root / "log").read_text()
     assert log.count(f"may have {most} files open, and `server.max_connections` is 1000") == warned
 
 
-async def test_quiet_prints_values_alone(weebill, upstream):
-    async with serving(weebill, "--quiet") as running:
-        assert running.printed.split() == [f"{running.status.origin}/v1", str(weebill.home.first_key)]
-        assert running.key().startswith("sk-wb-")
-
-
-async def test_run_asks_what_is_served(weebill, upstream):
-    upstream.script = stream(chunk("Good "), chunk("day."), chunk(finish="stop"))
-    async with serving(weebill):
-        answer = await asyncio.to_thread(weebill.ok, "run", "mini", "Hello?")
-    assert answer == "Good day.\n"
-
-
-async def test_reload_brings_a_model_without_dropping_a_request(weebill, upstream):
-    upstream.script = hang()
+async def test_run_asks_what_is_served_and_reload_brings_a_model_without_dropping_a_request(weebill, upstream):
     async with serving(weebill) as running, running.client() as client:
+        upstream.script = stream(chunk("Good "), chunk("day."), chunk(finish="stop"))
+        assert await asyncio.to_thread(weebill.ok, "run", "mini", "Hello?") == "Good day.\n"
+        upstream.requests.clear()
+        upstream.script = hang()
         under_way = asyncio.create_task(client.post("/chat/completions", json=ASK | {"stream": False}))
         async with asyncio.timeout(WAIT_S):
             while not upstream.requests:

@@ -201,7 +201,7 @@ async def test_what_is_shown_adds_up(home: Home, admin: str) -> None:
     ingestion.finish(10)
 
 
-@pytest.mark.parametrize("width", [390, 768, 1280])
+@pytest.mark.parametrize("width", [390, pytest.param(768, marks=pytest.mark.slow), 1280])
 async def test_nothing_overflows(home: Home, admin: str, width: int) -> None:
     assert CHROMIUM is not None
     write(home, [msgspec.structs.replace(RECORD, model_served="a-model-with-a-name-that-is-as-long-as-they-come")])
