@@ -167,6 +167,7 @@ def _settle(config: pytest.Config, link: Connection) -> None:
     """Make what this process shares with the others its own: the terminal, captured output, the temporary folder."""
     plugins = config.pluginmanager
     setattr(config, WORKER, {})
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what runs in its background ignore it
     plugins.unregister(name="terminalreporter")
     capture = plugins.getplugin("capturemanager")
     assert capture is not None
