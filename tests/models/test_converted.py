@@ -86,5 +86,9 @@ def test_what_cannot_be_converted_is_refused_before_the_weights_come(
     hub.repos[REPO] = repository(tmp_path / "source", architectures=["LlamaForCausalLM"])
     with pytest.raises(ModelFormatError, match="LlamaForCausalLM cannot be converted"):
         pull(models, f"hf:{REPO}")
+    hub.repos[REPO] = repository(tmp_path / "other")
+    hub.repos[REPO].files["2_Dense/model.safetensors"] = b"a step that would be left out"
+    with pytest.raises(ModelFormatError, match="holds no GGUF files"):
+        pull(models, f"hf:{REPO}")
     assert not [each for each in hub.asked if "model.safetensors" in each.path]
     assert models.list() == []

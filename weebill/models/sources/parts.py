@@ -26,6 +26,7 @@ _MOST_PARTS: Final = 1000
 _WEIGHTS: Final = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 _NEEDED: Final = frozenset({"config.json", "tokenizer.json"})
 _POOLING: Final = "1_Pooling/config.json"
+_FURTHER: Final = re.compile(r"\d+_Dense/")
 PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 _MOST_LISTED: Final = 30
 
@@ -91,9 +92,11 @@ def choose(where: str, paths: Iterable[str], file: str, quant: str) -> tuple[Cho
 
 
 def _convertible(paths: list[str]) -> tuple[Chosen, ...]:
-    """Returns the files of a model in safetensors that a conversion reads; none if any that it needs is missing."""
+    """Returns the files of a model in safetensors that a conversion reads; none if any that it needs is missing, or if
+    it has a step after pooling, which would be left out.
+    """
     weights = [path for path in paths if _WEIGHTS.fullmatch(path)]
-    if not weights or not _NEEDED.issubset(paths):
+    if not weights or not _NEEDED.issubset(paths) or any(map(_FURTHER.match, paths)):
         return ()
     beside = [path for path in paths if path in _NEEDED or path == _POOLING]
     return (*(Chosen("config", path) for path in beside), *(Chosen("model", path) for path in weights))
