@@ -26,6 +26,7 @@ CASES: dict[str, tuple[ResolvedPreferences, Requirements, dict[str, object], dic
     ),
     "max_price": (ResolvedPreferences(max_prompt=2_000_000), PLAIN, {"price": priced(3)}, {"price": priced(1)}),
     "require_parameters": (ResolvedPreferences(require_parameters=True), needs(tools=[TOOL]), {}, {"tools": True}),
+    "task": (WANTS_NOTHING, PLAIN, {"task": "embed"}, {"task": "chat"}),
     "tools": (WANTS_NOTHING, needs(tools=[TOOL]), {"tools": False}, {}),
     "structured_output": (WANTS_NOTHING, needs(response_format=SCHEMA), {"structured_output": False}, {}),
     "input_modalities": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import typer
 
@@ -22,6 +23,12 @@ from weebill.models.pull import Accept, add_file
 from weebill.models.pull import pull as fetch
 from weebill.models.store import InstalledModel, ModelStore
 from weebill.supervisor.commands import NotRunningError, OfferRequest, Status, StatusRequest, ask
+
+# Of models that answer nothing.
+_USES: Final[dict[str | None, str]] = {
+    "embed": "`POST /v1/embeddings` makes vectors with it",
+    "rerank": "`POST /v1/rerank` rates documents with it",
+}
 
 
 def store_of(sources: Sources) -> ModelStore:
@@ -47,7 +54,8 @@ def pull(sources: Sources, model: str | None, file: Path | None, accept_license:
     running = offer_again(sources.home)
     if model and not quiet:
         serving = "" if running else "Start `weebill serve`, then "
-        typer.echo(f"{serving}`weebill run {found.name}` talks to it; clients name it as their model")
+        use = _USES.get(found.manifest.task) or f"`weebill run {found.name}` talks to it"
+        typer.echo(f"{serving}{use}; clients name it as their model")
 
 
 def offer_again(home: Home) -> bool:

@@ -35,6 +35,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     quantization: str
     chat_template: bool
     added: int
+    converted_from: tuple[str, ...]
     files: tuple[ShownFile, ...]
 
 
@@ -90,6 +91,8 @@ def _stored(store: ModelStore, target: str) -> InstalledModel | None:
 
 def _facts(shown: Shown) -> Iterator[tuple[str, str]]:
     yield "source", shown.source or "a file that was given"
+    if shown.converted_from:
+        yield "converted from", ", ".join(shown.converted_from)
     if shown.revision:
         yield "revision", shown.revision
     yield "licence", (shown.licence or "not known") + (f" ({shown.licence_url})" if shown.licence_url else "")
@@ -124,6 +127,7 @@ def _shown(model: InstalledModel) -> Shown:
         quantization=first.quantization,
         chat_template=bool(first.chat_template or manifest.chat_template),
         added=manifest.added,
+        converted_from=tuple(f"{file.name} ({file.sha256[:12]})" for file in manifest.converted_from),
         files=tuple(
             ShownFile(
                 role=file.role,

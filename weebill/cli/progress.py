@@ -24,6 +24,7 @@ _WORDS: dict[Phase, str] = {
     "unpacking": "Unpacking",
     "copying": "Copying",
     "verifying": "Verifying",
+    "converting": "Converting",
 }
 # Off a terminal: a line for each phase and each quarter of it.
 _STEPS = 4

@@ -25,6 +25,7 @@ from weebill.models.errors import ModelError
 from weebill.models.needs import free_memory, memory_of
 from weebill.models.pull import pull
 from weebill.models.store import ModelStore, ServedModel
+from weebill.models.tasks import UNSERVED
 from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import Status
 from weebill.supervisor.pool import Offer
@@ -32,8 +33,6 @@ from weebill.supervisor.serve import serve as supervise
 
 FIRST_KEY_NAME = "first"
 _DEFAULT: Final = LocalSettings().models
-# The tasks of models that answer; None is of one's own.
-_ANSWER: Final = frozenset({None, "chat", "code", "vision"})
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +84,7 @@ class Startup:
         local = self.configuration.settings.local
         found = {}
         for model in ModelStore.of(local, self._home).list():
-            if model.manifest.task not in _ANSWER:
+            if model.manifest.task in UNSERVED:
                 continue
             try:
                 files = " ".join(each.sha256 for each in model.manifest.files)

@@ -16,7 +16,6 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
@@ -57,7 +56,8 @@ def main() -> NoReturn:
         native.keep_private()
         ready = EngineReady(base_url=server.base_url, context=server.context)
         link.send(Ready(own=own(ready)))
-        threading.Thread(target=_prepare, args=(server,), name="prepare", daemon=True).start()
+        if told.task == "chat":
+            threading.Thread(target=_prepare, args=(server,), name="prepare", daemon=True).start()
         asked = threading.Event()
         threading.Thread(target=_answer, args=(link, server, asked), name="pulse", daemon=True).start()
         for message in link:
@@ -98,14 +98,7 @@ def _load(link: SyncLink, told: EngineBoot, settings: EngineSettings, native: Na
             from weebill.engine.llama import LlamaServer
 
             native.start()
-            server = LlamaServer.start(
-                told.model,
-                Path(told.path),
-                told.api_key,
-                settings,
-                told.sampling,
-                told.chat_template,
-            )
+            server = LlamaServer.start(told, settings)
     except ImportError as error:
         _fail(link, f"The engine is not installed ({error}). Install it with: pip install 'weebill[local]'")
     except EngineError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ import xllamacpp
 from weebill.config.schema import EngineSettings
 from weebill.engine import memory
 from weebill.engine.errors import EngineError
+from weebill.engine.role import EngineBoot
 from weebill.models.curated import Sampling
 
 # llama.cpp's own level. Its warnings quote from requests that it refuses.
@@ -63,30 +63,27 @@ class LlamaServer:
     @classmethod
     def start(
         cls,
-        model: str,
-        path: Path,
-        api_key: str,
+        told: EngineBoot,
         settings: EngineSettings,
-        sampling: Sampling,
-        chat_template: str | None = None,
     ) -> Self:
         """Loads the model and serves it on a loopback port that the system chooses; returns when it answers.
 
-        `chat_template` is Jinja text and replaces the model's own. Holds the interpreter's lock while it loads. Raises
-        EngineError.
+        Holds the interpreter's lock while it loads. Raises EngineError.
         """
         parameters = xllamacpp.CommonParams()
-        parameters.model.path = str(path)
-        parameters.model_alias = {model}
-        parameters.api_keys = [api_key]
-        if chat_template is not None:
-            parameters.chat_template = chat_template
+        parameters.model.path = told.path
+        parameters.model_alias = {told.model}
+        parameters.api_keys = [told.api_key]
+        if told.chat_template is not None:
+            parameters.chat_template = told.chat_template
         _set_private(parameters)
         _set_memory(parameters, settings)
         _set_threads(parameters, settings)
-        _set_sampling(parameters, sampling)
+        _set_sampling(parameters, told.sampling)
+        if told.task != "chat":
+            _set_encoding(parameters, settings, told)
         try:
-            return cls(xllamacpp.Server(parameters), api_key)
+            return cls(xllamacpp.Server(parameters), told.api_key)
         except (RuntimeError, OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
             raise EngineError(str(error)) from error
 
@@ -179,6 +176,22 @@ def _set_threads(parameters: xllamacpp.CommonParams, settings: EngineSettings) -
     parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     # A connection holds a thread while it is open, even for a waiting request.
     parameters.n_threads_http = _http_threads(settings)
+
+
+def _set_encoding(parameters: xllamacpp.CommonParams, settings: EngineSettings, told: EngineBoot) -> None:
+    """For vectors and ratings: a text is read in one step, and its end sees its beginning and the other way round."""
+    parameters.embedding = True
+    if told.task == "rerank":
+        parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
+    elif not told.is_pooled:
+        parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    # Beyond what it was trained for, a model may have no numbers for a token's position.
+    context = min(settings.context, told.trained_context or settings.context)
+    parameters.n_ctx = context * settings.parallel
+    parameters.n_batch = parameters.n_ubatch = context
+    parameters.cache_ram_mib = 0
+    # Without it, each pair of tokens would take four bytes for each head.
+    parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
 
 
 def _http_threads(settings: EngineSettings) -> int:

@@ -16,7 +16,7 @@ import msgspec
 
 from weebill.config.schema import EngineSettings
 from weebill.engine.llama import LlamaServer
-from weebill.models.curated import Sampling
+from weebill.engine.role import EngineBoot
 
 _KEY: Final = "probe"
 _PROMPT: Final = "The weebill is the smallest bird of Australia, and its voice is larger than itself. " * 6
@@ -43,7 +43,7 @@ class Speed(msgspec.Struct):
 def measure(file: Path, threads: int) -> Speed:
     """Returns the speed of the model in `file`: the best of what two seconds allow. Raises EngineError."""
     settings = EngineSettings(context=1024, parallel=1, threads=threads)
-    server = LlamaServer.start("probe", file, _KEY, settings, Sampling())
+    server = LlamaServer.start(EngineBoot(model="probe", api_key=_KEY, path=str(file)), settings)
     _ask(server)  # the first one reads the file
     best, until = Speed(0.0, 0.0), time.monotonic() + _MEASURED_S
     while time.monotonic() < until:

@@ -10,18 +10,21 @@ import msgspec
 from weebill.config.schema import Settings
 from weebill.models.curated import Sampling
 from weebill.models.store import ServedModel
+from weebill.models.tasks import Serving
 from weebill.process.role import Role, module
 
 
 class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a host's `Boot` that is its own: the model, its file, and the key that requests must carry.
-
-    `sampling` is the model's default; `chat_template` takes the place of the one in its file.
+    """The part of a host's `Boot` that is its own: the name of the model, the key that requests must carry, and the
+    rest as in `ServedModel`.
     """
 
     model: str
-    path: str
     api_key: str
+    path: str
+    task: Serving = "chat"
+    trained_context: int = 0
+    is_pooled: bool = False
     sampling: Sampling = Sampling()
     chat_template: str | None = None
 
@@ -30,8 +33,11 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
         """Returns the boot of a model that is served under `name`."""
         return cls(
             model=name,
-            path=str(model.path),
             api_key=api_key,
+            path=str(model.path),
+            task=model.task,
+            trained_context=model.trained_context,
+            is_pooled=model.is_pooled,
             sampling=model.sampling,
             chat_template=model.chat_template,
         )

@@ -50,15 +50,23 @@ class Bringer:
         whole = sum(self._downloads().values())
         self.blobs.require_space(max(2 * whole, whole + needed))
 
-    def bring(self) -> tuple[StoredFile, ...]:
-        """Returns the files, which are in the store then, or are read in place. Raises ModelError."""
+    def bring(self, check: Callable[[tuple[StoredFile, ...]], None] | None = None) -> tuple[StoredFile, ...]:
+        """Returns the files, which are in the store then, or are read in place.
+
+        `check` is given those beside the model before the model is brought. Raises ModelError.
+        """
         with contextlib.ExitStack() as stack, written_to(self.blobs.root):
             # Before the locks of files: two processes that each waited for what the other has would wait for ever.
             packages = {
                 package: stack.enter_context(self._package(package, size))
                 for package, size in self._downloads().items()
             }
-            return tuple(self._file(file, packages) for file in self.plan.files)
+            stored: dict[PlannedFile, StoredFile] = {}
+            for file in sorted(self.plan.files, key=lambda file: file.role == "model"):
+                if file.role == "model" and check is not None:
+                    check(tuple(stored.values()))
+                stored[file] = self._file(file, packages)
+            return tuple(stored[file] for file in self.plan.files)
 
     def _downloads(self) -> dict[PackageName, int]:
         """Returns the packages that are needed, with their sizes in bytes, 0 if not known."""

@@ -41,7 +41,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `source` is the name that it was fetched by, "" for a file that was given; `revision` the source's own version.
     `sampling` and `chat_template` (a file in `weebill/models/templates`) are overrides, None for what the files say.
-    `added` is in Unix seconds.
+    `added` is in Unix seconds. `converted_from` are the files that the model was made of, which are not kept.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     task: Task | None = None
     sampling: Sampling | None = None
     chat_template: str | None = None
+    converted_from: tuple[StoredFile, ...] = ()
 
     @property
     def size(self) -> int:

@@ -10,20 +10,32 @@ import os
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from weebill.config.schema import EngineSettings
 from weebill.models.gguf import ModelFacts, read_facts
 from weebill.models.store import InstalledModel
+from weebill.models.tasks import serving
 
 FIXED_BYTES: Final = 448 << 20
 """A host's memory beside weights and context: the interpreter, llama.cpp, kept prompts, requests and their answers."""
 _BYTES_PER_NUMBER: Final = 2
+# Of a step: the mask of each pair of tokens, in 16 bits and in 32; and numbers for each dimension of each token.
+_STEP_BYTES: Final = 2 + 4
+_NUMBERS_OF_STEP: Final = 16
 _MEMORY: Final = Path("/proc/meminfo")
 _SHARE_OF_FREE: Final = 0.8
 
 
 def memory_of(model: InstalledModel, settings: EngineSettings) -> int:
     """Returns the bytes that a host of the model needs. Raises ModelFormatError or OSError."""
-    return model.size + FIXED_BYTES + context_bytes(read_facts(model.path), settings)
+    facts = read_facts(model.path)
+    if serving(model.manifest.task, facts) == "chat":
+        return model.size + FIXED_BYTES + context_bytes(facts, settings)
+    fitting = msgspec.structs.replace(settings, context=min(settings.context, facts.context or settings.context))
+    # A text is read in one step.
+    step = fitting.context * (_STEP_BYTES * fitting.context + _NUMBERS_OF_STEP * 4 * (facts.embedding or 0))
+    return model.size + FIXED_BYTES + step + context_bytes(facts, fitting)
 
 
 def context_bytes(facts: ModelFacts, settings: EngineSettings) -> int:

@@ -8,10 +8,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from weebill.models.curated import CuratedModel, Licence, Role, Sampling, Task
 from weebill.models.http import Remote
 from weebill.models.names import ModelName, PackageName
+
+# The values of a model that is converted from safetensors.
+Precision = Literal["F32", "F16", "Q8_0"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,10 @@ class PlannedFile:
 
 @dataclass(frozen=True)
 class Plan:
-    """A model to bring. `source` is the name to fetch it by again, "" if it can only be given again."""
+    """A model to bring. `source` is the name to fetch it by again, "" if it can only be given again.
+
+    A model in safetensors is converted to GGUF of the `precision`.
+    """
 
     name: str
     source: str
@@ -79,6 +86,7 @@ class Plan:
     task: Task | None = None
     sampling: Sampling | None = None
     chat_template: str | None = None
+    precision: Precision = "F16"
 
 
 def plan_of(

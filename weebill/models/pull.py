@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from weebill.models.bringing import Bringer
+from weebill.models.converting import Converter, is_to_convert
+from weebill.models.curated import Task
 from weebill.models.download import Patience
 from weebill.models.errors import LicenceError, ModelError, ModelMissingError, ModelNameError
-from weebill.models.manifests import Manifest
+from weebill.models.manifests import Manifest, StoredFile
 from weebill.models.names import is_plain
 from weebill.models.partial import CHECKPOINT_BYTES
 from weebill.models.plan import Plan
@@ -85,18 +87,32 @@ def _ask(plan: Plan, accept: Accept) -> None:
 def _carry_out(store: ModelStore, plan: Plan, bringer: Bringer) -> InstalledModel:
     with store.blobs.bringing():
         bringer.require_space()
+        files, made_of, task = _brought(store, plan, bringer)
         manifest = Manifest(
             name=plan.name,
-            files=bringer.bring(),
+            files=files,
             added=int(time.time()),
             source=plan.source,
             revision=plan.revision,
             licence=plan.licence,
-            task=plan.task,
+            task=task,
             sampling=plan.sampling,
             chat_template=plan.chat_template,
+            converted_from=made_of,
         )
         model = store.record(manifest)
     # Of an earlier model of this name, or of fetches that ended while another went on.
     store.collect()
     return model
+
+
+def _brought(
+    store: ModelStore, plan: Plan, bringer: Bringer
+) -> tuple[tuple[StoredFile, ...], tuple[StoredFile, ...], Task | None]:
+    """Returns the model's files, the files that they were made of, and its task."""
+    if not is_to_convert(plan):
+        return bringer.bring(), (), plan.task
+    converter = Converter(store.blobs, plan, bringer.progress)
+    files = bringer.bring(converter.check)
+    made = converter.convert(files)
+    return (made.file,), files, plan.task or made.task

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -12,6 +12,8 @@ from weebill.catalog.schema import DataPolicy, Modality, Model, Offer, Price
 from weebill.config.routing import Quantization
 from weebill.config.schema import ProviderSettings
 
+# What a model is asked for; "other" has no model of this machine.
+Task = Literal["chat", "embed", "rerank", "other"]
 _NOBODY: Final = DataPolicy()
 # Dialects whose servers continue an answer that the last message begins.
 _CONTINUING: Final = {"anthropic": True, "ollama": True}
@@ -24,7 +26,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     `canonical` is the catalogue's id of the model. `context` and `max_output` are in tokens, `price` in nano-dollars
     for a thousand tokens. `local` deployments keep requests on this machine. `trains` says if the provider may train on
     requests, `zero_retention` if it stores none, `continues` if it continues an answer that the request begins.
-    `weight` is its share of the load within its `tier`; the tier with the lowest number comes first.
+    `weight` is its share of the load within its `tier`; the tier with the lowest number comes first. `task` is known of
+    models of this machine.
     """
 
     canonical: str = ""
@@ -44,19 +47,21 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     continues: bool = False
     weight: float = 1.0
     tier: int = 0
+    task: Task | None = None
 
 
 NOTHING_KNOWN: Final = Capabilities()
 
 
-def local_capabilities(context: int) -> Capabilities:
+def local_capabilities(context: int, task: Task = "chat") -> Capabilities:
     """Returns the capabilities of a compact model on this machine; `context` is 0 while its host is down."""
     return Capabilities(
+        task=task,
         context=context or None,
         inputs=frozenset({"text"}),
         outputs=frozenset({"text"}),
-        tools=True,
-        structured_output=True,
+        tools=task == "chat",
+        structured_output=task == "chat",
         price=Price(input=0, output=0),
         local=True,
         zero_retention=True,

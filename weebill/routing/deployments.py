@@ -104,8 +104,10 @@ def deployments(
             max_output_tokens=engine.context or None,
             traits=traits_of(engine.model),
             on_unsupported=settings.routing.on_unsupported,
+            task=engine.task,
+            dimensions=engine.dimensions,
         )
-        capabilities = local_capabilities(engine.context)
+        capabilities = local_capabilities(engine.context, engine.task)
         yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, FREE, capabilities), None, None
     for name, provider in settings.providers.items():
         identity = provider.identity(name)

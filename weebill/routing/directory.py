@@ -199,8 +199,8 @@ class Directory:
             names.append(model.id)
         for shown in names:
             if shown not in self._cards:
-                context = deployment.capabilities.context
-                self._cards[shown] = card_of(shown, deployment.provider, created, model, offer, context)
+                known = deployment.capabilities
+                self._cards[shown] = card_of(shown, deployment.provider, created, model, offer, known)
 
     def _alias(
         self,

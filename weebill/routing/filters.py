@@ -14,6 +14,12 @@ from weebill.routing.requirements import Requirements
 from weebill.wire.errors import ApiError
 
 _TEXT: Final = frozenset({"text"})
+_OTHERWISE: Final = {
+    "chat": "writes answers only",
+    "embed": "makes embeddings only",
+    "rerank": "rates documents only",
+    "other": "does something else",
+}
 # The reason to remove a deployment; "" to keep it.
 Reason = str
 
@@ -89,6 +95,11 @@ def _price(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> 
     if wanted.max_completion is not None and price.output > wanted.max_completion:
         return f"costs ${price.output / 1e6:g} a million completion tokens"
     return ""
+
+
+def _task(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
+    known = it.capabilities.task
+    return "" if known is None or known == needs.task else _OTHERWISE[known]
 
 
 def _context(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
@@ -171,6 +182,7 @@ PREFERENCES: Final[tuple[Filter, ...]] = (
 )  # fmt: skip
 # Filters by capabilities.
 CAPABILITIES: Final[tuple[Filter, ...]] = (
+    Filter("task", "model", lambda wanted, needs: True, _task, lambda known: known.task is not None),
     Filter("tools", "tools", lambda wanted, needs: needs.tools, _tools, lambda known: known.tools is False),
     Filter("structured_output", "response_format", lambda wanted, needs: needs.schema, _schema,
            lambda known: known.structured_output is False),

@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Final
 
 from msgspec import UNSET
 
 from weebill.catalog.query import context_of
 from weebill.catalog.schema import Model, Offer, Price
+from weebill.routing.capabilities import NOTHING_KNOWN, Capabilities
 from weebill.wire.models import Architecture, ModelCard, Pricing
 
+# Of models of this machine, in the catalogue's words; most are for chat.
+_KINDS: Final[dict[str | None, str]] = {"embed": "embedding", "rerank": "rerank"}
 _NANO_PER_THOUSAND = Decimal(10) ** 12  # a rate is nano-dollars per thousand tokens
 
 
 def card_of(
-    name: str, owner: str, created: int, model: Model | None, offer: Offer | None, context: int | None = None
+    name: str, owner: str, created: int, model: Model | None, offer: Offer | None, known: Capabilities = NOTHING_KNOWN
 ) -> ModelCard:
-    """Returns the entry of a model. `owner`, `created` and `context` are for models that the catalogue does not
+    """Returns the entry of a model. `owner`, `created` and what is `known` are for models that the catalogue does not
     have.
     """
     if model is None or offer is None:
-        return ModelCard(name, created, owner, context_length=context or UNSET)
+        return ModelCard(
+            name, created, owner, context_length=known.context or UNSET, kind=_KINDS.get(known.task, UNSET)
+        )
     inputs, outputs = model.input_modalities, model.output_modalities
     return ModelCard(
         name,

@@ -9,10 +9,12 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from weebill.catalog.schema import Modality
+from weebill.routing.capabilities import Task
 from weebill.routing.readable_text import readable
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Conversation, Document, Image, Part, Text, ToolResult
 from weebill.wire.errors import ApiError
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.requests import ChatRequest, GenerationRequest
 
 # About four bytes of English make a token. Three quarters of the estimate is a lower bound in any language.
@@ -22,6 +24,7 @@ _LONG: Final = 65_536
 # Bytes of an undecodable prompt that are likely to stay the same from turn to turn.
 _HEAD: Final = 256
 _encode: Final = msgspec.json.encode
+_TASKS: Final[dict[str, Task]] = {"embeddings": "embed", "rerank": "rerank"}
 _TEXT: Final = frozenset[Modality]({"text"})
 _MODALITY: Final[dict[type[Part], Modality]] = {Image: "image", Audio: "audio", Document: "pdf"}
 _UNSAID: Final = Conversation(turns=())
@@ -78,6 +81,11 @@ class Requirements:
         for name, value in vars(Requirements).items():
             if isinstance(value, lazy):
                 getattr(self, name)
+
+    @property
+    def task(self) -> Task:
+        """The task of the model that is asked for."""
+        return _TASKS.get(self._call.endpoint, "other") if isinstance(self._call, OperationCall) else "chat"
 
     @property
     def conversation(self) -> Conversation:

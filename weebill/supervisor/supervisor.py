@@ -278,12 +278,21 @@ class Supervisor:
         return tuple(map(self._engine_state, self._pool.models))
 
     def _engine_state(self, model: PooledModel) -> EngineState:
-        api_key, host = self._engine_key(model.name), model.host
+        api_key, host, served = self._engine_key(model.name), model.host, model.offer.model
         if host is None or host.ready is None or model.ending:
-            return EngineState(model=model.name, api_key=api_key, cold=model.is_cold(self._pool.now()))
+            cold = model.is_cold(self._pool.now())
+            return EngineState(
+                model=model.name, api_key=api_key, cold=cold, task=served.task, dimensions=served.dimensions
+            )
         ready = msgspec.json.decode(host.ready.own, type=EngineReady)
         return EngineState(
-            model=model.name, api_key=api_key, base_url=ready.base_url, context=ready.context, answers=host.answers
+            model=model.name,
+            api_key=api_key,
+            base_url=ready.base_url,
+            context=ready.context,
+            answers=host.answers,
+            task=served.task,
+            dimensions=served.dimensions,
         )
 
     def _process_states(self) -> tuple[ProcessState, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from weebill.models.http import Remote, failure, failures_as_errors
 from weebill.models.names import HubName, is_inner_path
 from weebill.models.plan import FromServer, Plan, PlannedFile, plan_of
 from weebill.models.sources.licences import licence_of
-from weebill.models.sources.parts import Chosen, choose
+from weebill.models.sources.parts import PRECISIONS, Chosen, choose, shown_name
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
@@ -39,11 +40,17 @@ def resolve(name: str, wanted: HubName, known: CuratedModel | None) -> Plan:
     siblings = {each.rfilename: each for each in info.siblings or () if is_inner_path(each.rfilename)}
     chosen, expected = _chosen(page, wanted, known, siblings)
     commit = info.sha or wanted.revision or "main"
+    paths = [each.path for each in chosen]
     files = (
-        _file(endpoint, wanted.repo, commit, token, each, siblings[each.path], expected.get(each.path))
+        replace(
+            _file(endpoint, wanted.repo, commit, token, each, siblings[each.path], expected.get(each.path)),
+            name=shown_name(each.path, paths),
+        )
         for each in chosen
     )
-    return plan_of(name, wanted, known, tuple(files), revision=commit, licence=_licence(info, page))
+    plan = plan_of(name, wanted, known, tuple(files), revision=commit, licence=_licence(info, page))
+    precision = next((each for each in PRECISIONS if each == wanted.quant.upper()), plan.precision)
+    return replace(plan, precision=precision)
 
 
 def _chosen(

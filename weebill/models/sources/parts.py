@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from pathlib import PurePosixPath
+from typing import Final, NamedTuple, get_args
 
 from weebill.models.curated import Role
 from weebill.models.errors import ModelChoiceError, ModelFormatError, NotFoundError
+from weebill.models.plan import Precision
 
 _PART: Final = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.I | re.S)
 # As llama.cpp's quantizations are written in the names of files, with Unsloth's prefix; the last one counts.
@@ -20,6 +22,12 @@ _PROJECTOR: Final = "mmproj"
 # Of several projectors: small ones lose what a picture shows, and all are small beside the model.
 _PROJECTOR_ORDER: Final = ("F16", "BF16", "Q8_0", "F32")
 _MOST_PARTS: Final = 1000
+# Of a model in safetensors, which may be in several files.
+_WEIGHTS: Final = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
+_NEEDED: Final = frozenset({"config.json", "tokenizer.json"})
+_POOLING: Final = "1_Pooling/config.json"
+_FURTHER: Final = re.compile(r"\d+_Dense/")
+PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 _MOST_LISTED: Final = 30
 
 
@@ -40,6 +48,14 @@ def parts_of(path: str) -> tuple[str, ...]:
     )
 
 
+def shown_name(path: str, paths: Iterable[str]) -> str:
+    """Returns the name of one of the files at `paths`: its own, with its folder's if another one has the same."""
+    name = PurePosixPath(path).name
+    alike = [other for other in paths if PurePosixPath(other).name == name]
+    # The first keeps it: the shortest path, which is the model's own.
+    return name if path == min(alike, key=len) else f"{PurePosixPath(path).parent.name}/{name}"
+
+
 def quant_of(path: str) -> str:
     """Returns the quantization that a file's name tells, in upper case; "" if it tells none."""
     found = _QUANT.findall(path.rpartition("/")[2]) or _QUANT.findall(path)
@@ -56,6 +72,10 @@ def choose(where: str, paths: Iterable[str], file: str, quant: str) -> tuple[Cho
     ggufs = [path for path in there if path.lower().endswith(".gguf") and "imatrix" not in path.lower()]
     projectors = [path for path in ggufs if _PROJECTOR in path.rpartition("/")[2].lower()]
     models = {parts_of(path)[0]: parts_of(path) for path in ggufs if path not in projectors}
+    if not ggufs and not file and (convertible := _convertible(there)):
+        if quant.upper() not in ("", *PRECISIONS):
+            raise ModelChoiceError(f"{where} holds safetensors, which become one of {', '.join(PRECISIONS)}.")
+        return convertible
     if file:
         if file not in there:
             raise NotFoundError(f"{where} has no file {file}. It has: {_listed(ggufs or there)}")
@@ -69,6 +89,17 @@ def choose(where: str, paths: Iterable[str], file: str, quant: str) -> tuple[Cho
     if projectors and parts[0] in models:
         chosen.append(Chosen("projector", min(projectors, key=_projector_rank)))
     return tuple(chosen)
+
+
+def _convertible(paths: list[str]) -> tuple[Chosen, ...]:
+    """Returns the files of a model in safetensors that a conversion reads; none if any that it needs is missing, or if
+    it has a step after pooling, which would be left out.
+    """
+    weights = [path for path in paths if _WEIGHTS.fullmatch(path)]
+    if not weights or not _NEEDED.issubset(paths) or any(map(_FURTHER.match, paths)):
+        return ()
+    beside = [path for path in paths if path in _NEEDED or path == _POOLING]
+    return (*(Chosen("config", path) for path in beside), *(Chosen("model", path) for path in weights))
 
 
 def _one(where: str, models: list[str], quant: str, there: list[str]) -> str:

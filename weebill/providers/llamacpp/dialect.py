@@ -16,6 +16,7 @@ from weebill.providers.base import NOTHING_SENT, Dialect, StreamDecoder, Target,
 from weebill.providers.fit import Fit
 from weebill.providers.llamacpp.fields import ENGINE, read_of
 from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
+from weebill.providers.llamacpp.tasks import require_task
 from weebill.providers.openai import decode as openai_decode
 from weebill.providers.openai import encode as openai_encode
 from weebill.providers.openai.events import ChatDecoder
@@ -46,6 +47,7 @@ class LlamaCppDialect:
 
     def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         """The request, always for a stream. Raises Unsupported, or ApiError 400 for a value that is none."""
+        require_task(target, "chat")
         if not conversation.turns:
             raise Unsupported("turns", "a conversation in which nothing is said")
         call = chat_call(conversation, target, fit)

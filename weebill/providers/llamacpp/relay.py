@@ -27,6 +27,7 @@ from weebill.providers.llamacpp.gbnf import check_grammar
 from weebill.providers.llamacpp.grammar import Json, answer_or_call_grammar, json_grammar
 from weebill.providers.llamacpp.schema_limits import check_schema
 from weebill.providers.llamacpp.stream import LlamaCppStream
+from weebill.providers.llamacpp.tasks import require_task
 from weebill.providers.llamacpp.tool_answers import ToolAnswers, ToolStream
 from weebill.providers.openai.history import own_chat
 from weebill.providers.openai.model_fields import fitted_to_model
@@ -90,6 +91,7 @@ class LlamaCppTranslator(OpenAITranslator):
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
         """The body, with a grammar for what the answer is bound to. Raises ApiError 400 for what cannot be done."""
+        require_task(target, "chat")
         fit = Fit(call.on_unsupported(target.on_unsupported))
         try:
             fields = _fitted(call, fit)

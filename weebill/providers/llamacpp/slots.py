@@ -1,4 +1,4 @@
-"""Counts the slots of llama.cpp that a request needs: one for each choice of each prompt.
+"""Counts the slots of llama.cpp that a request needs: one for each choice of each prompt, and for each text of others.
 
 Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-context.cpp
 """
@@ -12,6 +12,8 @@ import msgspec
 from weebill.providers.upstream_request import UpstreamRequest
 from weebill.wire.json_values import decode_object
 
+# Of completions, embeddings and reranking.
+_LISTS: Final = ("prompt", "input", "documents")
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -20,8 +22,9 @@ def slots_of(request: UpstreamRequest) -> int:
     fields = decode_object(request.body)
     choices = _decode(fields.get("n", b"1")) or 1
     prompts = 1
-    if bytes(fields.get("prompt", b""))[:1] == b"[":
-        listed = _decode(fields["prompt"])
-        if listed and not isinstance(listed[0], int):
-            prompts = len(listed)
+    for name in _LISTS:
+        if bytes(fields.get(name, b""))[:1] == b"[":
+            listed = _decode(fields[name])
+            if listed and not isinstance(listed[0], int):
+                prompts = len(listed)
     return int(choices) * prompts

@@ -13,6 +13,7 @@ from weebill.providers.operations.base import Operation, OperationTranslator
 from weebill.providers.operations.embeddings import EmbeddingsRelay, VoyageEmbeddings
 from weebill.providers.operations.embeddings_cohere import BedrockEmbeddings, CohereEmbeddings
 from weebill.providers.operations.embeddings_google import GeminiEmbeddings, VertexEmbeddings
+from weebill.providers.operations.embeddings_llamacpp import LlamaCppEmbeddings
 from weebill.providers.operations.embeddings_ollama import OllamaEmbeddings
 from weebill.providers.operations.images import BedrockImages, GoogleImages, TogetherImages
 from weebill.providers.operations.moderations import MistralModerations
@@ -21,6 +22,7 @@ from weebill.providers.operations.rerank import (
     BedrockRerank,
     CohereRerank,
     HuggingFaceRerank,
+    LlamaCppRerank,
     RerankRelay,
     VoyageRerank,
 )
@@ -55,11 +57,13 @@ OPERATIONS: Final[dict[tuple[str, str], OperationTranslator]] = {
     ("embeddings", "gemini"): GeminiEmbeddings(),
     ("embeddings", "vertex"): VertexEmbeddings(),
     ("embeddings", "ollama"): OllamaEmbeddings(),
+    ("embeddings", "llamacpp"): LlamaCppEmbeddings(),
     ("rerank", "openai"): RerankRelay(),
     ("rerank", "cohere"): CohereRerank(),
     ("rerank", "bedrock"): BedrockRerank(),
     ("rerank", "voyage"): VoyageRerank(),
     ("rerank", "huggingface"): HuggingFaceRerank(),
+    ("rerank", "llamacpp"): LlamaCppRerank(),
     ("images.generations", "openai"): Relay(b"/images/generations", "data"),
     ("images.generations", "azure"): Relay(b"/images/generations", "data", address=azure_path),
     ("images.generations", "together"): TogetherImages(),

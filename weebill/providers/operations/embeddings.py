@@ -124,12 +124,13 @@ def purpose_of(call: OperationCall, words: dict[str, str], target: Target) -> st
     return word
 
 
-def embeddings_answer(call: OperationCall, vectors: list[Raw], usage: Usage | None) -> Answer:
-    """The client's answer with `vectors`, JSON lists of numbers in the order of the input."""
+def embeddings_answer(call: OperationCall, vectors: list[Raw], usage: Usage | None, begins: bytes = b"[") -> Answer:
+    """The client's answer with `vectors` in the order of the input: JSON lists of numbers, or what `begins` otherwise,
+    base64."""
     request = request_of(call)
     if len(vectors) != request.count:
         raise no_answer(f"complete: {request.count} embeddings were asked for, {len(vectors)} came")
-    if not all(bytes(memoryview(vector)[:1]) == b"[" for vector in vectors):
+    if not all(bytes(memoryview(vector)[:1]) == begins for vector in vectors):
         raise no_answer("a list of embeddings")
     usage = usage or estimate(call)
     data = [Embedding(index, converted(vector, request.base64)) for index, vector in enumerate(vectors)]

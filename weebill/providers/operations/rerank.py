@@ -15,12 +15,14 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.providers.cohere.decode import Tokens
+from weebill.providers.llamacpp.tasks import item_too_long, require_task
 from weebill.providers.operations.bedrock import invocation
 from weebill.providers.operations.errors import WholeAnswers, check_fields, given, no_answer, refused
 from weebill.providers.operations.openai import Relay, answer_fields
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.inbound import Json
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
@@ -110,6 +112,23 @@ class BedrockRerank(RerankRelay):
         # Its answers name no model.
         fields["model"] = Raw(_encode(call.model))
         return super().answer(call, _encode(fields), fields)
+
+
+class LlamaCppRerank(RerankRelay):
+    """An engine host of this machine. Its scores are the model's own, in no common range."""
+
+    def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
+        require_task(target, "rerank")
+        dropped = check_fields(call, _OURS, target)
+        body = _CohereRequest(target.model, _query(call, target), _texts(call, target), _request(call).top_n)
+        return UpstreamRequest(b"/rerank", _encode(body), dropped=dropped)
+
+    def error(
+        self, call: OperationCall, status: int, body: bytes, retry_after: float | None, upstream: str
+    ) -> UpstreamFailure:
+        error = super().error(call, status, body, retry_after, upstream)
+        lengths = [len(_encode(document)) for document in _request(call).documents]
+        return item_too_long(error, "documents", lengths) or error
 
 
 class _VoyageRequest(Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,89 @@
+"""Turns a fetched model in safetensors into a GGUF of the store, once: the engine reads nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+
+from weebill.models.blobs import Blobs, hash_of
+from weebill.models.curated import Task
+from weebill.models.manifests import StoredFile
+from weebill.models.plan import Plan
+from weebill.models.progress import Progress
+
+SUFFIX: Final = ".safetensors"
+# Of what this version makes: the same files make the same bytes as long as it stays.
+_FORMAT: Final = 1
+
+
+class Converted(NamedTuple):
+    """A model after its conversion, and the task that its files say it has."""
+
+    file: StoredFile
+    task: Task
+
+
+def is_to_convert(plan: Plan) -> bool:
+    """True if the plan's model is one in safetensors."""
+    return any(file.role == "model" and file.name.endswith(SUFFIX) for file in plan.files)
+
+
+@dataclass(frozen=True)
+class Converter:
+    """Converts the files of one plan, under `Blobs.bringing`."""
+
+    blobs: Blobs
+    plan: Plan
+    progress: Progress
+
+    def check(self, files: Sequence[StoredFile]) -> None:
+        """Raises ModelFormatError if the files beside the weights describe a model that cannot be converted."""
+        from weebill.models.convert.conversion import require_convertible
+
+        require_convertible(self._paths(files, "config"))
+
+    def convert(self, files: Sequence[StoredFile]) -> Converted:
+        """Makes the GGUF of fetched files. Raises ModelError."""
+        from weebill.models.convert.conversion import conversion
+
+        licence = self.plan.licence.name if self.plan.licence else ""
+        made = conversion(
+            self.plan.name, self._paths(files, "model"), self._paths(files, "config"), licence, self.plan.precision
+        )
+        if made.warning:
+            self.progress.say(made.warning)
+        first = next(file for file in files if file.role == "model")
+        name = f"{Path(first.name).name.removesuffix(SUFFIX)}-{self.plan.precision}.gguf"
+
+        def wrote(done: int) -> None:
+            self.progress.step(name, "converting", done, made.size)
+
+        key = self._key(files)
+        with self.blobs.alone(key, lambda: 0):
+            self.blobs.require_space(made.size)
+            draft = self.blobs.partial / f"{key}.gguf"
+            try:
+                with draft.open("wb") as file:
+                    made.write(file, wrote)
+                    _write_out(file)
+                sha256 = hash_of(draft, lambda done, size: self.progress.step(name, "verifying", done, size))
+                self.blobs.publish(draft, sha256)
+            finally:
+                draft.unlink(missing_ok=True)
+        return Converted(StoredFile(role="model", name=name, size=made.size, sha256=sha256), made.task)
+
+    def _paths(self, files: Sequence[StoredFile], role: str) -> list[Path]:
+        return [Path(file.place or self.blobs.path(file.sha256)) for file in files if file.role == role]
+
+    def _key(self, files: Sequence[StoredFile]) -> str:
+        parts = (str(_FORMAT), self.plan.name, self.plan.precision, *(file.sha256 for file in files))
+        return f"gguf-{hashlib.sha256(' '.join(parts).encode()).hexdigest()}"
+
+
+def _write_out(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())

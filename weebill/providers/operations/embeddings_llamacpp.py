@@ -1,0 +1,102 @@
+"""Embeddings of the models of this machine.
+
+Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md ("POST /v1/embeddings"). Vectors have
+the length 1. Tokens are taken as they are; a text gets the model's own first and last token.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.providers.base import Answer, Target, UpstreamRequest
+from weebill.providers.llamacpp.tasks import item_too_long, require_task
+from weebill.providers.operations.embeddings import COMMON_FIELDS, embeddings_answer, request_of
+from weebill.providers.operations.errors import WholeAnswers, check_fields, no_answer, refused
+from weebill.providers.operations.openai import read_answer
+from weebill.providers.operations.usage import read_usage
+from weebill.providers.operations.vectors import from_base64, to_base64
+from weebill.wire.embeddings import EmbeddingsRequest
+from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.failure import Failure, UpstreamFailure
+from weebill.wire.json_values import decode_text
+from weebill.wire.operation_call import OperationCall
+
+_encode = msgspec.json.encode
+_BAD_TOKENS: Final = "Prompt contains invalid tokens"
+
+
+class _Request(Struct, frozen=True):
+    model: str
+    input: Raw
+    encoding_format: str = "base64"
+
+
+class _Item(Struct, frozen=True):
+    index: int
+    embedding: Raw
+
+
+class _Answer(Struct, frozen=True):
+    data: list[_Item]
+    usage: Raw
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+class LlamaCppEmbeddings(WholeAnswers):
+    """An engine host that makes vectors."""
+
+    def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
+        require_task(target, "embed")
+        dropped = check_fields(call, COMMON_FIELDS, target)
+        request, most = request_of(call), target.dimensions
+        if isinstance(request.input, list) and isinstance(request.input[0], dict):
+            raise refused("input", "objects as input; send text", target)
+        if request.dimensions is not None and most and request.dimensions > most:
+            message = f"The vectors of the model '{target.model}' have {most} dimensions, not {request.dimensions}."
+            raise ApiError(400, message, code="invalid_value", param="dimensions")
+        body = _Request(target.model, call.fields["input"])
+        return UpstreamRequest(b"/embeddings", _encode(body), dropped=dropped)
+
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
+        answer = read_answer(_decode, body, "a list of embeddings")
+        vectors = [item.embedding for item in sorted(answer.data, key=lambda item: item.index)]
+        dimensions = request_of(call).dimensions
+        if dimensions is not None:
+            vectors = [_cut(vector, dimensions) for vector in vectors]
+        return embeddings_answer(call, vectors, read_usage(answer.usage), b'"')
+
+    def error(
+        self, call: OperationCall, status: int, body: bytes, retry_after: float | None, upstream: str
+    ) -> UpstreamFailure:
+        error = super().error(call, status, body, retry_after, upstream)
+        if _BAD_TOKENS in error.message:
+            refusal = Failure("invalid_request", "request", 400)
+            message = "The input has tokens that are not in the model's vocabulary; send text."
+            return UpstreamFailure(refusal, message, code="invalid_value", param="input")
+        return item_too_long(error, "input", _lengths(request_of(call))) or error
+
+
+def _lengths(request: EmbeddingsRequest) -> list[int]:
+    """Returns the bytes of each text, or the tokens of each that is given in tokens."""
+    value = request.input
+    if isinstance(value, str) or isinstance(value[0], int):
+        return [len(value)]
+    return [
+        len(item.encode()) if isinstance(item, str) else 0 if isinstance(item, int) else len(item) for item in value
+    ]
+
+
+def _cut(vector: Raw, dimensions: int) -> Raw:
+    """Returns the first dimensions of a vector in base64, made to have the length 1 again."""
+    try:
+        values = from_base64(decode_text(vector))[:dimensions]
+    except (*UNREADABLE, ValueError) as error:
+        raise no_answer("a list of embeddings") from error
+    length = math.sqrt(math.fsum(value * value for value in values)) or 1.0
+    return Raw(_encode(to_base64([value / length for value in values])))
