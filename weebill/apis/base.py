@@ -49,6 +49,14 @@ def is_beyond(choice: int, shown_by: object) -> bool:
     return isinstance(shown_by, ShowsFirstChoices) and choice >= shown_by.most_choices
 
 
+@runtime_checkable
+class LoadsModels(Protocol):
+    """An API whose requests may say nothing to the model: they only load it, or let it go."""
+
+    def without_words(self, call: Call) -> bytes | None:
+        """The body of the answer to such a request; None for all others. Raises ApiError 400."""
+
+
 class Api(Protocol):
     """One inbound API.
 

@@ -25,11 +25,14 @@ _REASONS: Final[Mapping[bytes, Reason]] = {
     **dict.fromkeys((b"length", b"max_tokens", b"MAX_TOKENS", b"max_output_tokens"), "cut"),
 }
 _OPENAI: Final = re.compile(rb'"finish_reason"\s*:\s*"([^"]*)"')
+_OLLAMA: Final = re.compile(rb'"done_reason"\s*:\s*"([^"]*)"')
 _PATTERNS: Final[Mapping[str, re.Pattern[bytes]]] = {
     "chat.completions": _OPENAI,
     "completions": _OPENAI,
     "messages": re.compile(rb'"stop_reason"\s*:\s*"([^"]*)"'),
     "generateContent": re.compile(rb'"finishReason"\s*:\s*"([^"]*)"'),
+    "ollama.chat": _OLLAMA,
+    "ollama.generate": _OLLAMA,
 }
 _REFUSAL: Final = re.compile(rb'"refusal"\s*:\s*"|"type"\s*:\s*"refusal"')
 

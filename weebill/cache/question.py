@@ -25,7 +25,7 @@ MAX_SAID: Final = 2000
 _HOW_SENT: Final = frozenset({"model", "stream", "stream_options"})
 _WITHOUT_INFLUENCE: Final = _HOW_SENT | {
     "user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options",
-    "labels",
+    "labels", "keep_alive",
 }  # fmt: skip
 # The Responses API repeats the request's fields in its answer.
 _BY_ENDPOINT: Final[Mapping[str, frozenset[str]]] = {"responses": _HOW_SENT}
@@ -41,7 +41,11 @@ _SAID: Final[Mapping[str, str]] = {
     "responses": "input",
     "messages": "messages",
     "generateContent": "contents",
+    "ollama.chat": "messages",
+    "ollama.generate": "prompt",
 }
+# Where APIs have the limit of an answer's length, other than at the top.
+_LIMITS: Final = (("generationConfig", b'"maxOutputTokens"'), ("options", b'"num_predict"'))
 _PERSON_EXACT: Final = b"weebill answers"
 _PERSON_REST: Final = b"weebill rest"
 
@@ -102,7 +106,7 @@ def limits_length(fields: Json) -> bool:
     limits = ("max_tokens", "max_completion_tokens", "max_output_tokens")
     if any(bytes(fields.get(name, b"null")) != b"null" for name in limits):
         return True
-    return b'"maxOutputTokens"' in bytes(fields.get("generationConfig", b""))
+    return any(name in bytes(fields.get(holder, b"")) for holder, name in _LIMITS)
 
 
 def choices(fields: Json) -> int:

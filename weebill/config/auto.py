@@ -15,7 +15,9 @@ from weebill.config.section import Name, PositiveSeconds, Section
 AUTO = "auto"
 Tier = Literal["small", "mid", "large"]
 # The names under which requests to generate are metered.
-Endpoint = Literal["chat.completions", "completions", "responses", "messages", "generateContent"]
+Endpoint = Literal[
+    "chat.completions", "completions", "responses", "messages", "generateContent", "ollama.chat", "ollama.generate"
+]
 CheckName = Literal[
     "schema", "calls", "refusal", "language", "truncation", "verifier", "repetition", "logprobs", "function",
     "agreement",

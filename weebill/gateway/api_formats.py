@@ -12,6 +12,7 @@ from weebill.apis.anthropic import errors as anthropic_errors
 from weebill.apis.anthropic import models as anthropic_models
 from weebill.apis.gemini import errors as gemini_errors
 from weebill.apis.gemini import models as gemini_models
+from weebill.apis.ollama import errors as ollama_errors
 from weebill.wire.errors import ApiError
 from weebill.wire.models import ModelCard, ModelList
 
@@ -35,6 +36,14 @@ OPENAI: Final = ApiFormat(_openai_models, msgspec.json.encode, ApiError.body)
 ANTHROPIC: Final = ApiFormat(anthropic_models.models, anthropic_models.model, anthropic_errors.error_body)
 GEMINI: Final = ApiFormat(gemini_models.models, gemini_models.model, gemini_errors.error_body)
 
+# Ollama's lists of models have paths of their own.
+OLLAMA: Final = ApiFormat(_openai_models, msgspec.json.encode, ollama_errors.error_body)
+
+# What of `/api` is Ollama's; the rest is management's.
+_OLLAMA: Final = (
+    b"chat", b"generate", b"embed", b"tags", b"show", b"ps", b"version",
+    b"pull", b"push", b"create", b"copy", b"delete", b"blobs",
+)  # fmt: skip
 # Paths that only one API has; paths shared by all come after the headers.
 _PATHS: Final[tuple[tuple[bytes, ApiFormat], ...]] = (
     (b"/openai/", OPENAI),
@@ -45,6 +54,8 @@ _PATHS: Final[tuple[tuple[bytes, ApiFormat], ...]] = (
     (b"/v1alpha/", GEMINI),
     (b"/v1beta1/", GEMINI),
     (b"/upload/", GEMINI),
+    (b"/ollama/", OLLAMA),
+    *[(b"/api/" + name, OLLAMA) for name in _OLLAMA],
 )
 _HEADERS: Final[tuple[tuple[bytes, ApiFormat], ...]] = (
     (b"anthropic-version", ANTHROPIC),

@@ -17,6 +17,7 @@ from weebill.gateway.api_formats import OPENAI as OPENAI_FORMAT
 from weebill.gateway.api_formats import ApiFormat, format_of, request_id_line
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.feedback import Ratings
+from weebill.gateway.ollama import OllamaPages
 from weebill.gateway.pipelines import Pipelines
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Endpoint
@@ -77,6 +78,7 @@ class App:
         self._tunnel = tunnel
         self._exposition = exposition
         self.draining = False
+        ollama = OllamaPages(upstreams, pipelines.operations, tunnel)
         self._pages: dict[ServedBy, ServePage] = {
             "health": self._health,
             "readiness": self._ready,
@@ -86,6 +88,13 @@ class App:
             "kept_response": self._kept_response,
             "feedback": ratings.serve,
             "control": self._control,
+            "tags": ollama.tags,
+            "show": ollama.show,
+            "running": ollama.running,
+            "version": ollama.version,
+            "embedding": ollama.embed,
+            "unmanaged": ollama.unmanaged,
+            "greeting": ollama.greet,
         }
         self._at: dict[bytes, tuple[bytes, Serve]] = {}
         self._below: list[tuple[bytes, Route, ServePage]] = []

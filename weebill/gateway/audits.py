@@ -32,6 +32,7 @@ _READ_BY: Final[Mapping[str, str]] = {
     "openai.responses": "openai-responses",
     "anthropic": "anthropic",
     "gemini": "gemini",
+    "ollama": "ollama",
 }
 
 

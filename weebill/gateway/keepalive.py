@@ -18,9 +18,12 @@ from weebill.wire.call import Call
 
 _COMMENT: Final = b": keep-alive\n\n"
 # Google's SDKs take every line for data, even comments; but they skip empty lines, in an array as between events.
+# Ollama's take every line for JSON, even an empty one; white space before the next line's JSON is a part of it.
 _SIGNS: Final = {
     "anthropic": b'event: ping\ndata: {"type": "ping"}\n\n',
     "gemini": b"\r\n",
+    "ollama": b" ",
+    "ollama.generate": b" ",
 }
 _MAX_INTERVAL_S: Final = 1.0
 

@@ -23,6 +23,7 @@ from weebill.gateway.stages.count import Count, CountEndpoint
 from weebill.gateway.stages.decode import Decode
 from weebill.gateway.stages.generate import Generate
 from weebill.gateway.stages.keep_alive import KeepingAlive
+from weebill.gateway.stages.load import Load
 from weebill.gateway.stages.look_up import LookUp
 from weebill.gateway.stages.operate import Operate
 from weebill.gateway.stages.select import Select
@@ -34,10 +35,13 @@ from weebill.wire.operation_call import OperationCall
 
 
 class Pipelines(NamedTuple):
-    """A chain of stages for each kind of endpoint; `stateful` is for APIs whose requests continue earlier answers."""
+    """A chain of stages for each kind of endpoint; `stateful` is for APIs whose requests continue earlier answers,
+    `loading` for those whose requests may only load a model.
+    """
 
     generation: Chain[Api, Call]
     stateful: Chain[Api, Call]
+    loading: Chain[Api, Call]
     operations: Chain[Operation, OperationCall]
     counting: Chain[CountEndpoint, Call]
 
@@ -70,6 +74,7 @@ def pipelines(
     return Pipelines(
         generation=Chain(generate, *decoded, *answered),
         stateful=Chain(generate, *decoded, partial(BuildOn, state), *answered),
+        loading=Chain(generate, *decoded, partial(Load, recorder, upstreams), *answered),
         operations=Chain(Operate(upstreams, answering), *metered),
         counting=Chain(Count(recorder, upstreams), *metered),
     )

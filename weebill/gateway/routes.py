@@ -7,15 +7,18 @@ from typing import Final, Literal, NamedTuple
 from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.chat.api import CHAT
 from weebill.apis.completions import COMPLETIONS
+from weebill.apis.ollama.api import OLLAMA_CHAT, OLLAMA_GENERATE
 from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.request import Endpoint
 from weebill.gateway.stages.count import ANTHROPIC_COUNT
 from weebill.providers.operations import ENDPOINTS
 
 ServedBy = Literal[
-    "generation", "stateful", "operations", "counting",  # a chain of stages, by its field in `Pipelines`
+    "generation", "stateful", "loading", "operations", "counting",  # a chain of stages, by its field in `Pipelines`
     "gemini",  # one of the chains, by the method at the end of the path
+    "embedding",  # the chain of operations, in Ollama's words
     "health", "readiness", "metrics", "models", "model", "kept_response", "feedback",  # pages of the worker's own
+    "tags", "show", "running", "version", "unmanaged", "greeting",  # Ollama's pages
     "control",  # the control process, through the tunnel; it limits bodies and checks its admins' keys itself
 ]  # fmt: skip
 Permission = Literal["anyone", "key"]
@@ -40,6 +43,9 @@ _ANTHROPIC: Final = (b"/v1", b"/anthropic/v1")
 _GEMINI: Final = tuple(
     [root + version for root in (b"", b"/gemini") for version in (b"/v1beta", b"/v1alpha", b"/v1beta1")]
 )
+_OLLAMA: Final = (b"/api", b"/ollama/api")
+# What manages the models of a machine.
+_MANAGING: Final = (b"/pull", b"/push", b"/create", b"/copy", b"/delete", b"/blobs/")
 
 
 def _at(roots: tuple[bytes, ...], path: bytes) -> tuple[bytes, ...]:
@@ -65,8 +71,17 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(b"POST", (b"/v1/models/", *_at(_GEMINI, b"/models/"), *_at(_GEMINI, b"/")), "gemini"),
     Route(b"GET", _at(_MODELS, b"/"), "model"),
     Route(b"", _at(_OPENAI, b"/responses/"), "kept_response"),
-    Route(b"", (b"/", b"/api/v1", b"/api/v1/"), "control", permission="anyone"),
+    Route(b"POST", _at(_OLLAMA, b"/chat"), "loading", OLLAMA_CHAT),
+    Route(b"POST", _at(_OLLAMA, b"/generate"), "loading", OLLAMA_GENERATE),
+    Route(b"POST", (*_at(_OLLAMA, b"/embed"), *_at(_OLLAMA, b"/embeddings")), "embedding", permission="anyone"),
+    Route(b"GET", _at(_OLLAMA, b"/tags"), "tags"),
+    Route(b"GET", _at(_OLLAMA, b"/ps"), "running"),
+    Route(b"POST", _at(_OLLAMA, b"/show"), "show"),
+    Route(b"GET", _at(_OLLAMA, b"/version"), "version", permission="anyone"),  # clients ask it before all else
+    Route(b"", tuple([path for name in _MANAGING for path in _at(_OLLAMA, name)]), "unmanaged"),
+    Route(b"GET", (b"/", b"/ollama"), "greeting", permission="anyone"),
+    Route(b"", (b"/api/v1", b"/api/v1/"), "control", permission="anyone"),
 )
 # Unknown paths below these are answered here, in the format of the API that the client speaks; all others are the
 # control process's.
-ROOTS: Final = (b"/v1", b"/openai/v1", b"/anthropic", b"/gemini", b"/upload", *_GEMINI)
+ROOTS: Final = (b"/v1", b"/openai/v1", b"/anthropic", b"/gemini", b"/ollama", b"/upload", *_GEMINI)

@@ -35,6 +35,8 @@ DEMANDS: Final = frozenset(
     | {"output_dtype", "output_dimension", "rank_fields"}
     # What Gemini's clients want an answer to be, where it is no JSON and no kind that others have.
     | {"generationConfig.responseSchema", "generationConfig.responseModalities"}
+    # What Ollama's clients want a prompt to be: not formatted, formatted otherwise, or after a history in tokens.
+    | {"raw", "template", "context"}
     # Parts of the prompt that are kept elsewhere.
     | {"previous_response_id", "conversation", "prompt", "cachedContent"}
 )

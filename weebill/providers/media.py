@@ -10,10 +10,9 @@ from msgspec.structs import replace
 
 from weebill.wire.conversation import Image
 from weebill.wire.literals import has_any
+from weebill.wire.media_types import type_of_image
 
 _ALIASES: Final = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
-# What the base64 of an image begins with.
-_BEGINNINGS: Final = {"/9j/": "image/jpeg", "iVBORw0KGgo": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
 
 
 def plain_type(given: str | None) -> str | None:
@@ -34,10 +33,7 @@ def image_type(given: str | None, data: str) -> str | None:
     >>> image_type("image/png", "/9j/4AAQSkZJRg==")
     'image/jpeg'
     """
-    for beginning, known in _BEGINNINGS.items():
-        if data.startswith(beginning):
-            return known
-    return plain_type(given)
+    return type_of_image(data) or plain_type(given)
 
 
 def typed(image: Image) -> Image:

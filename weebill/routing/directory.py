@@ -45,7 +45,10 @@ SUFFIXES: Final[Mapping[str, Preferences]] = {
     "floor": Preferences(sort="price"),
     "nitro": Preferences(sort="throughput"),
     "fast": Preferences(sort="latency"),
+    # Ollama's word for what has no other: its clients add it to names.
+    "latest": _SAYS_NOTHING,
 }
+_LATEST: Final = ":latest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,8 @@ class Directory:
         """Returns the name that patterns lead to; the name itself if there is none, or if it is an alias for
         several.
         """
+        if name not in self._routes:
+            name = name.removesuffix(_LATEST)
         seen = {name}
         while name not in self._routes:
             found = self._patterns.match(name)
@@ -274,11 +279,10 @@ class Directory:
         if preferences is None:
             return None
         route = self._routes.get(base) or self._match(base, seen)
-        return (
-            None
-            if route is None
-            else ModelRoute(name, route.candidates, route.policy, (*route.preferences, preferences))
-        )
+        if route is None:
+            return None
+        said = () if preferences is _SAYS_NOTHING else (preferences,)
+        return ModelRoute(name, route.candidates, route.policy, (*route.preferences, *said))
 
     def _nearest(self, name: str) -> str:
         """Returns a clause with similar names. The number of comparisons is bounded."""

@@ -17,6 +17,7 @@ _DEFAULTS: Final[Mapping[str, tuple[object, ...]]] = {
     "candidateCount": (0, 1),
     "best_of": (1,),
     "echo": (False,),
+    "raw": (False,),
     "logprobs": (False,),
     "responseLogprobs": (False,),
     "top_logprobs": (0,),

@@ -59,7 +59,10 @@ SUPPORTED: Final = frozenset({
 })  # fmt: skip
 # Ollama's own fields, for clients that know them: of the request, and of its options.
 _EXTRA: Final = frozenset({"keep_alive", "truncate", "shift"})
-_EXTRA_OPTIONS: Final = frozenset({"num_ctx", "num_keep", "repeat_last_n", "typical_p"})
+_EXTRA_OPTIONS: Final = frozenset(
+    {"num_keep", "repeat_last_n", "typical_p"}
+    | {"num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict"}
+)
 _THINK: Final[dict[str, bool | str]] = {
     "none": False, "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "max", "max": "max",
 }  # fmt: skip

@@ -1,0 +1,92 @@
+"""Ollama's pages: the models that there are and that are in memory, and what clients look for before all else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from weebill.apis.ollama import models
+from weebill.apis.ollama.embed import OllamaEmbed
+from weebill.apis.ollama.request_shapes import ShowBody
+from weebill.gateway.stages.chain import Chain
+from weebill.gateway.upstreams import Upstreams
+from weebill.providers.base import JSON
+from weebill.providers.operations.base import Operation
+from weebill.routing.deployments import LOCAL
+from weebill.transport.exchange import Exchange
+from weebill.transport.tunnel import Tunnel
+from weebill.wire.body import invalid_body
+from weebill.wire.errors import UNREADABLE, ApiError, missing_parameter
+from weebill.wire.models import ModelCard
+from weebill.wire.operation_call import OperationCall
+
+_GREETING: Final = b"Ollama is running"
+_TEXT: Final = b"content-type: text/plain; charset=utf-8\r\nvary: accept\r\n"
+_PAGE: Final = b"text/html"
+
+_decode_show: Final = msgspec.json.Decoder(ShowBody).decode
+
+
+class OllamaPages:
+    """Serves them; the second argument of each is the part of the path below the page's own."""
+
+    def __init__(self, upstreams: Upstreams, operations: Chain[Operation, OperationCall], tunnel: Tunnel) -> None:
+        self._upstreams = upstreams
+        self._operations = operations
+        self._tunnel = tunnel
+
+    async def tags(self, exchange: Exchange, rest: bytes) -> None:
+        cards = self._upstreams.directory.cards()
+        exchange.respond(200, JSON, models.tags([self._known(card) for card in cards]))
+
+    async def show(self, exchange: Exchange, rest: bytes) -> None:
+        """Raises ApiError 404 for an unknown model, 400 for a body that names none."""
+        try:
+            asked = _decode_show(await exchange.body())
+        except UNREADABLE as error:
+            raise invalid_body(error) from error
+        name = asked.model or asked.name
+        if not name:
+            raise missing_parameter("model")
+        card = self._upstreams.directory.card(name)
+        exchange.respond(200, JSON, models.show(self._known(card)))
+
+    async def running(self, exchange: Exchange, rest: bytes) -> None:
+        exchange.respond(200, JSON, models.ps(self._loaded()))
+
+    async def version(self, exchange: Exchange, rest: bytes) -> None:
+        exchange.respond(200, JSON, models.version())
+
+    async def embed(self, exchange: Exchange, rest: bytes) -> None:
+        await self._operations.serve(exchange, OllamaEmbed(older=exchange.path.endswith(b"/embeddings")))
+
+    async def unmanaged(self, exchange: Exchange, rest: bytes) -> None:
+        """Raises ApiError 501."""
+        raise ApiError(
+            501,
+            "Models are not pulled, created, copied or deleted through this API. GET /api/tags lists those that there "
+            "are; the configuration adds others.",
+            code="not_implemented",
+        )
+
+    async def greet(self, exchange: Exchange, rest: bytes) -> None:
+        """Tells clients of Ollama what they look for at the root; to browsers it is the status page."""
+        if exchange.path == b"/" and _PAGE in (exchange.header(b"accept") or b""):
+            await self._tunnel.relay(exchange)
+        else:
+            exchange.respond(200, _TEXT, _GREETING)
+
+    def _known(self, card: ModelCard) -> models.Known:
+        can = self._upstreams.directory.resolve(card.id).capabilities
+        return models.Known(card, can.tools, None if can.inputs is None else "image" in can.inputs, can.reasoning)
+
+    def _loaded(self) -> Iterator[ModelCard]:
+        """Yields each model of this machine that is up, once: under its own name."""
+        directory = self._upstreams.directory
+        available = directory.available()
+        for card in directory.cards():
+            deployment = directory.resolve(card.id)
+            if deployment.provider == LOCAL and deployment.model == card.id and available[card.id]:
+                yield card
