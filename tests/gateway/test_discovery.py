@@ -210,7 +210,8 @@ async def test_all_versions_of_googles_api_are_one(worker: RunningWorker, upstre
 
 async def test_what_is_managements_stays_so(worker: RunningWorker) -> None:
     """There is no control process here; that it is asked shows."""
-    for path, headers in (("/api/v1/keys", CLAUDE), ("/", CLAUDE), ("/api/claude_cli/bootstrap", {}), ("/docs", {})):
+    page = {"accept": "text/html,*/*"}
+    for path, headers in (("/api/v1/keys", CLAUDE), ("/", page), ("/api/claude_cli/bootstrap", {}), ("/docs", {})):
         response = await worker.client.get(path, headers=headers)
         assert response.status_code == 503, path
 

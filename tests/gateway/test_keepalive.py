@@ -35,6 +35,8 @@ APIS = {
     "messages": ("/v1/messages", {"messages": HI, "max_tokens": 9}, PING, '"message_stop"', "event: error"),
     "responses": ("/v1/responses", {"input": "hi"}, COMMENT, "response.completed", '"type":"error"'),
     "gemini": ("/v1beta/models/m:streamGenerateContent?alt=sse", {}, "\r\n", '"STOP"', '"code":5'),
+    "ollama": ("/api/chat", {"messages": HI}, " ", '"done_reason":"stop"', '"status":5'),
+    "generate": ("/api/generate", {"prompt": "hi"}, " ", '"done_reason":"stop"', '"status":5'),
     "array": ("/v1beta/models/m:streamGenerateContent", {}, "\r\n", '"STOP"', '"code":5'),
 }
 ANSWER = (chunk("Hi"), chunk("", "stop"), USAGE_CHUNK, DONE)

@@ -15,6 +15,7 @@ from weebill.gateway.upstreams import Upstreams
 from weebill.providers.base import JSON
 from weebill.providers.operations.base import Operation
 from weebill.routing.deployments import LOCAL
+from weebill.routing.directory import Directory
 from weebill.transport.exchange import Exchange
 from weebill.transport.tunnel import Tunnel
 from weebill.wire.body import invalid_body
@@ -38,8 +39,8 @@ class OllamaPages:
         self._tunnel = tunnel
 
     async def tags(self, exchange: Exchange, rest: bytes) -> None:
-        cards = self._upstreams.directory.cards()
-        exchange.respond(200, JSON, models.tags([self._known(card) for card in cards]))
+        directory = self._upstreams.directory
+        exchange.respond(200, JSON, models.tags([known(directory, card) for card in directory.cards()]))
 
     async def show(self, exchange: Exchange, rest: bytes) -> None:
         """Raises ApiError 404 for an unknown model, 400 for a body that names none."""
@@ -50,11 +51,11 @@ class OllamaPages:
         name = asked.model or asked.name
         if not name:
             raise missing_parameter("model")
-        card = self._upstreams.directory.card(name)
-        exchange.respond(200, JSON, models.show(self._known(card)))
+        directory = self._upstreams.directory
+        exchange.respond(200, JSON, models.show(known(directory, directory.card(name))))
 
     async def running(self, exchange: Exchange, rest: bytes) -> None:
-        exchange.respond(200, JSON, models.ps(self._loaded()))
+        exchange.respond(200, JSON, models.ps(loaded(self._upstreams.directory)))
 
     async def version(self, exchange: Exchange, rest: bytes) -> None:
         exchange.respond(200, JSON, models.version())
@@ -78,15 +79,17 @@ class OllamaPages:
         else:
             exchange.respond(200, _TEXT, _GREETING)
 
-    def _known(self, card: ModelCard) -> models.Known:
-        can = self._upstreams.directory.resolve(card.id).capabilities
-        return models.Known(card, can.tools, None if can.inputs is None else "image" in can.inputs, can.reasoning)
 
-    def _loaded(self) -> Iterator[ModelCard]:
-        """Yields each model of this machine that is up, once: under its own name."""
-        directory = self._upstreams.directory
-        available = directory.available()
-        for card in directory.cards():
-            deployment = directory.resolve(card.id)
-            if deployment.provider == LOCAL and deployment.model == card.id and available[card.id]:
-                yield card
+def known(directory: Directory, card: ModelCard) -> models.Known:
+    """Returns a model with what it can do, as far as that is known."""
+    can = directory.resolve(card.id).capabilities
+    return models.Known(card, can.tools, None if can.inputs is None else "image" in can.inputs, can.reasoning)
+
+
+def loaded(directory: Directory) -> Iterator[ModelCard]:
+    """Yields each model of this machine that is up, once: under its own name."""
+    available = directory.available()
+    for card in directory.cards():
+        deployment = directory.resolve(card.id)
+        if deployment.provider == LOCAL and deployment.model == card.id and available[card.id]:
+            yield card

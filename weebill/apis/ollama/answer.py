@@ -79,7 +79,7 @@ def is_chat(call: Call) -> bool:
 
 
 def end(reason: FinishReason, usage: Usage, total: int, prompt: int | UnsetType, spoken: int) -> End:
-    """What the last piece has besides: why it is the last, the counts, and the times in nanoseconds.
+    """The members of the last piece: why it is the last, the counts, and the times in nanoseconds.
 
     Nothing is said of the time that loading took: only the upstream knows it.
     """

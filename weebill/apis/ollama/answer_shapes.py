@@ -44,7 +44,7 @@ class Message(Struct, frozen=True):
 
 
 class End(Struct, frozen=True):
-    """What the last piece has besides. Times that are not known are left out."""
+    """The members of the last piece. Times that are not known are left out."""
 
     done: bool
     done_reason: str

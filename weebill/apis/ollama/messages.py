@@ -10,13 +10,13 @@ from typing import Final, Literal
 
 from msgspec import Raw, json
 
-from weebill.apis.anthropic.tolerant import SetAside, read
+from weebill.apis.anthropic.tolerant import SetAside
+from weebill.apis.ollama.members import list_at, read
 from weebill.apis.ollama.request_shapes import Message, ToolCall
 from weebill.wire.arguments import as_text
-from weebill.wire.body import invalid_at
 from weebill.wire.conversation import Image, Part, Reasoning, Text, ToolResult, ToolUse, Turn
 from weebill.wire.errors import UNREADABLE, ApiError, invalid_value
-from weebill.wire.json_values import decode_list, decode_text
+from weebill.wire.json_values import decode_text
 from weebill.wire.media_types import type_of_image
 
 _ROLES: Final[dict[str, Literal["system", "developer", "user", "assistant"]]] = {
@@ -34,11 +34,7 @@ def read_messages(raw: Raw, aside: SetAside) -> list[Message]:
         return _decode(raw)
     except UNREADABLE:
         pass
-    try:
-        raws = decode_list(raw)
-    except UNREADABLE as error:
-        raise invalid_at(error, "messages") from error
-    return [read(Message, each, f"messages[{at}]", aside) for at, each in enumerate(raws)]
+    return [read(Message, each, f"messages[{at}]", aside) for at, each in enumerate(list_at(raw, "messages"))]
 
 
 class Turns:
@@ -113,7 +109,7 @@ class Turns:
 
 
 def user_parts(content: str | None, images: list[str] | None) -> tuple[Part, ...]:
-    """What a user says: Ollama shows the images before the text."""
+    """The parts of a message: Ollama shows the images before the text."""
     parts: list[Part] = [image_of(data) for data in images or ()]
     if content or not parts:
         parts.append(Text(content or ""))

@@ -14,7 +14,8 @@ from typing import Final, cast, get_args
 import msgspec
 from msgspec import Raw
 
-from weebill.apis.anthropic.tolerant import SetAside, read
+from weebill.apis.anthropic.tolerant import SetAside
+from weebill.apis.ollama.members import list_at, object_at, read
 from weebill.apis.ollama.messages import Turns, read_messages, user_parts
 from weebill.apis.ollama.request_shapes import (
     ChatBody,
@@ -23,14 +24,14 @@ from weebill.apis.ollama.request_shapes import (
     GenerateBody,
     OllamaRequest,
     Options,
+    ToolHead,
 )
 from weebill.apis.ollama.request_shapes import Tool as OfferedTool
-from weebill.wire.body import invalid_at
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Effort, OutputFormat, ReasoningOptions, Text, Tool, Turn
 from weebill.wire.errors import UNREADABLE, invalid_value
 from weebill.wire.inbound import Json
-from weebill.wire.json_values import decode_list, decode_object, decode_text
+from weebill.wire.json_values import decode_text
 
 # Members of `options` that only Ollama has, or llama.cpp besides: those of the model's run, and those of its loading.
 _RUN: Final = ("num_keep", "repeat_last_n", "typical_p", "mirostat", "mirostat_tau", "mirostat_eta")
@@ -120,12 +121,8 @@ def _options(raw: Raw, aside: SetAside) -> Options:
     """The options that others have too; Ollama's own are set aside by their names, unknown ones by their paths."""
     if bytes(raw) == _NULL:
         return _NO_OPTIONS
-    try:
-        given = decode_object(raw)
-    except UNREADABLE as error:
-        raise invalid_at(error, "options") from error
     shared: Json = {}
-    for name, value in given.items():
+    for name, value in object_at(raw, "options").items():
         if name in _OWN_OPTIONS:
             aside.add(name, value)
         elif bytes(value) != _NULL:
@@ -158,7 +155,7 @@ def _output(given: Raw) -> OutputFormat | None:
 
 
 def _reasoning(think: bool | str | None) -> ReasoningOptions | None:
-    """Whether and how much to think; Ollama shows what was thought."""
+    """The thinking that is asked for; Ollama shows what was thought."""
     if think is None:
         return None
     if isinstance(think, str):
@@ -173,11 +170,11 @@ def _tools(raw: Raw, aside: SetAside) -> tuple[Tool, ...]:
         return tuple([_tool(tool.function) for tool in _decode_tools(raw)])
     except UNREADABLE:
         pass
-    try:
-        raws = decode_list(raw)
-    except UNREADABLE as error:
-        raise invalid_at(error, "tools") from error
-    return tuple([_tool(read(OfferedTool, each, f"tools[{at}]", aside).function) for at, each in enumerate(raws)])
+    return tuple([_tool(_function(each, f"tools[{at}]", aside)) for at, each in enumerate(list_at(raw, "tools"))])
+
+
+def _function(raw: Raw, path: str, aside: SetAside) -> Function:
+    return read(Function, read(ToolHead, raw, path, aside).function, f"{path}.function", aside)
 
 
 def _tool(function: Function) -> Tool:

@@ -19,7 +19,7 @@ Count = int | float | None
 
 
 class Strict(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """Base of what is read with `tolerant.read`, which sets unknown members aside."""
+    """Base of objects whose unknown members are set aside, where this type refuses them (`members.read`)."""
 
 
 class Options(Strict, frozen=True):
@@ -37,22 +37,19 @@ class Options(Strict, frozen=True):
     frequency_penalty: float | None = None
 
 
-class CalledFunction(Strict, frozen=True):
+class CalledFunction(Struct, frozen=True, gc=False):
     """The function of a call; `arguments` is an object, and some clients write its JSON as text."""
 
     name: str
     # Not `Raw | None`, which takes nothing but null.
     arguments: Raw = ABSENT
-    index: Raw = ABSENT
-    description: Raw = ABSENT
 
 
-class ToolCall(Strict, frozen=True):
+class ToolCall(Struct, frozen=True, gc=False):
     """A call that a model made; older versions and most clients leave out the id."""
 
     function: CalledFunction
     id: str | None = None
-    type: str | None = None
 
 
 class Message(Strict, frozen=True):
@@ -80,6 +77,13 @@ class Tool(Strict, frozen=True):
     """A tool that is offered."""
 
     function: Function
+    type: str | None = "function"
+
+
+class ToolHead(Strict, frozen=True):
+    """A tool whose function is yet to be read."""
+
+    function: Raw
     type: str | None = "function"
 
 
