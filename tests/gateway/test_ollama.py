@@ -15,11 +15,13 @@ from weebill.routing.directory import Directory
 
 CHAT: Final[dict[str, Any]] = {"model": "large", "messages": [{"role": "user", "content": "hi"}]}
 ROOTS: Final = ("/api", "/ollama/api")
+URL: Final = "http://127.0.0.1:9/v1"
+MODELS: Final = ("gpt-4o-mini", "of-tomorrow")
 
 
 def test_what_is_known_of_models() -> None:
     """The catalogue's facts of a provider's models, and what is so of those of this machine."""
-    settings = Settings(providers={"openai": ProviderSettings(api_key="k", models=("gpt-4o-mini", "of-tomorrow"))})
+    settings = Settings(providers={"openai": ProviderSettings(base_url=URL, api_key="k", models=MODELS)})
     up = EngineState(model="smollm2:135m", api_key="k", base_url="http://127.0.0.1:1", context=8192)
     down = EngineState(model="other:1b", api_key="k")
     directory = Directory(settings, (up, down), created=0)
