@@ -341,15 +341,20 @@ def _ollama(body: Body) -> Seen:
         elif role == "user":
             result.users.append(content)
         elif role == "tool":
-            called = next((call for call in result.calls if call.id == message["tool_call_id"]), None)
-            _require(called is not None and called.name == message["tool_name"], "a tool_name as that of the call")
-            result.answer(message["tool_call_id"], content)
+            # Ollama's own clients give no ids: then the tool and the order tell.
+            name, given = message["tool_name"], message.get("tool_call_id")
+            open_calls = [call for call in result.calls if call.id not in result.results]
+            called = next((call for call in open_calls if call.name == name and given in (None, call.id)), None)
+            _require(called is not None, "a tool_name as that of the call")
+            assert called is not None
+            result.answer(called.id, content)
         else:
             result.said.append(content)
             result.thoughts += [message["thinking"]] if message.get("thinking") else []
             for call in message.get("tool_calls") or ():
                 called_now = call["function"]
-                result.calls.append(Call(call["id"], called_now["name"], called_now["arguments"]))
+                call_id = call.get("id") or f"call_{len(result.calls)}"
+                result.calls.append(Call(call_id, called_now["name"], called_now["arguments"]))
     for tool in body.get("tools", ()):
         result.tools[tool["function"]["name"]] = tool["function"]["parameters"]
     form = body.get("format")

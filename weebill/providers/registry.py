@@ -43,6 +43,8 @@ _RELAYS: Final = {
     ("openai.responses", "openai-responses"): "weebill.providers.responses.relay:RESPONSES_RELAY",
     ("anthropic", "anthropic"): "weebill.providers.anthropic.relay:ANTHROPIC_RELAY",
     ("gemini", "gemini"): "weebill.providers.gemini.relay:GEMINI_RELAY",
+    ("ollama", "ollama"): "weebill.providers.ollama.relay:CHAT_RELAY",
+    ("ollama.generate", "ollama"): "weebill.providers.ollama.relay:GENERATE_RELAY",
     ("gemini", "vertex"): "weebill.providers.gemini.vertex:VERTEX_RELAY",
 }
 # Those whose upstream is asked for a stream even if the client wants one piece.

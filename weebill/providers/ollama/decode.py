@@ -67,7 +67,7 @@ class _Message(Struct, frozen=True):
     tool_calls: list[_ToolCall] | None = None
 
 
-class _Piece(Struct, frozen=True):
+class Piece(Struct, frozen=True):
     """One object of a stream, or all of an answer; `status` goes with an error."""
 
     model: str = ""
@@ -83,7 +83,8 @@ class _Piece(Struct, frozen=True):
     status: int | None = None
 
 
-_decode_piece: Final = reader(_Piece)
+read_piece: Final = reader(Piece)
+"""Reads one, as far as it can be read."""
 
 
 def decode_reply(body: bytes, offered: Sequence[Offered] = ()) -> Reply:
@@ -98,7 +99,7 @@ def decode_reply(body: bytes, offered: Sequence[Offered] = ()) -> Reply:
     for event in ForcedCall(decoder, offered).read(events) if offered else events:
         builder.add(event)
     if not decoder.stopped:
-        raise _not_an_answer("it is not done")
+        raise not_an_answer("it is not done")
     return builder.reply()
 
 
@@ -157,12 +158,12 @@ class OllamaStream:
         if self._failed or self.stopped or not line or line.isspace():
             return
         try:
-            piece = _decode_piece(line)
+            piece = read_piece(line)
         except UNREADABLE as error:
-            raise _not_an_answer(str(error)) from error
+            raise not_an_answer(str(error)) from error
         if piece.error is not None:
             self._failed = True
-            events.append(Failed(failure_of(piece.status or 500, piece.error, "")))
+            events.append(Failed(failure_within(piece, piece.error)))
             return
         if not self._started:
             self._started = True
@@ -175,14 +176,14 @@ class OllamaStream:
             self.stopped = True
             finish = _FINISHES.get(piece.done_reason or "", "stop")
             events.append(Finished("tool_calls" if self._calls and finish == "stop" else finish))
-            events.append(UsageReported(_usage(piece)))
+            events.append(UsageReported(usage_of(piece)))
 
     def _open(self, kind: str) -> None:
         if self._kind != kind:
             self._kind = kind
             self._block += 1
 
-    def _read_message(self, message: _Message, piece: _Piece, events: list[Event]) -> None:
+    def _read_message(self, message: _Message, piece: Piece, events: list[Event]) -> None:
         if message.thinking:
             self._open("thinking")
             events.append(ReasoningDelta(message.thinking, None, None, None, FAMILY, self._block))
@@ -222,7 +223,12 @@ def _unix(created_at: str) -> int:
         return 0
 
 
-def _usage(piece: _Piece) -> Usage:
+def failure_within(piece: Piece, message: str) -> UpstreamFailure:
+    """The failure that a piece with an error means."""
+    return failure_of(piece.status or 500, message, "")
+
+
+def usage_of(piece: Piece) -> Usage:
     """The usage. Older versions leave out the prompt's count where it was cached: that measures nothing."""
     completion = max(0, piece.eval_count or 0)
     if piece.prompt_eval_count is None:
@@ -235,6 +241,6 @@ def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
     return failure_of(status, said_in(body).message, upstream)
 
 
-def _not_an_answer(why: str) -> UpstreamFailure:
+def not_an_answer(why: str) -> UpstreamFailure:
     """For what an upstream sent instead of an answer."""
     return invalid_answer(f"The upstream's answer is not Ollama's: {why}.")
