@@ -143,7 +143,12 @@ def test_what_has_no_place_is_left_out(api: OllamaApi) -> None:
     assert set(api.unsaid.values()) == {"audio", "images", "citations"}
 
 
-REASONS: Final = [("refusal", "stop"), ("length", "length"), ("content_filter", "content_filter"), ("pause", "length")]
+REASONS: Final = [
+    ("refusal", "content_filter"),
+    ("length", "length"),
+    ("content_filter", "content_filter"),
+    ("pause", "length"),
+]
 
 
 @pytest.mark.parametrize(("finish", "reason"), REASONS)
@@ -158,6 +163,12 @@ def test_arguments_that_are_no_object_are_wrapped() -> None:
     body = rendered(OLLAMA_CHAT, (ToolUse("a", "f", '{"cut'),), "length")
     [called] = said(OLLAMA_CHAT, body)[2]
     assert called["function"]["arguments"] == {"weebill_arguments": '{"cut'}
+
+
+@pytest.mark.parametrize("created", [0, 10**30, -(10**30)])
+def test_a_time_that_no_calendar_has(created: int) -> None:
+    body = json.loads(OLLAMA_CHAT.answer(decoded(OLLAMA_CHAT, **HI), Reply("", "", (), USAGE, created)))
+    assert body["created_at"] > "2025"
 
 
 def test_an_answer_without_choices() -> None:

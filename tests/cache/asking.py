@@ -9,6 +9,7 @@ from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.apis.completions import COMPLETIONS
 from weebill.apis.gemini.api import GEMINI
+from weebill.apis.ollama.api import OLLAMA_CHAT, OLLAMA_GENERATE
 from weebill.apis.responses.api import RESPONSES
 from weebill.wire.call import Call
 
@@ -19,6 +20,8 @@ APIS: dict[str, Api] = {
     "anthropic": ANTHROPIC,
     "gemini": GEMINI,
     "responses": RESPONSES,
+    "ollama": OLLAMA_CHAT,
+    "generate": OLLAMA_GENERATE,
 }
 
 
@@ -34,6 +37,10 @@ def body(api: str, text: str = "Hello", **fields: object) -> dict[str, object]:
             return {"model": "m", "max_tokens": 100, "messages": [user], **fields}
         case "gemini":
             return {"contents": [{"role": "user", "parts": [{"text": text}]}], **fields}
+        case "ollama":
+            return {"model": "m", "messages": [user], "stream": False, **fields}
+        case "generate":
+            return {"model": "m", "prompt": text, "stream": False, **fields}
         case "responses":
             return {"model": "m", "input": text, "store": False, **fields}
     raise LookupError(api)

@@ -26,6 +26,7 @@ from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.apis.completions import COMPLETIONS
 from weebill.apis.gemini.api import GEMINI
+from weebill.apis.ollama.api import OLLAMA_CHAT, OLLAMA_GENERATE
 from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.failures import client_error
 from weebill.gateway.translation import translator
@@ -41,6 +42,8 @@ APIS: Final[dict[str, Api]] = {
     "anthropic": ANTHROPIC,
     "gemini": GEMINI,
     "responses": RESPONSES,
+    "ollama": OLLAMA_CHAT,
+    "generate": OLLAMA_GENERATE,
 }
 ODD: Final = (
     None, True, 0, -1, 1.5, 10**30, -(10**20), "", "x", "é", [], {}, [None], [[]], [{}], {"a": None}, {"type": "text"},

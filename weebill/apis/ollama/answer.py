@@ -25,7 +25,7 @@ DONE_REASONS: Final[dict[FinishReason, str]] = {
     "tool_calls": "stop",
     "length": "length",
     "content_filter": "content_filter",
-    "refusal": "stop",
+    "refusal": "content_filter",
     "pause": "length",
 }
 
@@ -110,6 +110,9 @@ def _token(token: Token, others: list[TokenLogprob] | None = None) -> TokenLogpr
 
 
 def created_at(unix: int = 0) -> str:
-    """A Unix time in RFC 3339; of 0, the time that it is now."""
-    moment = datetime.fromtimestamp(unix, UTC) if unix else datetime.now(UTC)
+    """A Unix time in RFC 3339; the time that it is now for 0, and for what no calendar has."""
+    try:
+        moment = datetime.fromtimestamp(unix, UTC) if unix else datetime.now(UTC)
+    except (ValueError, OverflowError, OSError):
+        moment = datetime.now(UTC)
     return f"{moment.replace(tzinfo=None).isoformat()}Z"
