@@ -43,6 +43,7 @@ def test_details() -> None:
         "general.architecture": "openai", "general.basename": "Large", "openai.context_length": 128_000,
     }  # fmt: skip
     assert shown["capabilities"] == ["completion", "vision", "tools", "thinking"]
+    assert shown["parameters"] == "num_ctx 128000"
     assert json.loads(show(Known(BARE)))["model_info"] == {
         "general.architecture": "acme", "general.basename": "bare",
     }  # fmt: skip

@@ -101,7 +101,9 @@ def show(known: Known) -> bytes:
     info: dict[str, str | int] = {"general.architecture": card.owned_by, "general.basename": _name(card)}
     if not isinstance(card.context_length, UnsetType):
         info[f"{card.owned_by}.context_length"] = card.context_length
-    shown = _Shown("", "", "", _details(card), info, _capabilities(known), created_at(card.created))
+    # Continue takes the context from here.
+    parameters = "" if isinstance(card.context_length, UnsetType) else f"num_ctx {card.context_length}"
+    shown = _Shown("", parameters, "", _details(card), info, _capabilities(known), created_at(card.created))
     return _encode(shown)
 
 

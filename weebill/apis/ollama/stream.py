@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 from msgspec import Raw
@@ -43,12 +43,12 @@ class OllamaStream:
 
     __slots__ = (
         "_arguments", "_calls", "_close", "_finish", "_first", "_model", "_open", "_since", "_under_way", "_usage",
-        "most_choices",
     )  # fmt: skip
+
+    most_choices: ClassVar[int] = 1
 
     def __init__(self, call: Call) -> None:
         chat = is_chat(call)
-        self.most_choices = 1
         self._open = b'"message":{"role":"assistant","content":' if chat else b'"response":'
         self._close = b"}" if chat else b""
         self._model = _encode(call.model)

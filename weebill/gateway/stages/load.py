@@ -7,6 +7,7 @@ of that name.
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from typing import Final
 
 from weebill.apis.base import Api, LoadsModels
 from weebill.gateway.attempting import dropped_line
@@ -17,7 +18,7 @@ from weebill.gateway.upstreams import Upstreams
 from weebill.providers.base import JSON
 from weebill.wire.call import Call
 
-_DROPPED = ("keep_alive",)
+_DROPPED: Final = ("keep_alive",)
 
 
 class Load:
