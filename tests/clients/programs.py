@@ -65,6 +65,7 @@ PROGRAMS: Final = {
     "openai_sdk": _by_python("OpenAI SDK", "openai_sdk.py", "openai"),
     "anthropic_sdk": _by_python("Anthropic SDK", "anthropic_sdk.py", "anthropic"),
     "google_genai": _by_python("Google Gen AI SDK", "google_genai.py", "google-genai"),
+    "ollama": _by_python("Ollama's library and LangChain's", "ollama_clients.py", "ollama", "langchain-ollama"),
     "openai_agents": _by_python("OpenAI Agents SDK", "openai_agents.py", "openai-agents"),
     "pydantic_ai": _by_python("Pydantic AI", "pydantic_ai_agents.py", "pydantic-ai-slim"),
     "instructor": _by_python("Instructor", "instructor_modes.py", "instructor"),

@@ -66,9 +66,11 @@ def test_a_streamed_chat(client: ollama.Client, dialect: str) -> None:
     assert (last.total_duration or 0) >= (last.prompt_eval_duration or 0) + (last.eval_duration or 0) > 0
 
 
-def test_generating(client: ollama.Client) -> None:
-    name = model("anthropic", "text")
+@pytest.mark.parametrize("at", ["anthropic", "ollama"])
+def test_generating(gateway: Gateway, client: ollama.Client, at: str) -> None:
+    name = model(at, "text")
     whole = client.generate(name, "Hi", system="Be brief.")
+    assert gateway.emulator.last(at).seen.system == "Be brief."
     assert (whole.response, whole.done_reason, whole.eval_count) == ("Hello there.", "stop", 4)
     pieces = list(client.generate(name, "Hi", stream=True))
     assert "".join(piece.response or "" for piece in pieces) == "Hello there."

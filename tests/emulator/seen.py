@@ -331,21 +331,30 @@ def _cohere(body: Body) -> Seen:
     return result
 
 
+def _ollamas_messages(body: Body) -> list[Body]:
+    """Those of a chat; or of a prompt."""
+    if "messages" in body:
+        return list(body["messages"])
+    system = [{"role": "system", "content": body["system"]}] if body.get("system") else []
+    return [*system, {"role": "user", "content": body["prompt"]}]
+
+
 def _ollama(body: Body) -> Seen:
     result = Seen(limit=body.get("options", {}).get("num_predict"))
-    for message in body["messages"]:
-        role, content = message["role"], message["content"]
+    for message in _ollamas_messages(body):
+        role, content = message["role"], message.get("content", "")
         _require(isinstance(content, str), "content is a string")
         if role == "system":
             result.system += content
         elif role == "user":
             result.users.append(content)
         elif role == "tool":
-            # Ollama's own clients give no ids: then the tool and the order tell.
-            name, given = message["tool_name"], message.get("tool_call_id")
+            # Ollama's own clients give no ids, and LangChain's no names either: what is there tells, and the order.
+            name, given = message.get("tool_name"), message.get("tool_call_id")
             open_calls = [call for call in result.calls if call.id not in result.results]
-            called = next((call for call in open_calls if call.name == name and given in (None, call.id)), None)
-            _require(called is not None, "a tool_name as that of the call")
+            fitting = (call for call in open_calls if name in (None, call.name) and given in (None, call.id))
+            called = next(fitting, None)
+            _require(called is not None, "a result as that of a call")
             assert called is not None
             result.answer(called.id, content)
         else:

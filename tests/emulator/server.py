@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import cycle
 from pathlib import Path
@@ -57,6 +57,7 @@ _CHAT: Final = "/v1/chat/completions"
 _PUBLISHED: Final = f"/v1/projects/acme/locations/europe-west4/publishers/google/models/{_MODEL}"
 _WORKERS: Final = "/client/v4/accounts/acme/ai/v1"
 _WORKERS_CHAT: Final = f"{_WORKERS}/chat/completions"
+_OLLAMA: Final = "/api/(?:chat|generate)"
 _DEPLOYED: Final = rf"/openai/deployments/{_MODEL}/chat/completions\?api-version=2024-10-21"
 KINDS: Final = {
     "openai": Kind("openai", "/v1", _CHAT, _CHAT, "authorization", "Bearer {}"),
@@ -84,7 +85,7 @@ KINDS: Final = {
     ),
     "cohere": Kind("cohere", "", "/v2/chat", "/v2/chat", "authorization", "Bearer {}"),
     "ollama": Kind(
-        "ollama", "", "/api/chat", "/api/chat", "authorization", "Bearer {}", media_type="application/x-ndjson"
+        "ollama", "", _OLLAMA, _OLLAMA, "authorization", "Bearer {}", media_type="application/x-ndjson"
     ),
 }  # fmt: skip
 DIALECTS: Final = tuple(KINDS)
@@ -195,10 +196,25 @@ class Emulator(Upstream):
             await _send(writer, _refusal(vectors["error-400"], str(problem)))
             return
         scenario = acted or vectors.get(name, vectors["error-404"])
+        if path == "/api/generate":
+            scenario = _of_a_prompt(scenario)
         if got.stream and scenario.stream:
             await _send_stream(writer, kind.media_type, scenario)
         else:
             await _send(writer, scenario)
+
+
+def _of_a_prompt(scenario: Scenario) -> Scenario:
+    """An answer of Ollama's in a chat as one to a prompt: what is in the message stands beside it."""
+
+    def told(data: bytes) -> bytes:
+        piece = json.loads(data)
+        message = piece.pop("message", None)
+        if message is None:
+            return data
+        return json.dumps({**piece, "response": message.pop("content"), **message}).encode() + b"\n"
+
+    return replace(scenario, body=told(scenario.body), stream=tuple(told(piece) for piece in scenario.stream))
 
 
 def _quirks(kind: Kind) -> Quirks | None:

@@ -344,7 +344,8 @@ def _cohere(said: Answer) -> tuple[Block, list[bytes]]:
 def _ollama(said: Answer) -> tuple[Block, list[bytes]]:
     head = {"model": "two-turn", "created_at": "2025-10-17T23:14:07.414671Z"}
     counts = {
-        "done": True, "done_reason": "stop", "total_duration": 174560334,
+        "done": True, "done_reason": "stop", "total_duration": 174560334, "prompt_eval_duration": 13074791,
+        "eval_duration": 52479709,
         "prompt_eval_count": PROMPT_TOKENS, "eval_count": COMPLETION_TOKENS,
     }  # fmt: skip
     calls = [

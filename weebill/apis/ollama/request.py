@@ -9,6 +9,7 @@ https://github.com/ollama/ollama/blob/main/docs/modelfile.mdx#valid-parameters-a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, cast, get_args
 
 import msgspec
@@ -37,7 +38,7 @@ from weebill.wire.json_values import decode_text
 _RUN: Final = ("num_keep", "repeat_last_n", "typical_p", "mirostat", "mirostat_tau", "mirostat_eta")
 _LOAD: Final = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict")
 _OWN_OPTIONS: Final = frozenset({*_RUN, *_LOAD})
-FIELDS: Final = {
+FIELDS: Final[Mapping[str, str]] = {
     "turns": "messages",
     "output": "format",
     "reasoning": "think",
@@ -54,7 +55,7 @@ FIELDS: Final = {
     **{name: f"options.{name}" for name in (*_RUN, *_LOAD)},
 }
 """The name that each field of Conversation, and of `extra`, has here."""
-GENERATE_FIELDS: Final = {**FIELDS, "turns": "prompt"}
+GENERATE_FIELDS: Final[Mapping[str, str]] = {**FIELDS, "turns": "prompt"}
 _READ: Final = frozenset(ChatBody.__struct_fields__)
 _GENERATE_READ: Final = frozenset(GenerateBody.__struct_fields__)
 _EFFORTS: Final = frozenset(get_args(Effort))
