@@ -121,6 +121,14 @@ def test_the_bytes_of_a_line() -> None:
     assert line["created_at"].endswith("Z")
 
 
+def test_a_line_is_one_to_every_client() -> None:
+    """Python's `splitlines` knows more ends of a line than JSON escapes."""
+    text = "a\u2028b\u2029c\u0085d\x0b\x1c\x00é"
+    data = OLLAMA_CHAT.stream(decoded(OLLAMA_CHAT, **HI)).feed([TextDelta(text)]).decode()
+    [line] = data.splitlines()
+    assert json.loads(line)["message"]["content"] == text
+
+
 def test_probabilities_without_a_text_before_have_a_line_of_their_own() -> None:
     pieces = streamed(OLLAMA_CHAT, Logprobs((ENTRY,)), Finished("stop"))
     assert [piece.get("logprobs") for piece in pieces] == [[SHOWN], None]

@@ -1,4 +1,4 @@
-"""Node's `openai` SDK: runs `node/sdk.test.mjs` with Node's own test runner."""
+"""Node's `openai` and `ollama` SDKs: runs `node/*.test.mjs` with Node's own test runner."""
 
 import os
 import shutil
@@ -15,21 +15,21 @@ INSTALLED = Path(__file__).parents[2] / ".cache" / "node"
 
 @pytest.fixture(scope="module")
 def node_folder() -> Path:
-    """A folder with the tests and the SDK, which is installed at first use."""
+    """A folder with the tests and the SDKs, which are installed at first use."""
     if not shutil.which("npm"):
         pytest.skip("this machine has no Node.js with npm")
     INSTALLED.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "sdk.test.mjs"):
-        shutil.copy(SOURCE / name, INSTALLED / name)
+    for source in SOURCE.iterdir():
+        shutil.copy(source, INSTALLED / source.name)
     subprocess.run(
         ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"], cwd=INSTALLED, check=True
     )
     return INSTALLED
 
 
-def test_the_node_sdk(weebill: Installation, node_folder: Path) -> None:
+def test_the_node_sdks(weebill: Installation, node_folder: Path) -> None:
     env = {**os.environ, "WEEBILL_URL": weebill.url, "WEEBILL_KEY": weebill.key}
     done = subprocess.run(["node", "--test"], cwd=node_folder, env=env, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "# fail 0" in done.stdout
-    assert "# pass 8" in done.stdout
+    assert "# pass 13" in done.stdout

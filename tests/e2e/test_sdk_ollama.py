@@ -114,6 +114,13 @@ def test_json(client: ollama.Client, dialect: str) -> None:
     assert Person.model_validate_json(answer.message.content or "") == Person(name="Ada", age=36)
 
 
+@pytest.mark.parametrize("at", ["openai", "ollama"])
+def test_embeddings(client: ollama.Client, at: str) -> None:
+    answer = client.embed(model(at, "text"), ["Hi"], truncate=True, options={"num_ctx": 512}, keep_alive="5m")
+    assert (list(map(list, answer.embeddings)), answer.prompt_eval_count) == ([[0.5, -0.25]], 3)
+    assert list(client.embeddings(model(at, "text"), "Hi").embedding) == [0.5, -0.25]
+
+
 ERRORS: Final = [("error-400", 400), ("error-404", 404), ("error-429", 429), ("error-overloaded", 503)]
 
 

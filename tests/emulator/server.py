@@ -316,6 +316,7 @@ _OTHERS: Final = {
             "usage": {"prompt_tokens": 3, "total_tokens": 3},
         }
     ),
+    ("ollama", "/api/embed"): _whole({"model": "text", "embeddings": [[0.5, -0.25]], "prompt_eval_count": 3}),
     ("openai", "/v1/completions"): _COMPLETION,
     ("azure", "/openai/deployments/text/completions"): _COMPLETION,
     ("anthropic", "/v1/messages/count_tokens"): _whole({"input_tokens": 42}),

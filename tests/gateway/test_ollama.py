@@ -7,11 +7,15 @@ from typing import Any, Final
 
 from tests.fixtures.upstream import DONE, USAGE_CHUNK, Upstream, chunk, complete, stream
 from tests.fixtures.worker import RunningWorker
+from weebill.apis.ollama.api import OLLAMA_CHAT
 from weebill.apis.ollama.models import VERSION
 from weebill.config.schema import ProviderSettings, Settings
+from weebill.gateway.audits import Heard, can_audit
 from weebill.gateway.ollama import known, loaded
 from weebill.process.messages import EngineState
 from weebill.routing.directory import Directory
+from weebill.wire.conversation import Text
+from weebill.wire.reply import Choice, Finished, Started, TextDelta
 
 CHAT: Final[dict[str, Any]] = {"model": "large", "messages": [{"role": "user", "content": "hi"}]}
 ROOTS: Final = ("/api", "/ollama/api")
@@ -30,6 +34,17 @@ def test_what_is_known_of_models() -> None:
     assert found["of-tomorrow"][1:] == (None, None, None)
     assert found["smollm2:135m"][1:] == (True, False, None)
     assert [card.id for card in loaded(directory)] == ["smollm2:135m"]
+
+
+def test_audits_read_what_clients_of_ollama_got() -> None:
+    call = OLLAMA_CHAT.decode(json.dumps(CHAT).encode(), {}, "")
+    assert can_audit(OLLAMA_CHAT.native, call)
+    encoder, heard = OLLAMA_CHAT.stream(call), Heard(None)
+    heard.add(encoder.feed([Started("", "m"), TextDelta("Hi"), TextDelta(" there"), Finished("stop")]))
+    heard.add(encoder.finish())
+    reply = heard.reply(OLLAMA_CHAT.native, streamed=True)
+    assert reply is not None
+    assert reply.choices == (Choice((Text("Hi there"),), "stop"),)
 
 
 async def test_what_clients_look_for_before_all_else(worker: RunningWorker) -> None:

@@ -36,6 +36,8 @@ HEADERS: Final = b"content-type: application/x-ndjson\r\ncache-control: no-cache
 
 _encode: Final = msgspec.json.encode
 _NO_TEXT: Final = b'""'
+# Ends of a line to Python's clients, which may stand in JSON's texts as they are; nothing else has these bytes.
+_LINE_ENDS: Final = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
 
 
 class OllamaStream:
@@ -117,9 +119,13 @@ class OllamaStream:
         out.append(self._piece(text, beside, ending))
 
     def _piece(self, text: bytes, beside: bytes, ending: bytes) -> bytes:
-        return b'{"model":%b,"created_at":"%b",%b%b%b%b%b' % (
+        line = b'{"model":%b,"created_at":"%b",%b%b%b%b%b' % (
             self._model, created_at().encode(), self._open, text, beside, self._close, ending,
         )  # fmt: skip
+        if not line.isascii():
+            for raw, escaped in _LINE_ENDS:
+                line = line.replace(raw, escaped)
+        return line
 
     def _end_call(self, out: list[bytes]) -> None:
         """Writes the call under way, if there is one."""
