@@ -9,6 +9,7 @@ import pytest
 from msgspec import Raw
 
 from weebill.apis.ollama.api import OLLAMA_CHAT, OLLAMA_GENERATE, OllamaApi
+from weebill.providers.pairing import paired
 from weebill.wire.call import Call
 from weebill.wire.conversation import (
     Conversation,
@@ -71,29 +72,26 @@ def test_messages_of_every_kind() -> None:
         ),
         Turn(
             "assistant",
-            (Reasoning("Hm."), ToolUse("call_2_0", "f", '{"a": 1}'), ToolUse("x", "g", '{"b":2}')),
+            (Reasoning("Hm."), ToolUse("", "f", '{"a": 1}'), ToolUse("x", "g", '{"b":2}')),
         ),
-        Turn("tool", (ToolResult("x", (Text("two"),), "g"),)),
-        Turn("tool", (ToolResult("call_2_0", (Text("one"),), "f"),)),
+        Turn("tool", (ToolResult("x", (Text("two"),)),)),
+        Turn("tool", (ToolResult("", (Text("one"),), "f"),)),
     )
 
 
 def test_results_find_their_calls() -> None:
-    """Without ids, by the tool and the order; a result of what was not called keeps what it says."""
+    """Without ids, by the tool and the order; one too many keeps what it says."""
     calls = [{"function": {"name": name, "arguments": {}}} for name in ("f", "g", "f")]
-    results = [("g", ""), ("f", ""), ("", ""), ("h", "")]
-    messages = [{"role": "assistant", "tool_calls": calls}]
-    messages += [{"role": "tool", "content": "r", "tool_name": tool} for tool, _ in results]
-    answered = [turn.parts[0] for turn in read(messages=messages).turns[1:]]
-    assert [(part.call_id, part.name) for part in answered if isinstance(part, ToolResult)] == [
-        ("call_0_1", "g"), ("call_0_0", "f"), ("call_0_2", "f"), ("", "h"),
-    ]  # fmt: skip
-
-
-def test_an_id_that_comes_twice_is_made_another() -> None:
-    call = {"id": "x", "function": {"name": "f", "arguments": {}}}
-    turns = read(messages=[{"role": "assistant", "tool_calls": [call, call]}]).turns
-    assert [part.id for part in turns[0].parts if isinstance(part, ToolUse)] == ["x", "x_0_1"]
+    messages: list[dict[str, Any]] = [{"role": "assistant", "tool_calls": calls}]
+    messages += [{"role": "tool", "content": f"r{at}", "tool_name": name} for at, name in enumerate(("g", "f", "h"))]
+    messages.append({"role": "tool", "content": "r3"})
+    said, *results = paired(read(messages=messages).turns)
+    names = {part.id: part.name for part in said.parts if isinstance(part, ToolUse)}
+    assert len(names) == 3
+    answered = [part for turn in results for part in turn.parts if isinstance(part, ToolResult)]
+    assert [names[part.call_id] for part in answered] == ["g", "f", "f"]
+    assert [part.content for part in answered] == [(Text("r0"),), (Text("r1"),), (Text("r2"),)]
+    assert results[-1].parts[-1] == Text("r3")
 
 
 def test_a_prompt() -> None:
@@ -189,6 +187,10 @@ def test_what_nobody_else_has_keeps_its_name() -> None:
             "messages[0].images[1]",
         ),
         ({"messages": [1]}, "messages[0]"),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{"function": {}}]}]},
+            "messages[0].tool_calls[0].function.name",
+        ),
         ({"messages": "Hi"}, "messages"),
         ({**HI, "options": [1]}, "options"),
         ({**HI, "options": {"num_predict": "many"}}, "options.num_predict"),

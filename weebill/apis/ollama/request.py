@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from weebill.apis.anthropic.tolerant import SetAside
 from weebill.apis.ollama.members import list_at, object_at, read
-from weebill.apis.ollama.messages import Turns, read_messages, user_parts
+from weebill.apis.ollama.messages import read_messages, shown_parts
 from weebill.apis.ollama.request_shapes import (
     ChatBody,
     Count,
@@ -31,6 +31,7 @@ from weebill.apis.ollama.request_shapes import Tool as OfferedTool
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Effort, OutputFormat, ReasoningOptions, Text, Tool, Turn
 from weebill.wire.errors import UNREADABLE, invalid_value
+from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
 from weebill.wire.json_values import decode_text
 
@@ -69,7 +70,7 @@ def chat(call: Call) -> Conversation:
     """A request of `/api/chat`. Raises ApiError 400 that names the field."""
     body = cast(ChatBody, cast(OllamaRequest, call.request).body)
     aside = SetAside()
-    turns = Turns(aside).read(read_messages(body.messages, aside))
+    turns = read_messages(body.messages, aside)
     tools = () if bytes(body.tools) == _NULL else _tools(body.tools, aside)
     return _conversation(call, body, turns, tools, _READ, aside)
 
@@ -77,7 +78,7 @@ def chat(call: Call) -> Conversation:
 def generate(call: Call) -> Conversation:
     """A request of `/api/generate`: what the user says, and what the system says before. Raises ApiError 400."""
     body = cast(GenerateBody, cast(OllamaRequest, call.request).body)
-    said = Turn("user", user_parts(body.prompt, body.images))
+    said = Turn("user", tuple(shown_parts(body.prompt, body.images)))
     turns = (Turn("system", (Text(body.system),)), said) if body.system else (said,)
     return _conversation(call, body, turns, (), _GENERATE_READ, SetAside())
 
@@ -188,7 +189,7 @@ def asks_for_nothing(call: Call) -> bool:
     body = cast(OllamaRequest, call.request).body
     if isinstance(body, GenerateBody):
         return not body.prompt and not body.images
-    return bytes(body.messages).translate(None, b" \t\r\n") in (_NULL, b"[]")
+    return asks_nothing("messages", body.messages)
 
 
 def keeps_nothing(call: Call) -> bool:
