@@ -160,6 +160,21 @@ def test_a_suffix_says_how_to_choose(suffix: str, sort: str) -> None:
     assert [each.deployment.model for each in directory.route(f"smollm2:135m:{suffix}").candidates] == ["smollm2:135m"]
 
 
+def test_ollamas_suffix_says_nothing() -> None:
+    directory = Directory(MANY, [UP], 0)
+    for name in ("shared", "best", "large", "smollm2:135m"):
+        route, plain = directory.route(f"{name}:latest"), directory.route(name)
+        assert (route.candidates, route.policy, route.preferences) == (
+            plain.candidates, plain.policy, plain.preferences,
+        )  # fmt: skip
+        # So `auto:latest` is auto, with its tiers and rules.
+        assert directory.resolve_pattern(f"{name}:latest") == name
+    assert directory.resolve_pattern("none:latest") == "none:latest"
+    own = ProviderSettings(base_url="https://acme.test/v1", models=("m", "m:latest"))
+    known = Directory(Settings(local=LocalSettings(models=()), providers={"acme": own}), [], 0)
+    assert (known.resolve("m:latest").model, known.resolve_pattern("m:latest")) == ("m:latest", "m:latest")
+
+
 def test_a_name_with_a_colon_is_a_name_first() -> None:
     settings = Settings(
         local=LocalSettings(models=()),

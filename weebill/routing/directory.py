@@ -127,11 +127,12 @@ class Directory:
         return name in self._routes or name in self._matched
 
     def resolve_pattern(self, name: str) -> str:
-        """Returns the name that patterns lead to; the name itself if there is none, or if it is an alias for
-        several.
+        """Returns the name that patterns lead to, or that `:latest` follows; the name itself if there is none, or if it
+        is an alias for several.
         """
-        if name not in self._routes:
-            name = name.removesuffix(_LATEST)
+        bare = name.removesuffix(_LATEST)
+        if name not in self._routes and bare in self._routes:
+            return bare
         seen = {name}
         while name not in self._routes:
             found = self._patterns.match(name)
