@@ -165,5 +165,10 @@ async def test_embeddings(worker: RunningWorker, upstream: Upstream) -> None:
     older = await worker.client.post("/api/embeddings", json={"model": "large", "prompt": "hi"})
     assert older.json() == {"embedding": [0.5, 0.25]}
     assert upstream.requests[-1].json["input"] == "hi"
+    # As curl sends what Ollama's documentation shows.
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    for path in ("/api/embed", "/api/embeddings"):
+        plain = await worker.client.post(path, content=b'{"model":"large","input":"a","prompt":"a"}', headers=form)
+        assert plain.status_code == 200
     refused = await worker.client.post("/api/embed", json={"model": "large"})
     assert (refused.status_code, "'input'" in refused.json()["error"]) == (400, True)
