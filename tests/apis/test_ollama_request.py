@@ -229,8 +229,10 @@ def test_streams_unless_told_otherwise() -> None:
 def test_requests_without_words(keep_alive: object, reason: str) -> None:
     """These load a model, or let it go."""
     for api, fields in ((OLLAMA_CHAT, {"messages": []}), (OLLAMA_CHAT, {}), (OLLAMA_GENERATE, {"prompt": ""})):
-        body = api.without_words(decoded(api, **fields, keep_alive=keep_alive))
-        said = json.loads(body or b"{}")
+        wordless = api.without_words(decoded(api, **fields, keep_alive=keep_alive))
+        assert wordless is not None
+        assert wordless.loads == (reason == "load")
+        said = json.loads(wordless.body)
         assert (said["model"], said["done"], said["done_reason"]) == ("m", True, reason)
         assert said["message" if api is OLLAMA_CHAT else "response"] in ({"role": "assistant", "content": ""}, "")
 

@@ -28,7 +28,8 @@ def test_what_is_known_of_models() -> None:
     settings = Settings(providers={"openai": ProviderSettings(base_url=URL, api_key="k", models=MODELS)})
     up = EngineState(model="smollm2:135m", api_key="k", base_url="http://127.0.0.1:1", context=8192)
     down = EngineState(model="other:1b", api_key="k")
-    directory = Directory(settings, (up, down), created=0)
+    cold = EngineState(model="cold:1b", api_key="k", cold=True)
+    directory = Directory(settings, (up, down, cold), created=0)
     found = {card.id: known(directory, card) for card in directory.cards()}
     assert found["gpt-4o-mini"][1:] == (True, True, False)
     assert found["of-tomorrow"][1:] == (None, None, None)

@@ -59,6 +59,29 @@ async def test_a_request_waits_until_its_model_is_loaded(tmp_path: Path) -> None
         assert (await worker.record(2)).upstream == "local"
 
 
+async def test_ollamas_clients_have_a_model_loaded(tmp_path: Path) -> None:
+    """By a request without words, which is answered once it is."""
+    async with running(tmp_path, COLD) as (worker, upstream, loaded):
+        assert (await worker.client.get("/api/ps")).json()["models"] == []
+        unloads = await worker.client.post("/api/generate", json={"model": "tiny:1b", "keep_alive": 0})
+        assert unloads.json()["done_reason"] == "unload"
+        loading = [
+            asyncio.create_task(worker.client.post(path, json={"model": "tiny:1b:latest"}))
+            for path in ("/api/generate", "/api/chat")
+        ]
+        assert await told(worker, Wanted) == Wanted(model="tiny:1b")
+        assert not any(each.done() for each in loading)
+        worker.link.send(Engines(engines=(loaded,)))
+        assert [each.json()["done_reason"] for each in await asyncio.gather(*loading)] == ["load", "load"]
+        assert [each["model"] for each in (await worker.client.get("/api/ps")).json()["models"]] == ["tiny:1b"]
+        assert upstream.requests == []
+        worker.link.send(Engines(engines=(DOWN,)))
+        async with asyncio.timeout(20):
+            while (refused := await worker.client.post("/api/chat", json={"model": "tiny:1b"})).status_code == 200:
+                await asyncio.sleep(0.05)
+        assert (refused.status_code, "restarted" in refused.json()["error"]) == (503, True)
+
+
 async def test_what_is_in_use_is_told(tmp_path: Path) -> None:
     async with running(tmp_path, COLD) as (worker, _, loaded):
         asked = ask(worker)

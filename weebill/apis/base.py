@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from weebill.wire.call import Call
 from weebill.wire.conversation import Citation, Conversation, Part
@@ -49,12 +49,19 @@ def is_beyond(choice: int, shown_by: object) -> bool:
     return isinstance(shown_by, ShowsFirstChoices) and choice >= shown_by.most_choices
 
 
+class Wordless(NamedTuple):
+    """A request that says nothing to its model: it `loads` it, or lets it go; `body` answers it."""
+
+    body: bytes
+    loads: bool
+
+
 @runtime_checkable
 class LoadsModels(Protocol):
-    """An API whose requests may say nothing to the model: they only load it, or let it go."""
+    """An API that has such requests."""
 
-    def without_words(self, call: Call) -> bytes | None:
-        """The body of the answer to such a request; None for all others. Raises ApiError 400."""
+    def without_words(self, call: Call) -> Wordless | None:
+        """The request as such a one; None for all others. Raises ApiError 400."""
 
 
 class Api(Protocol):

@@ -87,9 +87,9 @@ def known(directory: Directory, card: ModelCard) -> models.Known:
 
 
 def loaded(directory: Directory) -> Iterator[ModelCard]:
-    """Yields each model of this machine that is up, once: under its own name."""
-    available = directory.available()
+    """Yields each model of this machine that is loaded, once: under its own name."""
     for card in directory.cards():
         deployment = directory.resolve(card.id)
-        if deployment.provider == LOCAL and deployment.model == card.id and available[card.id]:
+        upstream = deployment.upstream
+        if deployment.provider == LOCAL and deployment.model == card.id and upstream is not None and not upstream.cold:
             yield card

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from weebill.apis.base import StreamEncoder, Unsaid
+from weebill.apis.base import StreamEncoder, Unsaid, Wordless
 from weebill.apis.ollama import request
 from weebill.apis.ollama.answer import answer, without_words
 from weebill.apis.ollama.errors import error_body, error_line
@@ -84,11 +84,12 @@ class OllamaApi:
     def error_event(self, error: ApiError) -> bytes:
         return error_line(error)
 
-    def without_words(self, call: Call) -> bytes | None:
-        """The answer to a request that asks nothing of its model; None for all others. Raises ApiError 400."""
+    def without_words(self, call: Call) -> Wordless | None:
+        """A request that asks nothing of its model; None for all others. Raises ApiError 400."""
         if not request.asks_for_nothing(call):
             return None
-        return without_words(call, unloads=request.keeps_nothing(call))
+        unloads = request.keeps_nothing(call)
+        return Wordless(without_words(call, unloads=unloads), not unloads)
 
 
 OLLAMA_CHAT: Final = OllamaApi("ollama.chat", "ollama", ChatBody, request.chat, request.FIELDS)
