@@ -67,8 +67,8 @@ class OllamaPages:
         """Raises ApiError 501."""
         raise ApiError(
             501,
-            "Models are not pulled, created, copied or deleted through this API. GET /api/tags lists those that there "
-            "are; the configuration adds others.",
+            "Models are not pulled, created, copied or deleted through this API: `weebill pull NAME` and the "
+            "configuration add them. GET /api/tags lists those that there are.",
             code="not_implemented",
         )
 

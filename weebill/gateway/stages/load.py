@@ -48,7 +48,7 @@ class Load:
         request.exchange.respond(200, JSON + dropped_line(meter.dropped) if meter.dropped else JSON, wordless.body)
 
     async def _warm(self, upstream: Upstream) -> None:
-        """Waits until the model is loaded, and counts it as used. Raises ApiError 503 if that fails or takes too long."""
+        """Waits until the model is loaded, and counts it as used. Raises ApiError 503 if that fails or takes long."""
         warming = self._upstreams.warming
         warming.begin(upstream.engine)
         try:
