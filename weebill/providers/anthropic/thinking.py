@@ -166,7 +166,8 @@ def word_of(budget: int) -> AnyEffort:
 
 def budget_of(word: str | None) -> int:
     """The tokens that a word for how much to think comes to."""
-    return _BUDGETS.get(cast("AnyEffort", word), _BUDGETS[_DEFAULT_EFFORT])
+    default = _BUDGETS[_DEFAULT_EFFORT]
+    return default if word is None else _BUDGETS.get(cast("AnyEffort", word), default)
 
 
 def _budget(options: ReasoningOptions, fit: Fit) -> int:
