@@ -7,6 +7,7 @@ from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.chat.api import CHAT
 from weebill.apis.completions import COMPLETIONS
 from weebill.apis.gemini.api import GEMINI
+from weebill.apis.ollama.api import OLLAMA_CHAT, OLLAMA_GENERATE
 from weebill.apis.responses.api import RESPONSES
 from weebill.config.auto import AutoSettings, Endpoint, Rule, TargetSettings
 from weebill.config.load import load
@@ -175,7 +176,8 @@ def test_what_is_wrong(home, text, said):  # noqa: F811
 
 
 def test_endpoints_are_those_that_there_are():
-    names = {each.name for each in (CHAT, COMPLETIONS, RESPONSES, ANTHROPIC, GEMINI)}
+    apis = (CHAT, COMPLETIONS, RESPONSES, ANTHROPIC, GEMINI, OLLAMA_CHAT, OLLAMA_GENERATE)
+    names = {each.name for each in apis}
     assert set(Endpoint.__args__) == names
 
 

@@ -19,8 +19,9 @@ from tests.fixtures import threads
 
 WAIT_S = 120.0
 CONTROL, ENGINE, WORKER = "weebill.control", "weebill.engine", "weebill.gateway"
+# Longer than it takes to doubt a child, as `/readyz` tells of that before the child is ended.
 # A computation without helpers: the thread that works is the one that has the loop.
-CONFIG = "[server]\nwatchdog_s = 2\n[local.engine]\nthreads = 1\n"
+CONFIG = "[server]\nwatchdog_s = 3\n[local.engine]\nthreads = 1\n"
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def test_what_no_longer_answers_is_replaced_and_reported_in_one_line(
         (line,) = [
             line for line in log.read_text()[begun:].splitlines() if f"{name}: " in line or f"{name} is down" in line
         ]
-        assert "has not answered for 2 s; killing it, to start it again" in line
+        assert "has not answered for 3 s; killing it, to start it again" in line
     wait_for(lambda: heard[-1] == f"STATUS=Serving at {alone.url}", "the service manager to hear of it")
     assert any(each.startswith(f"STATUS=Not ready at {alone.url}; waiting for ") for each in heard[heard_before:])
     assert heard.count("READY=1") == 1

@@ -188,7 +188,10 @@ class Pool:
         """Advances again and again."""
         while True:
             await asyncio.sleep(TICK_S)
-            self.advance()
+            try:
+                self.advance()
+            except Exception:  # whatever it is: models must go on being loaded
+                log.exception("the local models could not be looked after")
 
     async def close(self) -> None:
         """Ends all hosts."""

@@ -133,10 +133,10 @@ class Supervisor:
             for child in self._children():
                 child.start()
             announcing = asyncio.create_task(self._announce_start())
-            living = asyncio.gather(self._manager.keep_up(), self._pool.keep())
+            living = [asyncio.create_task(each) for each in (self._manager.keep_up(), self._pool.keep())]
             await self._stop.wait()
-            announcing.cancel()
-            living.cancel()
+            for task in (announcing, *living):
+                task.cancel()
             await self._drain()
         finally:
             for number in handlers:
