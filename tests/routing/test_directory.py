@@ -226,3 +226,16 @@ def test_an_alias_that_prefers_nothing_says_nothing() -> None:
     names = Directory(msgspec.structs.replace(SETTINGS, aliases=aliases), [UP], created=1)
     assert names.route("both").preferences == ()
     assert names.route("kept").preferences == (Preferences(zdr=True),)
+
+
+def test_a_local_model_has_the_short_names_of_the_curated_list_unless_they_are_taken() -> None:
+    engines = [
+        EngineState(model="qwen3:1.7b", api_key="k", cold=True, aliases=("qwen3", "taken", "minilm:l6-v2")),
+        EngineState(model="minilm:l6-v2", api_key="k", cold=True, task="embed", aliases=("minilm",)),
+    ]
+    known = Directory(Settings(local=LocalSettings(models=()), aliases={"taken": "minilm"}), engines, 0)
+    found = {name: known.resolve(name).model for name in ("qwen3", "minilm", "taken", "minilm:l6-v2", "qwen3:latest")}
+    assert found == {
+        "qwen3": "qwen3:1.7b", "minilm": "minilm:l6-v2", "taken": "minilm:l6-v2", "minilm:l6-v2": "minilm:l6-v2",
+        "qwen3:latest": "qwen3:1.7b",
+    }  # fmt: skip

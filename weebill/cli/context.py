@@ -21,10 +21,13 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print values a
 
 
 def installed_models(folder: Path) -> Collection[str]:
-    """Returns the names of the models in a folder."""
+    """Returns the names of the models in a folder, those of the curated list included."""
+    from weebill.models.curated import find_curated
     from weebill.models.manifests import Manifests
 
-    return {each.name for each in Manifests(folder / "manifests").all()}
+    names = {each.name for each in Manifests(folder / "manifests").all()}
+    curated = [known for name in names if (known := find_curated(name)) is not None]
+    return names.union(*(each.aliases for each in curated))
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         require_magic(self.path, f"{self.name} ({self.path})")
         facts = ModelFacts() if self.manifest.task in ANSWERS else read_first_facts(self.path)
         task, template = serving(self.manifest.task, facts), self.manifest.chat_template
+        known = find_curated(self.name)
         return ServedModel(
             path=self.path,
             task=task,
@@ -67,6 +68,7 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
             is_pooled=bool(facts.pooling),
             sampling=self.manifest.sampling or Sampling(),
             chat_template=None if template is None else read_template(template),
+            aliases=() if known is None or known.name != self.name else known.aliases,
         )
 
 
@@ -75,6 +77,7 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
 
     `trained_context` is the longest text that it was trained for in tokens, 0 if that is not known; `dimensions` the
     length of its vectors, 0 if it makes none. `is_pooled` is True if its file says how it makes one vector of a text's.
+    `aliases` are further names by the curated list.
     """
 
     path: Path
@@ -84,6 +87,7 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     is_pooled: bool = False
     sampling: Sampling = Sampling()
     chat_template: str | None = None
+    aliases: tuple[str, ...] = ()
 
 
 class ModelStore:

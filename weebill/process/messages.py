@@ -26,7 +26,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
 
     `base_url` is an origin such as `http://127.0.0.1:40123`, without `/v1`. `answers` is False while the host is up but
     late with an answer to the supervisor. A model that is `cold` is loaded for the first request that waits for it.
-    `task` says what it is asked for, and `dimensions` how long its vectors are.
+    `task` says what it is asked for, and `dimensions` how long its vectors are. `aliases` are further names of it.
     """
 
     model: str
@@ -37,6 +37,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     cold: bool = False
     task: Literal["chat", "embed", "rerank"] = "chat"
     dimensions: int = 0
+    aliases: tuple[str, ...] = ()
 
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):

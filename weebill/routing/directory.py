@@ -93,7 +93,8 @@ class Directory:
             settled = settings.providers.get(deployment.provider)
             self._show(deployment, model, offer, created, chosen=settled is not None and bool(settled.models))
         autos = {name: _of_auto(each) for name, each in settings.autos.items()}
-        aliases = {**settings.aliases, **autos}
+        short = {alias: each.model for each in engines for alias in each.aliases if alias not in self._routes}
+        aliases = {**short, **settings.aliases, **autos}
         self._autos = frozenset(autos)
         self._patterns = Patterns(aliases.items())
         self._matched: dict[str, ModelRoute] = {}  # names that match a pattern, added when they are asked for

@@ -278,22 +278,18 @@ class Supervisor:
         return tuple(map(self._engine_state, self._pool.models))
 
     def _engine_state(self, model: PooledModel) -> EngineState:
-        api_key, host, served = self._engine_key(model.name), model.host, model.offer.model
-        if host is None or host.ready is None or model.ending:
-            cold = model.is_cold(self._pool.now())
-            return EngineState(
-                model=model.name, api_key=api_key, cold=cold, task=served.task, dimensions=served.dimensions
-            )
-        ready = msgspec.json.decode(host.ready.own, type=EngineReady)
-        return EngineState(
+        host, served = model.host, model.offer.model
+        state = EngineState(
             model=model.name,
-            api_key=api_key,
-            base_url=ready.base_url,
-            context=ready.context,
-            answers=host.answers,
+            api_key=self._engine_key(model.name),
             task=served.task,
             dimensions=served.dimensions,
+            aliases=served.aliases,
         )
+        if host is None or host.ready is None or model.ending:
+            return msgspec.structs.replace(state, cold=model.is_cold(self._pool.now()))
+        ready = msgspec.json.decode(host.ready.own, type=EngineReady)
+        return msgspec.structs.replace(state, base_url=ready.base_url, context=ready.context, answers=host.answers)
 
     def _process_states(self) -> tuple[ProcessState, ...]:
         return tuple(child.snapshot() for child in self._children())
