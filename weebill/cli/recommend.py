@@ -20,7 +20,7 @@ from weebill.config.load import Sources, load
 from weebill.models.curated import Task, curated
 from weebill.models.needs import free_memory, usable_cores
 from weebill.models.pull import pull
-from weebill.models.recommend import PROMPT_TOKENS, READING, Expected, Measured, best_of, fitting
+from weebill.models.recommend import PROMPT_TOKENS, READING, Expected, Measured, Speed, best_of, fitting
 from weebill.models.store import ModelStore
 
 # The model that is measured: small, and to be had from a package.
@@ -28,11 +28,6 @@ _MEASURED: Final = "smollm2:135m"
 _TIMEOUT_S: Final = 120.0
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s)\Z")
 _ROWS: Final = 12
-
-
-class _Speed(msgspec.Struct):
-    prompt: float
-    answer: float
 
 
 def recommend(sources: Sources, task: str, latency: str | None, as_json: bool) -> None:
@@ -66,7 +61,7 @@ def _measure(file: Path, bytes_: int, threads: int) -> Measured:
     command = [sys.executable, "-P", "-m", "weebill.engine.probe", str(file), str(threads)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=True)  # noqa: S603 - our own
-        speed = msgspec.json.decode(done.stdout, type=_Speed)
+        speed = msgspec.json.decode(done.stdout, type=Speed)
     except (subprocess.SubprocessError, OSError, msgspec.MsgspecError) as error:
         hint = "`pip install 'weebill[local]'` brings the engine, if it is missing"
         raise CommandError(f"this machine cannot be measured: {error}", hint) from error

@@ -6,7 +6,6 @@ xllamacpp's attributes change between releases: it is pinned, and only this modu
 from __future__ import annotations
 
 import http.client
-import os
 from collections.abc import Mapping
 from typing import Self
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from weebill.engine import memory
 from weebill.engine.errors import EngineError
 from weebill.engine.role import EngineBoot
 from weebill.models.curated import Sampling
+from weebill.models.needs import usable_cores
 
 # llama.cpp's own level. Its warnings quote from requests that it refuses.
 _LOG_ERRORS = 1
@@ -168,7 +168,7 @@ def _set_memory(parameters: xllamacpp.CommonParams, settings: EngineSettings) ->
 def _set_threads(parameters: xllamacpp.CommonParams, settings: EngineSettings) -> None:
     # Threads wait for each other at every step, so one that loses its core delays all: one core is left for the rest of
     # the machine. Writing an answer hardly gains from more than half of them.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     readers = settings.threads or max(1, cores - 1)
     parameters.cpuparams_batch.n_threads = readers
     parameters.cpuparams.n_threads = settings.threads or max(1, cores // 2)

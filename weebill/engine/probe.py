@@ -17,6 +17,7 @@ import msgspec
 from weebill.config.schema import EngineSettings
 from weebill.engine.llama import LlamaServer
 from weebill.engine.role import EngineBoot
+from weebill.models.recommend import Speed
 
 _KEY: Final = "probe"
 _PROMPT: Final = "The weebill is the smallest bird of Australia, and its voice is larger than itself. " * 6
@@ -31,13 +32,6 @@ class _Timings(msgspec.Struct):
 
 class _Completion(msgspec.Struct):
     timings: _Timings
-
-
-class Speed(msgspec.Struct):
-    """Tokens a second of prompts and of answers."""
-
-    prompt: float
-    answer: float
 
 
 def measure(file: Path, threads: int) -> Speed:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from weebill.config.schema import EngineSettings
 from weebill.models.curated import CuratedModel, Task
 from weebill.models.needs import FIXED_BYTES
@@ -21,6 +23,13 @@ PROMPT_TOKENS: Final = 50
 _CONTEXT_BYTES: Final = 114_688
 # As fast as people read: slower answers are waited for.
 READING: Final = 8.0
+
+
+class Speed(Struct, frozen=True):
+    """Tokens a second of prompts and of answers, as `weebill.engine.probe` prints them."""
+
+    prompt: float
+    answer: float
 
 
 class Measured(NamedTuple):
