@@ -17,7 +17,7 @@ from weebill.models.progress import Progress
 
 SUFFIX: Final = ".safetensors"
 # Of what this version makes: the same files make the same bytes as long as it stays.
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 class Converted(NamedTuple):
@@ -57,7 +57,7 @@ class Converter:
         if made.warning:
             self.progress.say(made.warning)
         first = next(file for file in files if file.role == "model")
-        name = f"{Path(first.name).name.removesuffix(SUFFIX)}-{self.plan.precision}.gguf"
+        name = f"{Path(first.name).name.removesuffix(SUFFIX)}-{made.precision}.gguf"
 
         def wrote(done: int) -> None:
             self.progress.step(name, "converting", done, made.size)
@@ -80,7 +80,7 @@ class Converter:
         return [Path(file.place or self.blobs.path(file.sha256)) for file in files if file.role == role]
 
     def _key(self, files: Sequence[StoredFile]) -> str:
-        parts = (str(_FORMAT), self.plan.name, self.plan.precision, *(file.sha256 for file in files))
+        parts = (str(_FORMAT), self.plan.name, self.plan.precision or "", *(file.sha256 for file in files))
         return f"gguf-{hashlib.sha256(' '.join(parts).encode()).hexdigest()}"
 
 

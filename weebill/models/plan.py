@@ -14,8 +14,8 @@ from weebill.models.curated import CuratedModel, Licence, Role, Sampling, Task
 from weebill.models.http import Remote
 from weebill.models.names import ModelName, PackageName
 
-# The values of a model that is converted from safetensors.
-Precision = Literal["F32", "F16", "Q8_0"]
+# The values of a model that is converted or quantized here.
+Precision = Literal["F32", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class PlannedFile:
 class Plan:
     """A model to bring. `source` is the name to fetch it by again, "" if it can only be given again.
 
-    A model in safetensors is converted to GGUF of the `precision`.
+    A model in safetensors is converted to GGUF of the `precision`, or of what suits its task.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Plan:
     task: Task | None = None
     sampling: Sampling | None = None
     chat_template: str | None = None
-    precision: Precision = "F16"
+    precision: Precision | None = None
 
 
 def plan_of(
