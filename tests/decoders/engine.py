@@ -36,13 +36,20 @@ def described(folder: Path) -> list[Path]:
 class Engine:
     """A model that is loaded."""
 
-    def __init__(self, path: Path, sampling: Sampling | None = None, chat_template: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sampling: Sampling | None = None,
+        chat_template: str | None = None,
+        adapters: tuple[Path, ...] = (),
+    ) -> None:
         told = EngineBoot(
             model="tiny",
             api_key=_KEY,
             path=str(path),
             sampling=sampling or Sampling(),
             chat_template=chat_template,
+            adapters=tuple(map(str, adapters)),
         )
         self._server = LlamaServer.start(told, EngineSettings(context=tiny.CONTEXT, parallel=1, threads=1))
 

@@ -25,8 +25,10 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     task: Serving = "chat"
     trained_context: int = 0
     is_pooled: bool = False
+    context: int = 0
     sampling: Sampling = Sampling()
     chat_template: str | None = None
+    adapters: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, model: ServedModel, api_key: str) -> EngineBoot:
@@ -38,8 +40,10 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
             task=model.task,
             trained_context=model.trained_context,
             is_pooled=model.is_pooled,
+            context=model.context,
             sampling=model.sampling,
             chat_template=model.chat_template,
+            adapters=tuple(map(str, model.adapters)),
         )
 
 

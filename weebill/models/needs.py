@@ -30,6 +30,8 @@ _SHARE_OF_FREE: Final = 0.8
 def memory_of(model: InstalledModel, settings: EngineSettings) -> int:
     """Returns the bytes that a host of the model needs. Raises ModelFormatError or OSError."""
     facts = read_facts(model.path)
+    if model.manifest.context:
+        settings = msgspec.structs.replace(settings, context=model.manifest.context)
     if serving(model.manifest.task, facts) == "chat":
         return model.size + FIXED_BYTES + context_bytes(facts, settings)
     fitting = msgspec.structs.replace(settings, context=min(settings.context, facts.context or settings.context))

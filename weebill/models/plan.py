@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from weebill.models.curated import CuratedModel, Licence, Role, Sampling, Task
 from weebill.models.http import Remote
 from weebill.models.names import ModelName, PackageName
 
+# The name of a file of weights as their makers publish them.
+SUFFIX: Final = ".safetensors"
 # The values of a model that is converted or quantized here.
 Precision = Literal["F32", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0"]
 

@@ -61,7 +61,7 @@ def pull(
             raise
     plan = resolve(name, source)
     _ask(plan, accept)
-    return _carry_out(store, plan, Bringer(store.blobs, plan, progress, patience or Patience(), checkpoint_bytes))
+    return carry_out(store, plan, Bringer(store.blobs, plan, progress, patience or Patience(), checkpoint_bytes))
 
 
 def add_file(store: ModelStore, name: str, file: Path, progress: Progress = SILENT) -> InstalledModel:
@@ -75,7 +75,7 @@ def add_file(store: ModelStore, name: str, file: Path, progress: Progress = SILE
     # An earlier release's file would take the place of this one later.
     store.take_over(progress)
     plan = given(store.canonical(name), file)
-    return _carry_out(store, plan, Bringer(store.blobs, plan, progress, Patience()))
+    return carry_out(store, plan, Bringer(store.blobs, plan, progress, Patience()))
 
 
 def _ask(plan: Plan, accept: Accept) -> None:
@@ -84,7 +84,15 @@ def _ask(plan: Plan, accept: Accept) -> None:
         raise LicenceError(plan.name, plan.licence.name, plan.licence.url)
 
 
-def _carry_out(store: ModelStore, plan: Plan, bringer: Bringer) -> InstalledModel:
+def as_it_is(manifest: Manifest) -> Manifest:
+    """Changes nothing."""
+    return manifest
+
+
+def carry_out(
+    store: ModelStore, plan: Plan, bringer: Bringer, change: Callable[[Manifest], Manifest] = as_it_is
+) -> InstalledModel:
+    """Brings the files of a plan, and records them under its name after a change. Raises ModelError."""
     with store.blobs.bringing():
         bringer.require_space()
         files, made_of, task = _brought(store, plan, bringer)
@@ -100,7 +108,7 @@ def _carry_out(store: ModelStore, plan: Plan, bringer: Bringer) -> InstalledMode
             chat_template=plan.chat_template,
             converted_from=made_of,
         )
-        model = store.record(manifest)
+        model = store.record(change(manifest))
     # Of an earlier model of this name, or of fetches that ended while another went on.
     store.collect()
     return model
@@ -110,9 +118,13 @@ def _brought(
     store: ModelStore, plan: Plan, bringer: Bringer
 ) -> tuple[tuple[StoredFile, ...], tuple[StoredFile, ...], Task | None]:
     """Returns the model's files, the files that they were made of, and its task."""
-    if not is_to_convert(plan):
-        return bringer.bring(), (), plan.task
     converter = Converter(store.blobs, plan, bringer.progress)
-    files = bringer.bring(converter.check)
-    made = converter.convert(files)
-    return (made.file,), files, plan.task or made.task
+    if is_to_convert(plan):
+        files = bringer.bring(converter.check)
+        made = converter.convert(files)
+        return (made.file,), files, plan.task or made.task
+    files = bringer.bring()
+    if plan.precision is None:
+        return files, (), plan.task
+    quantized = converter.quantize(files, plan.precision)
+    return (quantized, *(file for file in files if file.role != "model")), files, plan.task

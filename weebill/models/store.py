@@ -25,12 +25,13 @@ from weebill.models import partial
 from weebill.models.blobs import Blobs
 from weebill.models.curated import Role, Sampling, find_curated, read_template
 from weebill.models.errors import ModelDamagedError, ModelMissingError, ModelNameError, written_to
-from weebill.models.gguf import ModelFacts, read_first_facts, require_magic
+from weebill.models.gguf import ModelFacts, read_facts, read_first_facts, require_magic
 from weebill.models.manifests import Manifest, Manifests, StoredFile, slug
 from weebill.models.names import PlainName, is_plain, parse
 from weebill.models.progress import SILENT, Progress
 from weebill.models.takeover import take_over
 from weebill.models.tasks import ANSWERS, Serving, serving
+from weebill.models.templating import with_beginning
 
 
 class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +59,7 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         """Returns what an engine is told. Raises ModelFormatError if the model is no GGUF, which engines read."""
         require_magic(self.path, f"{self.name} ({self.path})")
         facts = ModelFacts() if self.manifest.task in ANSWERS else read_first_facts(self.path)
-        task, template = serving(self.manifest.task, facts), self.manifest.chat_template
+        task = serving(self.manifest.task, facts)
         known = find_curated(self.name)
         return ServedModel(
             path=self.path,
@@ -67,9 +68,20 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
             dimensions=facts.embedding or 0 if task == "embed" else 0,
             is_pooled=bool(facts.pooling),
             sampling=self.manifest.sampling or Sampling(),
-            chat_template=None if template is None else read_template(template),
+            chat_template=self._template(),
+            context=self.manifest.context,
+            adapters=tuple(path for _, path in self.paths("adapter")),
             aliases=() if known is None or known.name != self.name else known.aliases,
         )
+
+    def _template(self) -> str | None:
+        """Returns what replaces the template of the file, None for nothing."""
+        manifest = self.manifest
+        has_beginning = bool(manifest.system or manifest.messages)
+        if not has_beginning and not manifest.template and manifest.chat_template is None:
+            return None
+        template = manifest.template or own_template(manifest, read_facts(self.path))
+        return with_beginning(template, manifest.system, manifest.messages) if has_beginning else template
 
 
 class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +89,7 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
 
     `trained_context` is the longest text that it was trained for in tokens, 0 if that is not known; `dimensions` the
     length of its vectors, 0 if it makes none. `is_pooled` is True if its file says how it makes one vector of a text's.
-    `aliases` are further names by the curated list.
+    `aliases` are further names by the curated list; `context` is in tokens, 0 for the configured one.
     """
 
     path: Path
@@ -87,6 +99,8 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     is_pooled: bool = False
     sampling: Sampling = Sampling()
     chat_template: str | None = None
+    context: int = 0
+    adapters: tuple[Path, ...] = ()
     aliases: tuple[str, ...] = ()
 
 
@@ -222,6 +236,11 @@ class ModelStore:
                     draft.unlink(missing_ok=True)
                     draft.symlink_to(target)
                     draft.replace(link)
+
+
+def own_template(manifest: Manifest, facts: ModelFacts) -> str:
+    """Returns the template of a model but for what it was created with, "" for none."""
+    return facts.chat_template if manifest.chat_template is None else read_template(manifest.chat_template)
 
 
 def _link_names(files: tuple[StoredFile, ...]) -> dict[StoredFile, str]:

@@ -16,7 +16,7 @@ from weebill.models.errors import ModelFormatError
 from weebill.models.gguf import MAGIC
 
 _VERSION: Final = 3
-_ALIGNMENT: Final = 32
+ALIGNMENT: Final = 32
 _UINT32, _INT32, _FLOAT32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
 
 
@@ -82,7 +82,7 @@ def _head(metadata: Mapping[str, Value], tensors: Sequence[Written]) -> bytes:
 
 
 def _padded(size: int) -> int:
-    return math.ceil(size / _ALIGNMENT) * _ALIGNMENT
+    return math.ceil(size / ALIGNMENT) * ALIGNMENT
 
 
 def _text(text: str) -> bytes:

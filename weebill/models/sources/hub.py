@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from weebill.models.converting import is_to_convert
 from weebill.models.curated import CuratedFile, CuratedModel, Licence
 from weebill.models.download import Patience, retry_in_vain
 from weebill.models.errors import HubMissingError, NotFoundError, OfflineError, ServerError
@@ -49,8 +50,9 @@ def resolve(name: str, wanted: HubName, known: CuratedModel | None) -> Plan:
         for each in chosen
     )
     plan = plan_of(name, wanted, known, tuple(files), revision=commit, licence=_licence(info, page))
-    precision = next((each for each in PRECISIONS if each == wanted.quant.upper()), plan.precision)
-    return replace(plan, precision=precision)
+    precision = next((each for each in PRECISIONS if each == wanted.quant.upper()), None)
+    # Of a GGUF, it has chosen the file.
+    return replace(plan, precision=precision) if is_to_convert(plan) else plan
 
 
 def _chosen(
