@@ -81,7 +81,7 @@ def show_modelfile(sources: Sources, name: str) -> None:
     """Prints the recipe that makes a model of this machine again. Raises ModelError."""
     model = store_of(sources).find(target_of(load(sources).settings, name))
     manifest = model.manifest
-    template = manifest.template or own_template(manifest, read_facts(model.path))
+    template = manifest.template or own_template(manifest, model.path)
     file = Path(manifest.files[0].place or model.path.resolve())
     typer.echo(f"# To make another model of this one, put `FROM {model.name}` in place of the FROM below.")
     typer.echo(written(commands_of(manifest, file, template)), nl=False)

@@ -19,7 +19,7 @@ from weebill.models.converting import Converter
 from weebill.models.curated import Licence, Sampling
 from weebill.models.download import Patience
 from weebill.models.errors import ModelFormatError, ModelNameError, NotFoundError
-from weebill.models.gguf import ModelFacts, read_facts
+from weebill.models.gguf import read_first_facts
 from weebill.models.manifests import Manifest, StoredFile
 from weebill.models.names import is_plain
 from weebill.models.parameters import Changed, changed
@@ -82,13 +82,14 @@ def _quantized(store: ModelStore, manifest: Manifest, recipe: Recipe, progress: 
 
 def _changed(store: ModelStore, manifest: Manifest, recipe: Recipe, progress: Progress) -> Manifest:
     """Returns a manifest with the changes of a recipe; to be called under `bringing`. Raises ModelError."""
-    facts = _facts(store, manifest)
-    own = own_template(manifest, facts)
+    (first, *_) = manifest.of_role("model") or manifest.files
+    path = Path(first.place or store.blobs.path(first.sha256))
+    own = own_template(manifest, path)
     settings = changed(Changed(manifest.sampling or Sampling(), manifest.context), recipe.parameters)
     template = manifest.template if recipe.template is None else _template(recipe.template, own, progress)
     system = manifest.system if recipe.system is None else recipe.system
     messages = recipe.messages or manifest.messages
-    is_chat = serving(manifest.task, facts) == "chat"
+    is_chat = serving(manifest.task, read_first_facts(path)) == "chat"
     if (system or messages or recipe.template is not None) and not is_chat:
         raise ModelFormatError(f"{recipe.base} writes no texts, so that it has no template and no system prompt.")
     if (system or messages) and not (template or own):
@@ -108,11 +109,6 @@ def _changed(store: ModelStore, manifest: Manifest, recipe: Recipe, progress: Pr
         terms=terms,
         licence=manifest.licence or (_licence(terms[0]) if terms else None),
     )
-
-
-def _facts(store: ModelStore, manifest: Manifest) -> ModelFacts:
-    (first, *_) = manifest.of_role("model") or manifest.files
-    return read_facts(Path(first.place or store.blobs.path(first.sha256)))
 
 
 def _template(given: str, own: str, progress: Progress) -> str:

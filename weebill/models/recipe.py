@@ -28,7 +28,7 @@ _REFUSED: Final = {
 
 
 class Recipe(NamedTuple):
-    """What a model is made of: a name or a path of this machine, and changes; None and nothing for none.
+    """The parts of a model: a name or a path of this machine, and changes; None and nothing for none.
 
     `terms` are texts of licences. `base` is a path if it is absolute.
     """

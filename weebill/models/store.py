@@ -80,7 +80,7 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         has_beginning = bool(manifest.system or manifest.messages)
         if not has_beginning and not manifest.template and manifest.chat_template is None:
             return None
-        template = manifest.template or own_template(manifest, read_facts(self.path))
+        template = manifest.template or own_template(manifest, self.path)
         return with_beginning(template, manifest.system, manifest.messages) if has_beginning else template
 
 
@@ -238,9 +238,13 @@ class ModelStore:
                     draft.replace(link)
 
 
-def own_template(manifest: Manifest, facts: ModelFacts) -> str:
-    """Returns the template of a model but for what it was created with, "" for none."""
-    return facts.chat_template if manifest.chat_template is None else read_template(manifest.chat_template)
+def own_template(manifest: Manifest, path: Path) -> str:
+    """Returns the template of a model, whose first file is at `path`, but for what it was created with; "" for none.
+
+    Raises ModelFormatError or OSError.
+    """
+    known = manifest.chat_template
+    return read_facts(path).chat_template if known is None else read_template(known)
 
 
 def _link_names(files: tuple[StoredFile, ...]) -> dict[StoredFile, str]:

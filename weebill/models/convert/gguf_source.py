@@ -85,7 +85,7 @@ class Stored(NamedTuple):
 
 
 class GgufSource(NamedTuple):
-    """What a GGUF file has."""
+    """The contents of a GGUF file."""
 
     metadata: Mapping[str, Raw]
     tensors: tuple[Stored, ...]
