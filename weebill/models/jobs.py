@@ -59,7 +59,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far a job is, in Ollama's words: bytes of a file, whose SHA-256 is `digest`, or "" if that is not known."""
+    """A step of a job, in Ollama's words: bytes of a file, whose SHA-256 is `digest`, or "" if that is not known."""
 
     status: str
     digest: str = ""
