@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,11 @@ def stored(models: ModelStore, folder: Path) -> ModelStore:
 
 
 def test_a_folder_of_safetensors_is_converted_where_it_is(models: ModelStore, folder: Path) -> None:
+    advice = {"eos_token_id": 347, "temperature": 0.6, "top_k": 20}
+    (folder / "generation_config.json").write_text(json.dumps(advice))
     seen = Seen()
     model = create(models, NAME, Recipe(str(folder)), seen)
+    assert model.served().sampling == Sampling(temperature=0.6, top_k=20)
     assert "converting" in seen.phases
     assert "copying" not in seen.phases
     assert read_facts(model.path).quantization == "Q8_0"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple, Protocol
 
 from weebill.models.blobs import Blobs, hash_of
-from weebill.models.curated import Task
+from weebill.models.curated import Sampling, Task
 from weebill.models.errors import ModelFormatError
 from weebill.models.gguf import read_first_facts
 from weebill.models.manifests import StoredFile
@@ -27,10 +27,11 @@ _FORMAT: Final = 2
 
 
 class Converted(NamedTuple):
-    """A model after its conversion, and the task that its files say it has; None if they do not."""
+    """A model after its conversion, and the task and the sampling that its files say it has."""
 
     file: StoredFile
-    task: Task | None
+    task: Task
+    sampling: Sampling | None
 
 
 class _Made(Protocol):
@@ -74,7 +75,7 @@ class Converter:
         )
         if made.warning:
             self.progress.say(made.warning)
-        return Converted(self._stored(files, made, "converting"), made.task)
+        return Converted(self._stored(files, made, "converting"), made.task, made.sampling)
 
     def quantize(self, files: Sequence[StoredFile], precision: Precision) -> StoredFile:
         """Makes a GGUF of another quantization; returns the file itself if it has that already. Raises ModelError."""

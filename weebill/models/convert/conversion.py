@@ -14,7 +14,7 @@ from weebill.models.convert.quantizations import QUANTIZATIONS, encoding_of
 from weebill.models.convert.safetensors import Tensor, read_tensors
 from weebill.models.convert.sources import read_described
 from weebill.models.convert.values import Values
-from weebill.models.curated import Task
+from weebill.models.curated import Sampling, Task
 from weebill.models.errors import ModelFormatError
 from weebill.models.plan import Precision
 
@@ -31,9 +31,12 @@ _OTHERWISE: Final[Precision] = "Q8_0"
 
 
 class Conversion(NamedTuple):
-    """A model as GGUF: `size` is the file's in bytes. `warning` says what the engine does otherwise, "" for nothing."""
+    """A model as GGUF: `size` is the file's in bytes. `warning` says what the engine does otherwise, "" for nothing;
+    `sampling` is what its makers advise.
+    """
 
     task: Task
+    sampling: Sampling | None
     warning: str
     precision: Precision
     metadata: Mapping[str, Value]
@@ -75,7 +78,8 @@ def conversion(
     tensors = tuple(_written(recognized, read_tensors(weights), chosen))
     is_segmented = recognized.task == "rerank" and recognized.configuration.type_vocab_size > 1
     warning = _SEGMENTS if is_segmented else recognized.architecture.warning(recognized.configuration)
-    return Conversion(recognized.task, warning, chosen, metadata, tensors, size_of(metadata, tensors))
+    sampling = described.generation.sampling() if recognized.task == "chat" else None
+    return Conversion(recognized.task, sampling, warning, chosen, metadata, tensors, size_of(metadata, tensors))
 
 
 def _written(recognized: Recognized, found: Mapping[str, Tensor], precision: Precision) -> list[Written]:

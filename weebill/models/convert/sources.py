@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from weebill.models.convert.tokenizer_file import Tokenizer
+from weebill.models.curated import Sampling
 from weebill.models.errors import ModelFormatError
 
 _MOST_BYTES: Final = 64 << 20
@@ -79,6 +80,20 @@ class Generation(msgspec.Struct, frozen=True):
     """The part of `generation_config.json` that is read, under its own names."""
 
     eos_token_id: Annotated[int, Meta(ge=0)] | tuple[Annotated[int, Meta(ge=0)], ...] | None = None
+    do_sample: bool | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+
+    def sampling(self) -> Sampling | None:
+        """Returns the sampling that its makers advise, None if they advise none."""
+        if self.do_sample is False:
+            return None
+        names = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+        said = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return Sampling(**said) if said else None
 
     @property
     def ends(self) -> tuple[int, ...]:
@@ -117,7 +132,7 @@ def read_described(files: Iterable[Path]) -> Described:
             configuration = members
         elif "tokenizer_class" in members or "added_tokens_decoder" in members:
             settings = _decoded(path, content, TokenizerSettings)
-        elif "eos_token_id" in members:
+        elif not members.keys().isdisjoint(Generation.__struct_fields__):
             generation = _decoded(path, content, Generation)
         elif not members and (found := _template(content)):
             template = found

@@ -52,6 +52,7 @@ _PRE: Final[Mapping[tuple[tuple[str, ...], bool], str]] = MappingProxyType(
         ((_QWEN2,), False): "qwen2",
         ((_QWEN35,), False): "qwen35",
         ((_TEKKEN,), True): "tekken",
+        ((_TEKKEN,), False): "tekken",
         ((_GPT4O,), False): "gpt-4o",
         ((_DIGITS, _GPT2), False): "smollm",
         ((_GPT2,), False): "gpt-2",
@@ -154,6 +155,9 @@ def _begins_with_space(tokenizer: Tokenizer) -> bool:
 
 def _tokens(tokenizer: Tokenizer, vocab: Mapping[str, int], size: int) -> tuple[list[str], list[int]]:
     """Returns the text of each token that there are embeddings for, and its kind."""
+    added = {token.content for token in tokenizer.added_tokens}
+    # A token that has no embedding is one that the model does not have, such as one for pictures.
+    vocab = {text: number for text, number in vocab.items() if number < size or text not in added}
     if any(number >= size for number in vocab.values()) or len(set(vocab.values())) != len(vocab):
         raise ModelFormatError(f"The tokens of the model's tokenizer do not have numbers of their own below {size:,}.")
     tokens = [f"[PAD{number}]" for number in range(size)]
@@ -164,7 +168,7 @@ def _tokens(tokenizer: Tokenizer, vocab: Mapping[str, int], size: int) -> tuple[
         kinds[number] = _BYTE if has_bytes and _BYTE_TOKEN.fullmatch(text) else _NORMAL
     for token in tokenizer.added_tokens:
         if token.id >= size:
-            continue  # it has no embedding, so no model can have learnt it
+            continue
         if token.content == tokenizer.model.unk_token:
             kind = _UNKNOWN
         elif token.special or _LOOKS_SPECIAL.fullmatch(token.content):
