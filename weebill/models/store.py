@@ -125,11 +125,15 @@ class ModelStore:
     def canonical(self, text: str) -> str:
         """Returns the name that a model is stored under: an alias of the curated list is its model's name.
 
-        A model of one's own that has such a name comes first. Raises ModelNameError.
+        A model of one's own that has such a name comes first, also if `text` adds `:latest` to it, as Ollama does.
+        Raises ModelNameError.
         """
         name = parse(text)
-        if not isinstance(name, PlainName) or self.manifests.read(str(name)) is not None:
+        if not isinstance(name, PlainName):
             return str(name)
+        for own in dict.fromkeys((str(name), str(name).removesuffix(":latest"))):
+            if self.manifests.read(own) is not None:
+                return own
         known = find_curated(str(name))
         return known.name if known is not None else str(name)
 

@@ -108,13 +108,13 @@ def do(task: Task, teller: _Teller) -> None:
     match job:
         case Pull():
             teller.say("pulling manifest")
-            pull(store, _ours(store, job.name), teller, teller.planned)
+            pull(store, _not_a_file(job.name), teller, teller.planned)
         case Create():
             _create(store, job, teller)
         case Copy():
-            store.copy(_ours(store, job.name), job.new.removesuffix(":latest"))
+            store.copy(job.name, _bare(job.new))
         case Delete():
-            store.remove(_ours(store, job.name))
+            store.remove(job.name)
     if isinstance(job, Pull | Create):
         teller.say("writing manifest")
 
@@ -122,7 +122,7 @@ def do(task: Task, teller: _Teller) -> None:
 def _create(store: ModelStore, job: Create, teller: _Teller) -> None:
     teller.say("gathering model components")
     with ExitStack() as stack:
-        base = _ours(store, job.base)
+        base = _not_a_file(job.base)
         if job.files:
             folder = stack.enter_context(laid_out(store.folder, job.files))
             base = str(folder / next(iter(job.files))) if len(job.files) == 1 else str(folder)
@@ -137,18 +137,20 @@ def _create(store: ModelStore, job: Create, teller: _Teller) -> None:
             adapters=tuple(adapters / name for name in job.adapters),
             precision=precision_of(job.quantize),
         )
-        create(store, job.name.removesuffix(":latest"), recipe, teller, teller.planned)
+        create(store, _bare(job.name), recipe, teller, teller.planned)
     remove(store.folder, chain(job.files.values(), job.adapters.values()))
 
 
-def _ours(store: ModelStore, name: str) -> str:
-    """Returns a name without the tag that Ollama adds to those that have none, unless a model is called so.
+def _bare(name: str) -> str:
+    """Returns a new name without the tag that Ollama adds to those that have none."""
+    return name.removesuffix(":latest")
 
-    Raises ModelNameError for a file of this machine, which who asks over a network does not see.
-    """
+
+def _not_a_file(name: str) -> str:
+    """Returns a name. Raises ModelNameError for a file of this machine, which who asks over a network does not see."""
     if name.startswith(_FILES):
         raise ModelNameError(name, "a file of the server is added there, with `weebill pull`", "hf:owner/repo")
-    return name if store.manifests.read(name) is not None else name.removesuffix(":latest")
+    return name
 
 
 def _failure(error: Exception) -> Failure:
