@@ -78,6 +78,25 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "mistral": Family(
         {"architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": None}, "sentencepiece"
     ),
+    "ministral3": Family(
+        {
+            "architectures": ["Ministral3ForCausalLM"],
+            "model_type": "ministral3",
+            "head_dim": 32,
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 1_000_000.0,
+                "factor": 16.0,
+                "beta_fast": 32.0,
+                "beta_slow": 1.0,
+                "mscale": 1.0,
+                "mscale_all_dim": 1.0,
+                "llama_4_scaling_beta": 0.1,
+                "original_max_position_embeddings": 16,
+            },
+        },
+        "tekken",
+    ),
     "smollm3": Family(
         {
             "architectures": ["SmolLM3ForCausalLM"],

@@ -33,6 +33,9 @@ class RopeSettings(msgspec.Struct, frozen=True, kw_only=True):
     long_factor: _Factors = ()
     short_factor: _Factors = ()
     partial_rotary_factor: float | None = None
+    mscale: float | None = None
+    mscale_all_dim: float | None = None
+    llama_4_scaling_beta: float | None = None
     full_attention: RopeSettings | None = None
     sliding_attention: RopeSettings | None = None
 

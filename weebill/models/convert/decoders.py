@@ -1,4 +1,4 @@
-"""Architectures that write texts: Llama, Mistral, SmolLM3, Qwen, Gemma and Phi.
+"""Architectures that write texts: Llama, Mistral, Ministral, SmolLM3, Qwen, Gemma and Phi.
 
 Sources: transformers' classes of these names, and llama.cpp's src/models of the same architectures.
 """
@@ -91,6 +91,14 @@ def _phi_metadata(config: Configuration) -> Metadata:
     }
 
 
+def _mistral3_metadata(config: Configuration) -> Metadata:
+    optional = {
+        "rope.scaling.yarn_log_multiplier": config.rope.mscale_all_dim,
+        "attention.temperature_scale": config.rope.llama_4_scaling_beta,
+    }
+    return {**_metadata(config), **{key: float(value) for key, value in optional.items() if value}}
+
+
 def _queries(tensor: Tensor, config: Configuration) -> Values:
     return Halves(tensor, config.num_attention_heads)
 
@@ -114,6 +122,12 @@ def _no_window(config: Configuration) -> None:
     require_known(config)
     if config.use_sliding_window:
         raise ModelFormatError("The model looks back through a window (use_sliding_window), which the engine does not.")
+
+
+def _mistral3(config: Configuration) -> None:
+    require_known(config, ("default", "yarn"))
+    if config.rope.mscale != config.rope.mscale_all_dim:
+        raise ModelFormatError("The model's mscale and mscale_all_dim differ, and the engine has them alike.")
 
 
 def _smollm3(config: Configuration) -> None:
@@ -172,6 +186,12 @@ _LLAMA: Final = Architecture(
     warning=_window_warning,
     vocabulary=vocabulary,
     tied=False,
+)
+_MISTRAL3: Final = _LLAMA._replace(
+    name="mistral3",
+    classes=dict.fromkeys(("Ministral3ForCausalLM", "Mistral3ForConditionalGeneration"), Class("chat")),
+    metadata=_mistral3_metadata,
+    check=_mistral3,
 )
 _SMOLLM3: Final = _LLAMA._replace(
     name="smollm3",
@@ -250,4 +270,4 @@ _PHI3: Final = Architecture(
     tied=False,
 )
 
-DECODERS: Final = (_LLAMA, _SMOLLM3, _QWEN2, _QWEN3, _GEMMA2, _GEMMA3, _PHI3)
+DECODERS: Final = (_LLAMA, _MISTRAL3, _SMOLLM3, _QWEN2, _QWEN3, _GEMMA2, _GEMMA3, _PHI3)
