@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from weebill.models.convert.safetensors import Floats
-from weebill.models.errors import HubMissingError, ModelFormatError
+from weebill.models.errors import LibraryMissingError, ModelFormatError
 
 _PACKAGE: Final = "xllamacpp"
 _LIBRARY: Final = "xllamacpp*.so"
@@ -32,7 +32,7 @@ _Chunk = Callable[[int, int, int, int, int, int, None], int]
 
 
 def quantize(kind: int, block: int, block_bytes: int, values: Floats, row: int) -> bytes:
-    """Returns rows of values in the format `kind` (a `ggml_type`). Raises ModelFormatError or HubMissingError."""
+    """Returns rows of values in the format `kind` (a `ggml_type`). Raises ModelFormatError or LibraryMissingError."""
     if not np.isfinite(values).all():
         raise ModelFormatError("it has values that are no numbers.")
     chunk = _chunk()
@@ -62,7 +62,7 @@ def _chunk() -> _Chunk:
     folders = found.submodule_search_locations if found is not None else None
     libraries = [path for folder in folders or () for path in Path(folder).glob(_LIBRARY)]
     if not libraries:
-        raise HubMissingError(_PACKAGE)
+        raise LibraryMissingError(_PACKAGE)
     function = ctypes.CDLL(str(libraries[0])).ggml_quantize_chunk
     function.restype = ctypes.c_size_t
     pointer, number = ctypes.c_void_p, ctypes.c_int64

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from weebill.models.converting import is_to_convert
 from weebill.models.curated import CuratedFile, CuratedModel, Licence
 from weebill.models.download import Patience, retry_in_vain
-from weebill.models.errors import HubMissingError, NotFoundError, OfflineError, ServerError
+from weebill.models.errors import LibraryMissingError, NotFoundError, OfflineError, ServerError
 from weebill.models.http import Remote, failure, failures_as_errors
 from weebill.models.names import HubName, is_inner_path
 from weebill.models.plan import FromServer, Plan, PlannedFile, plan_of
@@ -99,7 +99,7 @@ def _token(wanted: HubName) -> str:
     try:
         from huggingface_hub import get_token, is_offline_mode
     except ImportError:
-        raise HubMissingError("huggingface_hub") from None
+        raise LibraryMissingError("huggingface_hub") from None
     if is_offline_mode():
         raise OfflineError(
             f"{wanted} is not on this machine, and the hub's offline mode is on. Unset HF_HUB_OFFLINE and "
