@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -81,6 +83,7 @@ def test_a_model_of_an_uploaded_file(client: ollama.Client, gguf: Path) -> None:
     assert client.chat("made:latest", HI, options={"num_predict": 1}).eval_count == 1
 
 
+@pytest.mark.slow
 def test_another_quantization_a_copy_and_its_end(client: ollama.Client) -> None:
     assert client.create("small", from_="tiny-llama:1", quantize="q4_0").status == "success"
     assert client.copy("small", "second").status == "success"
@@ -90,6 +93,7 @@ def test_another_quantization_a_copy_and_its_end(client: ollama.Client) -> None:
     assert client.chat("second", HI, options={"num_predict": 2}).eval_count == 2
 
 
+@pytest.mark.slow
 def test_a_pull_tells_how_far_it_is(client: ollama.Client, gguf: Path) -> None:
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(gguf.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -102,13 +106,25 @@ def test_a_pull_tells_how_far_it_is(client: ollama.Client, gguf: Path) -> None:
     assert name in names(client)
 
 
+@pytest.mark.slow
+def test_a_client_that_leaves_ends_the_work(weebill: Installation, client: ollama.Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        steps = client.pull(f"http://127.0.0.1:{silent.getsockname()[1]}/never.gguf", stream=True)
+        assert next(iter(steps)).status == "pulling manifest"
+        assert len(weebill.children("weebill.models.work")) == 1
+        steps.close()
+        deadline = time.monotonic() + 20
+        while weebill.children("weebill.models.work"):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 REFUSALS: Final = (
     ("POST", "/api/pull", {"model": "no-such-model"}, 404, "does not know where to fetch"),
     ("POST", "/api/pull", {"model": "a", "insecure": True}, 400, "`insecure`"),
     ("POST", "/api/pull", {}, 400, "'model'"),
-    ("DELETE", "/api/delete", {"model": "none:1"}, 404, "none:1"),
     ("POST", "/api/create", {"model": "a"}, 400, "`from` or `files`"),
-    ("POST", "/api/create", {"model": "a", "from": "tiny-llama:1", "renderer": "x"}, 400, "renderer"),
+    ("POST", "/api/create", {"model": "a", "from": "b", "renderer": "x"}, 400, "renderer"),
     ("POST", "/api/create", {"model": "a", "files": {"a.gguf": "0"}}, 400, "files"),
     ("POST", f"/api/blobs/sha256:{'0' * 64}", {}, 400, "must be 0000"),
     ("POST", "/api/blobs/md5:1", {}, 400, "sha256:"),
