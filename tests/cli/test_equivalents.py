@@ -34,7 +34,6 @@ def test_what_is_led_to_is_there_and_what_is_there_leads_nowhere_else():
         ("quit", "SIGTERM"),
         ("copy mini tiny", "did you mean `weebill cp mini tiny`?"),
         ("alias mini tiny", "[aliases]"),
-        ("create mini -f Modelfile", "`weebill pull NAME --from FILE`"),
         ("help serve", "did you mean `weebill serve --help`?"),
         ("keys rm ci", "did you mean `weebill keys revoke ci`?"),
         ("models pull smollm2:135m", "did you mean `weebill pull smollm2:135m`?"),

@@ -40,6 +40,10 @@ HOSTILE = '<img src=x onerror="document.title=1">'
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
 
+async def unchanged() -> None:
+    """Nobody is told of other models."""
+
+
 # What is known of costs, and how the page says it; then the sums of each model.
 COSTS = [
     ("small", {"cost_nano": 1_234_567}, "$0.00123"),
@@ -61,7 +65,7 @@ async def serve(home: Home) -> AsyncIterator[tuple[str, Overview]]:
         ProcessState(name="worker-0", role="worker", pid=1, state="ready", restarts=3, started_at=1.0),
     )
     questions = Questions(home.ledger_socket)
-    app = create_app(overview, KeyDirectory(read_pepper(home.pepper), questions.ask), questions.ask)
+    app = create_app(overview, KeyDirectory(read_pepper(home.pepper), questions.ask), questions.ask, unchanged)
     answers = ExitStack()
     answers.enter_context(answering(home))
     listener = socket.create_server(("127.0.0.1", 0))

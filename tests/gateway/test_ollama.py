@@ -85,7 +85,7 @@ async def test_errors(worker: RunningWorker) -> None:
         answer = await worker.client.post("/api/show", content=body)
         assert answer.status_code == status
         assert said in answer.json()["error"]
-    for path in ("/api/chat", "/api/generate", "/api/embed", "/api/tags", "/api/show", "/api/pull"):
+    for path in ("/api/chat", "/api/generate", "/api/embed", "/api/tags", "/api/show", "/api/push"):
         method = "GET" if path == "/api/tags" else "POST"
         for header in ("", "Bearer sk-wb-wrong"):
             answer = await worker.client.request(method, path, headers={"authorization": header})
@@ -97,13 +97,15 @@ async def test_errors(worker: RunningWorker) -> None:
         assert isinstance(answer.json()["error"], str)
 
 
-async def test_models_are_not_managed(worker: RunningWorker) -> None:
-    for name in ("pull", "push", "create", "copy", "delete", "blobs/sha256:0"):
-        for root in ROOTS:
-            for method in ("POST", "DELETE"):
-                answer = await worker.client.request(method, f"{root}/{name}", json={"model": "large"})
-                assert answer.status_code == 501
-                assert "/api/tags" in answer.json()["error"]
+async def test_models_are_managed_by_the_control_process_and_not_pushed(worker: RunningWorker) -> None:
+    for root in ROOTS:
+        for name in ("pull", "create", "copy", "delete", "blobs/sha256:0"):
+            # There is none here.
+            answer = await worker.client.post(f"{root}/{name}", json={"model": "large"})
+            assert answer.status_code == 503
+            assert "control process" in answer.json()["error"]
+        answer = await worker.client.post(f"{root}/push", json={"model": "large"})
+        assert (answer.status_code, "not pushed" in answer.json()["error"]) == (501, True)
 
 
 async def test_a_name_with_latest(worker: RunningWorker, upstream: Upstream) -> None:

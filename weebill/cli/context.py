@@ -17,6 +17,10 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Configuration file.", show_default=False)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+QuantizeOption = Annotated[
+    str | None,
+    typer.Option(metavar="QUANT", help="q4_0, q4_K_M, q5_K_M, q6_K, q8_0, f16 or f32.", show_default=False),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print values alone, for scripts.")]
 
 

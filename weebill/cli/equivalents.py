@@ -42,7 +42,6 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "alias": f"[aliases] in {_FILE} gives a model another name, and `weebill cp` one of this machine",
         **dict.fromkeys(("init", "setup", "configure", "edit"), f"`weebill serve` needs no preparation; else {_EDIT}"),
         "restart": f"{_STOP}, and start it with `weebill serve`; `weebill reload` applies most settings without",
-        "create": "`weebill pull NAME --from FILE` adds a GGUF file; `weebill keys create NAME` makes a key",
         "explain": "weebill route explain",
         "refresh": "weebill catalog refresh",
         "train": "weebill router train",

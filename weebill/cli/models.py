@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import typer
 
 from weebill.cli.auto_tiers import tiers_in_words
@@ -18,9 +19,11 @@ from weebill.config.paths import Home
 from weebill.config.routing import targets
 from weebill.config.schema import Settings
 from weebill.models.curated import curated
+from weebill.models.names import HubName, parse
 from weebill.models.plan import Plan
 from weebill.models.pull import Accept, add_file
 from weebill.models.pull import pull as fetch
+from weebill.models.recipe import precision_of
 from weebill.models.store import InstalledModel, ModelStore
 from weebill.supervisor.commands import NotRunningError, OfferRequest, Status, StatusRequest, ask
 
@@ -36,8 +39,14 @@ def store_of(sources: Sources) -> ModelStore:
     return ModelStore.of(load(sources).settings.local, sources.home)
 
 
-def pull(sources: Sources, model: str | None, file: Path | None, accept_license: bool, quiet: bool) -> None:
-    """Fetches `model`, or all configured ones; with `file`, adds it under the name `model`."""
+def pull(
+    sources: Sources, model: str | None, file: Path | None, accept_license: bool, quiet: bool, quantize: str = ""
+) -> None:
+    """Fetches `model`, or all configured ones, in the quantization `quantize`; with `file`, adds it under the name
+    `model`.
+    """
+    if quantize:
+        model = _quantized(model, file, quantize)
     local = load(sources).settings.local
     store = ModelStore.of(local, sources.home)
     if file is not None and model is None:
@@ -56,6 +65,18 @@ def pull(sources: Sources, model: str | None, file: Path | None, accept_license:
         serving = "" if running else "Start `weebill serve`, then "
         use = _USES.get(found.manifest.task) or f"`weebill run {found.name}` talks to it"
         typer.echo(f"{serving}{use}; clients name it as their model")
+
+
+def _quantized(model: str | None, file: Path | None, quantize: str) -> str:
+    """Returns the name of a repository's model in a quantization."""
+    precision_of(quantize)
+    name = parse(model or "")
+    if not isinstance(name, HubName) or name.file or file is not None:
+        raise CommandError(
+            "only a repository's model is fetched in a quantization, as hf:owner/repo is",
+            f"weebill create NAME --from {file or model} --quantize {quantize}",
+        )
+    return str(msgspec.structs.replace(name, quant=quantize))
 
 
 def offer_again(home: Home) -> bool:

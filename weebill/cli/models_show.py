@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import typer
@@ -15,8 +16,10 @@ from weebill.config.load import Sources, load
 from weebill.models.curated import find_curated
 from weebill.models.errors import ModelFormatError, ModelNameError
 from weebill.models.gguf import ModelFacts, read_facts
+from weebill.models.modelfile import written
 from weebill.models.names import PlainName, parse
-from weebill.models.store import InstalledModel, ModelStore
+from weebill.models.recipe import commands_of
+from weebill.models.store import InstalledModel, ModelStore, own_template
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +38,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     quantization: str
     chat_template: bool
     added: int
+    parent: str
     converted_from: tuple[str, ...]
     files: tuple[ShownFile, ...]
 
@@ -73,6 +77,16 @@ def show(sources: Sources, name: str, as_json: bool) -> None:
     )
 
 
+def show_modelfile(sources: Sources, name: str) -> None:
+    """Prints the recipe that makes a model of this machine again. Raises ModelError."""
+    model = store_of(sources).find(target_of(load(sources).settings, name))
+    manifest = model.manifest
+    template = manifest.template or own_template(manifest, model.path)
+    file = Path(manifest.files[0].place or model.path.resolve())
+    typer.echo(f"# To make another model of this one, put `FROM {model.name}` in place of the FROM below.")
+    typer.echo(written(commands_of(manifest, file, template)), nl=False)
+
+
 def _is_of_catalogue(target: str) -> bool:
     """True unless the name is one that `weebill pull` takes."""
     try:
@@ -90,7 +104,7 @@ def _stored(store: ModelStore, target: str) -> InstalledModel | None:
 
 
 def _facts(shown: Shown) -> Iterator[tuple[str, str]]:
-    yield "source", shown.source or "a file that was given"
+    yield ("created from", shown.parent) if shown.parent else ("source", shown.source or "a file that was given")
     if shown.converted_from:
         yield "converted from", ", ".join(shown.converted_from)
     if shown.revision:
@@ -127,6 +141,7 @@ def _shown(model: InstalledModel) -> Shown:
         quantization=first.quantization,
         chat_template=bool(first.chat_template or manifest.chat_template),
         added=manifest.added,
+        parent=manifest.parent,
         converted_from=tuple(f"{file.name} ({file.sha256[:12]})" for file in manifest.converted_from),
         files=tuple(
             ShownFile(

@@ -25,6 +25,7 @@ _WORDS: dict[Phase, str] = {
     "copying": "Copying",
     "verifying": "Verifying",
     "converting": "Converting",
+    "quantizing": "Quantizing",
 }
 # Off a terminal: a line for each phase and each quarter of it.
 _STEPS = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 
 import msgspec
@@ -16,6 +17,8 @@ from weebill.wire.errors import ApiError
 
 # Far above the size of any request to the management API.
 MAX_BODY_BYTES = 65_536
+# Licences and templates of a model that is made.
+_MAX_RECIPE_BYTES = 4 << 20
 
 _SECURE_HEADERS = {
     "cache-control": "no-store",
@@ -45,23 +48,29 @@ def handle_errors(app: FastAPI) -> None:
 
 
 class LimitBody:
-    """Refuses request bodies over `MAX_BODY_BYTES` while they arrive."""
+    """Refuses request bodies over `MAX_BODY_BYTES` while they arrive; files of models may have any length."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        received = 0
+        received, most = 0, _most_bytes(scope.get("path", ""))
 
         async def receive_limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY_BYTES:
-                raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+            if received > most:
+                raise HTTPException(413, f"The body is larger than {most:.0f} bytes.")
             return message
 
         await self._app(scope, receive_limited if scope["type"] == "http" else receive, send)
+
+
+def _most_bytes(path: str) -> float:
+    if "/api/blobs/" in path:
+        return math.inf
+    return _MAX_RECIPE_BYTES if path.endswith("/api/create") else MAX_BODY_BYTES
 
 
 class SecureHeaders:

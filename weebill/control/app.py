@@ -24,6 +24,7 @@ from weebill.control.access import bearer_token, require_admin
 from weebill.control.answers import Json, LimitBody, SecureHeaders, handle_errors
 from weebill.control.live import LiveFeed
 from weebill.control.manual import Manual, documentation
+from weebill.control.ollama import OllamaManagement
 from weebill.control.overview import Overview
 from weebill.control.page import Page
 from weebill.process.questions import Unanswered
@@ -49,8 +50,10 @@ class NewKey(BaseModel):
 Ask = Callable[[str, object], Awaitable[msgspec.Raw]]
 
 
-def create_app(overview: Overview, keys: KeyDirectory, ask_learner: Ask) -> FastAPI:
-    """Creates the application."""
+def create_app(
+    overview: Overview, keys: KeyDirectory, ask_learner: Ask, models_changed: Callable[[], Awaitable[None]]
+) -> FastAPI:
+    """Creates the application. `models_changed` is awaited when this machine has other models."""
     app = FastAPI(
         title="Weebill",
         version=__version__,
@@ -67,6 +70,7 @@ def create_app(overview: Overview, keys: KeyDirectory, ask_learner: Ask) -> Fast
     manual = Manual(documentation())
     app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
     app.include_router(_public(overview, LiveFeed(overview, keys)), prefix=PREFIX)
+    app.include_router(OllamaManagement(overview, keys, models_changed).router)
     app.include_router(_Management(overview, keys, ask_learner).router, prefix=PREFIX)
     return app
 

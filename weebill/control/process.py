@@ -11,16 +11,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from weebill.accounts.keyring import KeyDirectory
 from weebill.accounts.pepper import read_pepper
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.control.app import Ask, create_app
+from weebill.control.app import create_app
 from weebill.control.overview import Overview
 from weebill.process import logs
 from weebill.process.link import Link
-from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Processes, Ready, Reload, ToChild
+from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Processes, Ready, Reload, Stocked, ToChild
 from weebill.process.questions import Questions
 from weebill.process.sockets import listen
 
@@ -28,6 +29,7 @@ PROCESS_NAME = "control"
 
 _MAX_REQUESTS = 1024
 _MAX_MESSAGE_BYTES = 65_536
+_STOCK_TIMEOUT_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +68,13 @@ async def main() -> int:
         _hear(message, overview)
     questions = Questions(home.ledger_socket)
     learner = Questions(home.learner_socket)
-    server = Server(_server_config(overview, KeyDirectory(pepper, questions.ask), learner.ask))
+    directory = KeyDirectory(pepper, questions.ask)
+    stock = _Stock(link)
+    server = Server(_server_config(create_app(overview, directory, learner.ask, stock.changed)))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.listening.wait()
     link.send(Ready())
-    drain = await _follow(link, overview)
+    drain = await _follow(link, overview, stock)
     if drain is None:
         os._exit(1)  # at once, without draining
     server.config.timeout_graceful_shutdown = max(1, int(drain.grace_s))
@@ -83,7 +87,27 @@ async def main() -> int:
     return 0
 
 
-async def _follow(link: Link, overview: Overview) -> Drain | None:
+class _Stock:
+    """The models of this machine, as the supervisor tells all processes of them."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._told = asyncio.Event()
+
+    def told(self) -> None:
+        """Notes that the supervisor has told of them."""
+        self._told.set()
+
+    async def changed(self) -> None:
+        """Has the supervisor look again, and returns when it has told of what it found, or does not."""
+        self._told.clear()
+        self._link.send(Stocked())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOCK_TIMEOUT_S):
+                await self._told.wait()
+
+
+async def _follow(link: Link, overview: Overview, stock: _Stock) -> Drain | None:
     """Handles the supervisor's messages up to `Drain`; returns None if the supervisor is gone."""
     async for message in link:
         match message:
@@ -93,6 +117,8 @@ async def _follow(link: Link, overview: Overview) -> Drain | None:
                 link.send(Pong())
             case _:
                 _hear(message, overview)
+                if isinstance(message, Engines):
+                    stock.told()
     return None
 
 
@@ -109,9 +135,9 @@ def _hear(message: ToChild, overview: Overview) -> None:
             log.warning("the supervisor sent a message that is not for the control process")
 
 
-def _server_config(overview: Overview, keys: KeyDirectory, ask_learner: Ask) -> uvicorn.Config:
+def _server_config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(overview, keys, ask_learner),
+        app,
         http="httptools",
         ws="websockets-sansio",
         lifespan="off",

@@ -73,6 +73,7 @@ class LlamaServer:
         parameters.api_keys = [told.api_key]
         if told.chat_template is not None:
             parameters.chat_template = told.chat_template
+        parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, 1.0) for path in told.adapters]
         _set_private(parameters)
         _set_memory(parameters, settings)
         _set_threads(parameters, settings)
@@ -194,7 +195,18 @@ def _http_threads(settings: EngineSettings) -> int:
 
 def _set_sampling(parameters: xllamacpp.CommonParams, sampling: Sampling) -> None:
     parameters.sampling.temp = sampling.temperature
+    parameters.sampling.top_k = sampling.top_k
     parameters.sampling.top_p = sampling.top_p
+    parameters.sampling.min_p = sampling.min_p
+    parameters.sampling.typ_p = sampling.typical_p
     parameters.sampling.dry_multiplier = sampling.dry
     parameters.sampling.dry_penalty_last_n = sampling.dry_window
     parameters.sampling.penalty_repeat = sampling.repetition_penalty
+    parameters.sampling.penalty_present = sampling.presence_penalty
+    parameters.sampling.penalty_freq = sampling.frequency_penalty
+    parameters.sampling.penalty_last_n = sampling.penalty_window
+    if sampling.seed is not None:
+        parameters.sampling.seed = sampling.seed
+    if sampling.most_tokens is not None:
+        parameters.n_predict = sampling.most_tokens
+    parameters.antiprompt = list(sampling.stop)

@@ -27,6 +27,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     is_pooled: bool = False
     sampling: Sampling = Sampling()
     chat_template: str | None = None
+    adapters: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, model: ServedModel, engine: EngineSettings, api_key: str) -> EngineBoot:
@@ -40,6 +41,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
             is_pooled=model.is_pooled,
             sampling=model.sampling,
             chat_template=model.chat_template,
+            adapters=tuple(map(str, model.adapters)),
         )
 
 

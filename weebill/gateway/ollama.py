@@ -67,8 +67,7 @@ class OllamaPages:
         """Raises ApiError 501."""
         raise ApiError(
             501,
-            "Models are not pulled, created, copied or deleted through this API: `weebill pull NAME` and the "
-            "configuration add them. GET /api/tags lists those that there are.",
+            "Models are not pushed to a registry: there is none that would take them from here.",
             code="not_implemented",
         )
 

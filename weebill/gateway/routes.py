@@ -44,8 +44,8 @@ _GEMINI: Final = tuple(
     [root + version for root in (b"", b"/gemini") for version in (b"/v1beta", b"/v1alpha", b"/v1beta1")]
 )
 _OLLAMA: Final = (b"/api", b"/ollama/api")
-# What manages the models of a machine.
-_MANAGING: Final = (b"/pull", b"/push", b"/create", b"/copy", b"/delete", b"/blobs/")
+# What manages the models of a machine: the control process does it.
+_MANAGING: Final = (b"/pull", b"/create", b"/copy", b"/delete", b"/blobs/")
 
 
 def _at(roots: tuple[bytes, ...], path: bytes) -> tuple[bytes, ...]:
@@ -78,7 +78,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(b"GET", _at(_OLLAMA, b"/ps"), "running"),
     Route(b"POST", _at(_OLLAMA, b"/show"), "show"),
     Route(b"GET", _at(_OLLAMA, b"/version"), "version", permission="anyone"),  # clients ask it before all else
-    Route(b"", tuple([path for name in _MANAGING for path in _at(_OLLAMA, name)]), "unmanaged"),
+    Route(b"", tuple([path for name in _MANAGING for path in _at(_OLLAMA, name)]), "control"),
+    Route(b"POST", _at(_OLLAMA, b"/push"), "unmanaged"),
     Route(b"GET", (b"/", b"/ollama"), "greeting", permission="anyone"),
     Route(b"", (b"/api/v1", b"/api/v1/"), "control", permission="anyone"),
 )

@@ -26,7 +26,7 @@ from weebill.models.gguf import require_magic
 from weebill.models.manifests import StoredFile, slug
 from weebill.models.names import PackageName
 from weebill.models.partial import CHECKPOINT_BYTES, Partial
-from weebill.models.plan import FromFile, FromPackage, FromServer, InPlace, Plan, PlannedFile
+from weebill.models.plan import SUFFIX, FromFile, FromPackage, FromServer, InPlace, Plan, PlannedFile
 from weebill.models.progress import Phase, Progress
 
 
@@ -147,7 +147,7 @@ class Bringer:
         return StoredFile(role=file.role, name=file.name, size=size, sha256=sha256)
 
     def _in_place(self, file: PlannedFile, path: Path) -> StoredFile:
-        if file.role == "model":
+        if file.role == "model" and not path.name.endswith(SUFFIX):
             require_magic(path, str(path))
         try:
             before = path.stat()

@@ -1,30 +1,49 @@
-"""Turns a fetched model in safetensors into a GGUF of the store, once: the engine reads nothing else."""
+"""Turns a fetched model in safetensors into a GGUF of the store, once: the engine reads nothing else.
+
+A GGUF becomes one of another quantization in the same way.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Final, NamedTuple, Protocol
 
 from weebill.models.blobs import Blobs, hash_of
-from weebill.models.curated import Task
+from weebill.models.curated import Sampling, Task
+from weebill.models.errors import ModelFormatError
+from weebill.models.gguf import read_first_facts
 from weebill.models.manifests import StoredFile
-from weebill.models.plan import Plan
-from weebill.models.progress import Progress
+from weebill.models.plan import SUFFIX, Plan, Precision
+from weebill.models.progress import Phase, Progress
 
-SUFFIX: Final = ".safetensors"
+_PART: Final = re.compile(r"-\d{5}-of-\d{5}$")
 # Of what this version makes: the same files make the same bytes as long as it stays.
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 class Converted(NamedTuple):
-    """A model after its conversion, and the task that its files say it has."""
+    """A model after its conversion, and the task and the sampling that its files say it has."""
 
     file: StoredFile
     task: Task
+    sampling: Sampling | None
+
+
+class _Made(Protocol):
+    """A GGUF that is about to be written."""
+
+    @property
+    def precision(self) -> Precision: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def write(self, file: IO[bytes], wrote: Callable[[int], None]) -> None: ...
 
 
 def is_to_convert(plan: Plan) -> bool:
@@ -56,13 +75,31 @@ class Converter:
         )
         if made.warning:
             self.progress.say(made.warning)
+        return Converted(self._stored(files, made, "converting"), made.task, made.sampling)
+
+    def quantize(self, files: Sequence[StoredFile], precision: Precision) -> StoredFile:
+        """Makes a GGUF of another quantization; returns the file itself if it has that already. Raises ModelError."""
+        from weebill.models.convert.requantization import requantization
+
+        model, *further = [file for file in files if file.role == "model"]
+        if further:
+            raise ModelFormatError(
+                f"{model.name} is one of {len(files)} parts, and only a whole file can be quantized."
+            )
+        (path,) = self._paths([model], "model")
+        if read_first_facts(path).quantization == precision:
+            return model
+        return self._stored([model], requantization(path, precision), "quantizing")
+
+    def _stored(self, files: Sequence[StoredFile], made: _Made, phase: Phase) -> StoredFile:
+        """Writes a GGUF that is made of these files into the store."""
         first = next(file for file in files if file.role == "model")
-        name = f"{Path(first.name).name.removesuffix(SUFFIX)}-{self.plan.precision}.gguf"
+        name = f"{_PART.sub('', Path(first.name).stem)}-{made.precision}.gguf"
 
         def wrote(done: int) -> None:
-            self.progress.step(name, "converting", done, made.size)
+            self.progress.step(name, phase, done, made.size)
 
-        key = self._key(files)
+        key = self._key(files, made.precision)
         with self.blobs.alone(key, lambda: 0):
             self.blobs.require_space(made.size)
             draft = self.blobs.partial / f"{key}.gguf"
@@ -74,13 +111,13 @@ class Converter:
                 self.blobs.publish(draft, sha256)
             finally:
                 draft.unlink(missing_ok=True)
-        return Converted(StoredFile(role="model", name=name, size=made.size, sha256=sha256), made.task)
+        return StoredFile(role="model", name=name, size=made.size, sha256=sha256)
 
     def _paths(self, files: Sequence[StoredFile], role: str) -> list[Path]:
         return [Path(file.place or self.blobs.path(file.sha256)) for file in files if file.role == role]
 
-    def _key(self, files: Sequence[StoredFile]) -> str:
-        parts = (str(_FORMAT), self.plan.name, self.plan.precision, *(file.sha256 for file in files))
+    def _key(self, files: Sequence[StoredFile], precision: Precision) -> str:
+        parts = (str(_FORMAT), self.plan.name, precision, *(file.sha256 for file in files))
         return f"gguf-{hashlib.sha256(' '.join(parts).encode()).hexdigest()}"
 
 

@@ -28,14 +28,25 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `dry` is the strength of the penalty on repetition, 0 for none ("Don't Repeat Yourself",
     https://github.com/oobabooga/text-generation-webui/pull/5677), which looks back `dry_window` tokens.
-    `repetition_penalty` divides the odds of the last 64 tokens; 1 is none.
+    `repetition_penalty` divides the odds of the last `penalty_window` tokens; 1 is none. `presence_penalty` and
+    `frequency_penalty` count the same tokens. `typical_p` is 1 for none. `seed` is None for another one each time,
+    `most_tokens` None for no limit of an answer's length; `stop` are texts that end one.
     """
 
     temperature: float = 0.8
+    top_k: int = 40
     top_p: float = 0.95
+    min_p: float = 0.05
+    typical_p: float = 1.0
     dry: float = 0.0
     dry_window: int = 256
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    penalty_window: int = 64
+    seed: int | None = None
+    most_tokens: int | None = None
+    stop: tuple[str, ...] = ()
 
 
 class Licence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

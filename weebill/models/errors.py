@@ -135,13 +135,12 @@ class PipMissingError(ModelError):
     """This Python has no pip."""
 
 
-class HubMissingError(ModelError):
-    """This Python lacks the libraries that speak with servers of models."""
+class LibraryMissingError(ModelError):
+    """This Python lacks a library of local models: one that speaks with their servers, or the engine."""
 
     def __init__(self, library: str) -> None:
         super().__init__(
-            f"Fetching this needs the library {library}, which is not installed. Install it with: "
-            "pip install 'weebill[local]'"
+            f"This needs the library {library}, which is not installed. Install it with: pip install 'weebill[local]'"
         )
 
 

@@ -19,17 +19,17 @@ import msgspec
 from weebill.models.errors import ModelFormatError
 
 MAGIC: Final = b"GGUF"
-_VERSIONS: Final = (2, 3)
-_MOST_ENTRIES: Final = 65_536
-_MOST_TENSORS: Final = 1_000_000
-_MOST_KEY: Final = 65_535
+VERSIONS: Final = (2, 3)
+MOST_ENTRIES: Final = 65_536
+MOST_TENSORS: Final = 1_000_000
+MOST_KEY: Final = 65_535
 # Of a string that is kept; chat templates have some thousand bytes.
 _MOST_TEXT: Final = 4 << 20
 # Texts and arrays in arrays, in the whole file: a large vocabulary and its merges are a million.
 _MOST_ELEMENTS: Final = 4_000_000
 _MOST_DEPTH: Final = 4
-_MOST_DIMENSIONS: Final = 8
-_BUFFER_BYTES: Final = 1 << 20
+MOST_DIMENSIONS: Final = 8
+BUFFER_BYTES: Final = 1 << 20
 
 _VOCABULARY: Final = "tokenizer."
 # The types of values, by their numbers.
@@ -87,10 +87,10 @@ def read_first_facts(path: Path) -> ModelFacts:
 
 
 def _read(path: Path, *, whole: bool) -> ModelFacts:
-    with path.open("rb", buffering=_BUFFER_BYTES) as file:
+    with path.open("rb", buffering=BUFFER_BYTES) as file:
         try:
-            return _facts(_Reader(file, os.fstat(file.fileno()).st_size), whole=whole)
-        except _BadFileError as error:
+            return _facts(Reader(file, os.fstat(file.fileno()).st_size), whole=whole)
+        except BadFileError as error:
             raise ModelFormatError(f"{path} cannot be read as GGUF: {error}. Fetch it again.") from None
 
 
@@ -103,22 +103,22 @@ def require_magic(path: Path, shown: str) -> None:
             )
 
 
-class _BadFileError(Exception):
+class BadFileError(Exception):
     """The bytes are no GGUF, or one that no honest program makes."""
 
 
-def _facts(reader: _Reader, *, whole: bool) -> ModelFacts:
+def _facts(reader: Reader, *, whole: bool) -> ModelFacts:
     if reader.take(4) != MAGIC:
-        raise _BadFileError("it does not begin as a GGUF does")
+        raise BadFileError("it does not begin as a GGUF does")
     version = reader.number("I")
-    if version not in _VERSIONS:
-        raise _BadFileError(f"its version is {version}, and 2 and 3 are known")
+    if version not in VERSIONS:
+        raise BadFileError(f"its version is {version}, and 2 and 3 are known")
     tensors, entries = reader.number("Q"), reader.number("Q")
-    if tensors > _MOST_TENSORS or entries > _MOST_ENTRIES:
-        raise _BadFileError(f"it claims {entries:,} entries and {tensors:,} tensors")
+    if tensors > MOST_TENSORS or entries > MOST_ENTRIES:
+        raise BadFileError(f"it claims {entries:,} entries and {tensors:,} tensors")
     values: dict[str, Scalar] = {}
     for _ in range(entries):
-        key = reader.text(_MOST_KEY)
+        key = reader.text(MOST_KEY)
         if not whole and key.startswith(_VOCABULARY):
             return _told(values, 0)
         value = reader.value(reader.number("I"), 0)
@@ -156,7 +156,7 @@ def _told(values: dict[str, Scalar], parameters: int) -> ModelFacts:
     )
 
 
-class _Reader:
+class Reader:
     """Reads numbers and texts of a file of `size` bytes, which it may not claim to exceed."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
@@ -168,12 +168,12 @@ class _Reader:
         self._spend(count)
         found = self._file.read(count)
         if len(found) != count:
-            raise _BadFileError("it ends too early")
+            raise BadFileError("it ends too early")
         return found
 
     def skip(self, count: int) -> None:
         self._spend(count)
-        if count <= _BUFFER_BYTES:
+        if count <= BUFFER_BYTES:
             self._file.read(count)
         else:
             self._file.seek(count, os.SEEK_CUR)
@@ -181,13 +181,13 @@ class _Reader:
     def number(self, code: str) -> int:
         value = self._scalar(code)
         if not isinstance(value, int):
-            raise _BadFileError("a count is no whole number")
+            raise BadFileError("a count is no whole number")
         return value
 
     def text(self, most: int) -> str:
         length = self.number("Q")
         if length > most:
-            raise _BadFileError(f"it claims a text of {length:,} bytes")
+            raise BadFileError(f"it claims a text of {length:,} bytes")
         return self.take(length).decode(errors="replace")
 
     def value(self, kind: int, depth: int) -> Scalar | None:
@@ -198,15 +198,15 @@ class _Reader:
             self._skip_array(depth)
             return None
         if (code := _SCALARS.get(kind)) is None:
-            raise _BadFileError(f"it has a value of the unknown type {kind}")
+            raise BadFileError(f"it has a value of the unknown type {kind}")
         return self._scalar(code)
 
     def tensor(self) -> int:
         """Returns the number of elements of the next tensor."""
         self.skip_text()
         dimensions = self.number("I")
-        if dimensions > _MOST_DIMENSIONS:
-            raise _BadFileError(f"it claims a tensor of {dimensions:,} dimensions")
+        if dimensions > MOST_DIMENSIONS:
+            raise BadFileError(f"it claims a tensor of {dimensions:,} dimensions")
         sizes = [self.number("Q") for _ in range(dimensions)]
         self.skip(4 + 8)  # its type and its place
         return math.prod(sizes)
@@ -222,7 +222,7 @@ class _Reader:
         kind, count = self.number("I"), self.number("Q")
         self._elements += count if kind in (_STRING, _ARRAY) else 1
         if depth >= _MOST_DEPTH or self._elements > _MOST_ELEMENTS:
-            raise _BadFileError("it claims arrays that are too deep or too long")
+            raise BadFileError("it claims arrays that are too deep or too long")
         if (code := _SCALARS.get(kind)) is not None:
             self.skip(count * struct.calcsize(f"<{code}"))
         elif kind == _STRING:
@@ -232,9 +232,9 @@ class _Reader:
             for _ in range(count):
                 self._skip_array(depth + 1)
         else:
-            raise _BadFileError(f"it has an array of the unknown type {kind}")
+            raise BadFileError(f"it has an array of the unknown type {kind}")
 
     def _spend(self, count: int) -> None:
         if count > self._left:
-            raise _BadFileError("it claims more than it has")
+            raise BadFileError("it claims more than it has")
         self._left -= count

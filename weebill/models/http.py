@@ -22,7 +22,7 @@ from weebill.models.errors import (
     CertificateError,
     GatedError,
     GoneError,
-    HubMissingError,
+    LibraryMissingError,
     ModelError,
     NetworkError,
     NotFoundError,
@@ -67,7 +67,7 @@ def client_of(silence_s: float) -> httpx2.Client:
     try:
         import httpx2
     except ImportError:
-        raise HubMissingError("httpx2") from None
+        raise LibraryMissingError("httpx2") from None
     # Compressed bytes are not those that a hash is of.
     headers = {"user-agent": "weebill", "accept-encoding": "identity"}
     return httpx2.Client(timeout=httpx2.Timeout(silence_s), headers=headers)

@@ -36,12 +36,26 @@ class StoredFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mtime_ns: int = 0
 
 
+Speaker = Literal["system", "user", "assistant"]
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A message of a conversation."""
+
+    role: Speaker
+    content: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A model of the store.
 
     `source` is the name that it was fetched by, "" for a file that was given; `revision` the source's own version.
     `sampling` and `chat_template` (a file in `weebill/models/templates`) are overrides, None for what the files say.
     `added` is in Unix seconds. `converted_from` are the files that the model was made of, which are not kept.
+
+    A model that was created from another one, its `parent`, may have a template of its own (`template`, Jinja), a
+    system prompt and first messages for each conversation, a `context` in tokens (0 for the configured one), and
+    `terms`, the texts of licences.
     """
 
     name: str
@@ -55,6 +69,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sampling: Sampling | None = None
     chat_template: str | None = None
     converted_from: tuple[StoredFile, ...] = ()
+    parent: str = ""
+    template: str = ""
+    system: str = ""
+    messages: tuple[Said, ...] = ()
+    context: int = 0
+    terms: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from weebill.models.curated import CuratedModel, Licence, Role, Sampling, Task
 from weebill.models.http import Remote
 from weebill.models.names import ModelName, PackageName
 
-# The values of a model that is converted from safetensors.
-Precision = Literal["F32", "F16", "Q8_0"]
+# The name of a file of weights as their makers publish them.
+SUFFIX: Final = ".safetensors"
+# The values of a model that is converted or quantized here.
+Precision = Literal["F32", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class PlannedFile:
 class Plan:
     """A model to bring. `source` is the name to fetch it by again, "" if it can only be given again.
 
-    A model in safetensors is converted to GGUF of the `precision`.
+    A model in safetensors is converted to GGUF of the `precision`, or of what suits its task.
     """
 
     name: str
@@ -86,7 +88,7 @@ class Plan:
     task: Task | None = None
     sampling: Sampling | None = None
     chat_template: str | None = None
-    precision: Precision = "F16"
+    precision: Precision | None = None
 
 
 def plan_of(

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 # Each phase of a file is counted on its own, and only up. "restarting" is a download that had to begin anew.
-Phase = Literal["waiting", "resuming", "downloading", "restarting", "unpacking", "copying", "verifying", "converting"]
+Phase = Literal[
+    "waiting",
+    "resuming",
+    "downloading",
+    "restarting",
+    "unpacking",
+    "copying",
+    "verifying",
+    "converting",
+    "quantizing",
+]
 
 
 class Progress:

@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from weebill.models.bringing import Bringer
 from weebill.models.converting import Converter, is_to_convert
-from weebill.models.curated import Task
 from weebill.models.download import Patience
 from weebill.models.errors import LicenceError, ModelError, ModelMissingError, ModelNameError
-from weebill.models.manifests import Manifest, StoredFile
+from weebill.models.manifests import Manifest
 from weebill.models.names import is_plain
 from weebill.models.partial import CHECKPOINT_BYTES
 from weebill.models.plan import Plan
@@ -61,7 +62,7 @@ def pull(
             raise
     plan = resolve(name, source)
     _ask(plan, accept)
-    return _carry_out(store, plan, Bringer(store.blobs, plan, progress, patience or Patience(), checkpoint_bytes))
+    return carry_out(store, plan, Bringer(store.blobs, plan, progress, patience or Patience(), checkpoint_bytes))
 
 
 def add_file(store: ModelStore, name: str, file: Path, progress: Progress = SILENT) -> InstalledModel:
@@ -75,7 +76,7 @@ def add_file(store: ModelStore, name: str, file: Path, progress: Progress = SILE
     # An earlier release's file would take the place of this one later.
     store.take_over(progress)
     plan = given(store.canonical(name), file)
-    return _carry_out(store, plan, Bringer(store.blobs, plan, progress, Patience()))
+    return carry_out(store, plan, Bringer(store.blobs, plan, progress, Patience()))
 
 
 def _ask(plan: Plan, accept: Accept) -> None:
@@ -84,35 +85,51 @@ def _ask(plan: Plan, accept: Accept) -> None:
         raise LicenceError(plan.name, plan.licence.name, plan.licence.url)
 
 
-def _carry_out(store: ModelStore, plan: Plan, bringer: Bringer) -> InstalledModel:
+def as_it_is(manifest: Manifest) -> Manifest:
+    """Changes nothing."""
+    return manifest
+
+
+def carry_out(
+    store: ModelStore, plan: Plan, bringer: Bringer, change: Callable[[Manifest], Manifest] = as_it_is
+) -> InstalledModel:
+    """Brings the files of a plan, and records them under its name after a change. Raises ModelError."""
     with store.blobs.bringing():
         bringer.require_space()
-        files, made_of, task = _brought(store, plan, bringer)
         manifest = Manifest(
             name=plan.name,
-            files=files,
+            files=(),
             added=int(time.time()),
             source=plan.source,
             revision=plan.revision,
             licence=plan.licence,
-            task=task,
+            task=plan.task,
             sampling=plan.sampling,
             chat_template=plan.chat_template,
-            converted_from=made_of,
         )
-        model = store.record(manifest)
+        manifest = _brought(store, plan, bringer, manifest)
+        model = store.record(change(manifest))
     # Of an earlier model of this name, or of fetches that ended while another went on.
     store.collect()
     return model
 
 
-def _brought(
-    store: ModelStore, plan: Plan, bringer: Bringer
-) -> tuple[tuple[StoredFile, ...], tuple[StoredFile, ...], Task | None]:
-    """Returns the model's files, the files that they were made of, and its task."""
-    if not is_to_convert(plan):
-        return bringer.bring(), (), plan.task
+def _brought(store: ModelStore, plan: Plan, bringer: Bringer, manifest: Manifest) -> Manifest:
+    """Returns a manifest with the model's files, those that they were made of, and what these say of it."""
     converter = Converter(store.blobs, plan, bringer.progress)
-    files = bringer.bring(converter.check)
-    made = converter.convert(files)
-    return (made.file,), files, plan.task or made.task
+    if is_to_convert(plan):
+        source = bringer.bring(converter.check)
+        made = converter.convert(source)
+        return msgspec.structs.replace(
+            manifest,
+            files=(made.file,),
+            converted_from=source,
+            task=plan.task or made.task,
+            sampling=plan.sampling or made.sampling,
+        )
+    files = bringer.bring()
+    if plan.precision is None:
+        return msgspec.structs.replace(manifest, files=files)
+    quantized = converter.quantize(files, plan.precision)
+    others = (file for file in files if file.role != "model")
+    return msgspec.structs.replace(manifest, files=(quantized, *others), converted_from=files)

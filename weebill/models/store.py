@@ -25,13 +25,14 @@ from weebill.models import partial
 from weebill.models.blobs import Blobs
 from weebill.models.curated import Role, Sampling, find_curated, read_template
 from weebill.models.errors import ModelDamagedError, ModelMissingError, ModelNameError, written_to
-from weebill.models.gguf import read_first_facts, require_magic
+from weebill.models.gguf import read_facts, read_first_facts, require_magic
 from weebill.models.manifests import Manifest, Manifests, StoredFile, slug
 from weebill.models.names import PlainName, is_plain, parse
 from weebill.models.needs import Costs, costs_of
 from weebill.models.progress import SILENT, Progress
 from weebill.models.takeover import take_over
 from weebill.models.tasks import Serving, serving
+from weebill.models.templating import with_beginning
 
 
 class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +60,7 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         """Returns what an engine is told. Raises ModelFormatError if the model is no GGUF, which engines read."""
         require_magic(self.path, f"{self.name} ({self.path})")
         facts = read_first_facts(self.path)
-        task, template = serving(self.manifest.task, facts), self.manifest.chat_template
+        task = serving(self.manifest.task, facts)
         known = find_curated(self.name)
         return ServedModel(
             path=self.path,
@@ -69,9 +70,20 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
             dimensions=facts.embedding or 0 if task == "embed" else 0,
             is_pooled=bool(facts.pooling),
             sampling=self.manifest.sampling or Sampling(),
-            chat_template=None if template is None else read_template(template),
+            chat_template=self._template(),
+            context=self.manifest.context,
+            adapters=tuple(path for _, path in self.paths("adapter")),
             aliases=() if known is None or known.name != self.name else known.aliases,
         )
+
+    def _template(self) -> str | None:
+        """Returns what replaces the template of the file, None for nothing."""
+        manifest = self.manifest
+        has_beginning = bool(manifest.system or manifest.messages)
+        if not has_beginning and not manifest.template and manifest.chat_template is None:
+            return None
+        template = manifest.template or own_template(manifest, self.path)
+        return with_beginning(template, manifest.system, manifest.messages) if has_beginning else template
 
 
 class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +91,8 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
 
     `costs` are those of its host. `trained_context` is the longest text that it was trained for in tokens, 0 if that is
     not known; `dimensions` the length of its vectors, 0 if it makes none. `is_pooled` is True if its file says how it
-    makes one vector of a text's. `aliases` are further names by the curated list.
+    makes one vector of a text's. `aliases` are further names by the curated list; `context` is in tokens, 0 for the
+    configured one.
     """
 
     path: Path
@@ -90,6 +103,8 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     is_pooled: bool = False
     sampling: Sampling = Sampling()
     chat_template: str | None = None
+    context: int = 0
+    adapters: tuple[Path, ...] = ()
     aliases: tuple[str, ...] = ()
 
 
@@ -114,11 +129,15 @@ class ModelStore:
     def canonical(self, text: str) -> str:
         """Returns the name that a model is stored under: an alias of the curated list is its model's name.
 
-        A model of one's own that has such a name comes first. Raises ModelNameError.
+        A model of one's own that has such a name comes first, also if `text` adds `:latest` to it, as Ollama does.
+        Raises ModelNameError.
         """
         name = parse(text)
-        if not isinstance(name, PlainName) or self.manifests.read(str(name)) is not None:
+        if not isinstance(name, PlainName):
             return str(name)
+        for own in dict.fromkeys((str(name), str(name).removesuffix(":latest"))):
+            if self.manifests.read(own) is not None:
+                return own
         known = find_curated(str(name))
         return known.name if known is not None else str(name)
 
@@ -225,6 +244,15 @@ class ModelStore:
                     draft.unlink(missing_ok=True)
                     draft.symlink_to(target)
                     draft.replace(link)
+
+
+def own_template(manifest: Manifest, path: Path) -> str:
+    """Returns the template of a model, whose first file is at `path`, but for what it was created with; "" for none.
+
+    Raises ModelFormatError or OSError.
+    """
+    known = manifest.chat_template
+    return read_facts(path).chat_template if known is None else read_template(known)
 
 
 def _link_names(files: tuple[StoredFile, ...]) -> dict[StoredFile, str]:

@@ -125,10 +125,14 @@ class InUse(Message, frozen=True, kw_only=True):
     models: tuple[str, ...]
 
 
+class Stocked(Message, frozen=True, kw_only=True):
+    """From the control process: this machine has other models than before."""
+
+
 def own(struct: msgspec.Struct | None) -> Raw:
     """Encodes a role's own struct for `Boot` and `Ready`."""
     return Raw(msgspec.json.encode(struct))
 
 
 ToChild = Boot | Reload | Engines | Processes | Drain | Ping
-FromChild = Ready | Failed | Pong | Wanted | InUse
+FromChild = Ready | Failed | Pong | Wanted | InUse | Stocked

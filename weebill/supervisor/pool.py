@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
+import msgspec
+
 from weebill.config.schema import EngineSettings, LocalSettings
 from weebill.models.needs import Window, window_of
 from weebill.models.store import ServedModel
@@ -200,6 +202,8 @@ class Pool:
     def _fit_one(self, model: PooledModel, engine: EngineSettings, room: int) -> None:
         if model.host is None:
             served = model.offer.model
+            if served.context:
+                engine = msgspec.structs.replace(engine, context=served.context)
             model.window = window_of(served.costs, engine, served.trained_context, room)
 
     def _wanted(self, now: float) -> list[PooledModel]:

@@ -34,6 +34,7 @@ from weebill.process.messages import (
     Processes,
     ProcessState,
     Reload,
+    Stocked,
     ToChild,
     Wanted,
 )
@@ -257,6 +258,12 @@ class Supervisor:
                 self._pool.want(model)
             case InUse(models=models):
                 self._pool.in_use(models)
+            case Stocked():
+                self._offer()
+                # Always: it waits for that.
+                self._told_engines = self._engine_states()
+                self._tell(Engines(engines=self._told_engines))
+                self._changed()
 
     def _child(
         self,

@@ -11,22 +11,30 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO, Final, NamedTuple
 
 from weebill.models.convert.encodings import Encoding
-from weebill.models.convert.safetensors import Tensor
+from weebill.models.convert.values import Values
+from weebill.models.errors import ModelFormatError
 from weebill.models.gguf import MAGIC
 
 _VERSION: Final = 3
-_ALIGNMENT: Final = 32
+ALIGNMENT: Final = 32
 _UINT32, _INT32, _FLOAT32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
 
+
+class Raw(NamedTuple):
+    """A value as another file has it: its type, and its bytes."""
+
+    typed: bytes
+
+
 # A list of whole numbers is one of 32 bits with a sign.
-Value = bool | int | float | str | Sequence[str] | Sequence[int]
+Value = bool | int | float | str | Sequence[str] | Sequence[int] | Sequence[float] | Raw
 
 
 class Written(NamedTuple):
     """A tensor as it is to be written."""
 
     name: str
-    source: Tensor
+    source: Values
     encoding: Encoding
 
     @property
@@ -48,8 +56,12 @@ def write(
     every = tuple(tensors)
     done = file.write(_head(metadata, every))
     for each in every:
+        row = each.source.shape[-1] if each.source.shape else 1
         for values in each.source.values():
-            done += file.write(each.encoding.encode(values))
+            try:
+                done += file.write(each.encoding.encode(values, row))
+            except ModelFormatError as error:
+                raise ModelFormatError(f"{each.name} cannot be written: {error}") from None
             wrote(done)
         done += file.write(bytes(_padded(done) - done))
     wrote(done)
@@ -70,7 +82,7 @@ def _head(metadata: Mapping[str, Value], tensors: Sequence[Written]) -> bytes:
 
 
 def _padded(size: int) -> int:
-    return math.ceil(size / _ALIGNMENT) * _ALIGNMENT
+    return math.ceil(size / ALIGNMENT) * ALIGNMENT
 
 
 def _text(text: str) -> bytes:
@@ -79,6 +91,8 @@ def _text(text: str) -> bytes:
 
 
 def _typed(value: Value) -> bytes:
+    if isinstance(value, Raw):
+        return value.typed
     if isinstance(value, bool):
         return struct.pack("<I?", _BOOL, value)
     if isinstance(value, int):
@@ -89,4 +103,6 @@ def _typed(value: Value) -> bytes:
         return struct.pack("<I", _STRING) + _text(value)
     if value and isinstance(value[0], str):
         return struct.pack("<IIQ", _ARRAY, _STRING, len(value)) + b"".join(_text(str(each)) for each in value)
+    if value and isinstance(value[0], float):
+        return struct.pack("<IIQ", _ARRAY, _FLOAT32, len(value)) + struct.pack(f"<{len(value)}f", *value)
     return struct.pack("<IIQ", _ARRAY, _INT32, len(value)) + struct.pack(f"<{len(value)}i", *value)

@@ -54,13 +54,15 @@ class Tensor(NamedTuple):
         """The number of its values."""
         return math.prod(self.shape)
 
-    def values(self) -> Iterator[Floats]:
-        """Yields its values in order, whole rows in memory at once. Raises ModelFormatError for other than floats."""
+    def values(self, rows: int = 1) -> Iterator[Floats]:
+        """Yields its values in order, a multiple of so many rows at once. Raises ModelFormatError for other than
+        floats.
+        """
         kind = _READ_AS.get(self.dtype)
         if kind is None:
             raise ModelFormatError(f"{self.name} in {self.path} has values of the type {self.dtype}, not floats.")
-        row = self.shape[-1] if self.shape else 1
-        step, left = max(1, _CHUNK // max(1, row)) * row, self.length
+        least = rows * max(1, math.prod(self.shape[1:]))
+        step, left = max(1, _CHUNK // least) * least, self.length
         with self.path.open("rb") as file:
             file.seek(self.begin)
             while left:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from weebill.models.convert.configuration import Configuration
 from weebill.models.convert.gguf_file import Value
-from weebill.models.convert.sources import Tokenizer
+from weebill.models.convert.sources import Described
 from weebill.models.curated import Task
 from weebill.models.errors import ModelFormatError
 
@@ -26,10 +27,11 @@ _SPECIAL: Final = {
 _NEEDED: Final = ("bos", "seperator", "unknown")
 
 
-def wordpiece(tokenizer: Tokenizer, size: int, task: Task) -> dict[str, Value]:
-    """Returns the metadata of a vocabulary that has embeddings for `size` tokens. Raises ModelFormatError."""
+def wordpiece(described: Described, config: Configuration, task: Task) -> dict[str, Value]:
+    """Returns the metadata of a vocabulary. Raises ModelFormatError."""
+    tokenizer, size = described.tokenizer, config.vocab_size
     model, normalizer = tokenizer.model, tokenizer.normalizer
-    if model.type != "WordPiece":
+    if model.type != "WordPiece" or isinstance(model.vocab, list):
         raise ModelFormatError(f"The model's tokenizer is of the kind {model.type!r}, and WordPiece can be converted.")
     if normalizer is None or not normalizer.lowercase or normalizer.strip_accents is False:
         raise ModelFormatError(
@@ -47,7 +49,7 @@ def wordpiece(tokenizer: Tokenizer, size: int, task: Task) -> dict[str, Value]:
     missing = [_SPECIAL[name] for name in _NEEDED if _SPECIAL[name] not in numbers]
     if missing:
         raise ModelFormatError(f"The model's tokenizer has no {', '.join(missing)}.")
-    prefix = model.continuing_subword_prefix
+    prefix = "##" if model.continuing_subword_prefix is None else model.continuing_subword_prefix
     metadata: dict[str, Value] = {
         "tokenizer.ggml.model": "bert",
         "tokenizer.ggml.tokens": [
@@ -63,6 +65,7 @@ def wordpiece(tokenizer: Tokenizer, size: int, task: Task) -> dict[str, Value]:
         metadata["tokenizer.ggml.eos_token_id"] = numbers[_SPECIAL["seperator"]]
         metadata["tokenizer.ggml.add_eos_token"] = True
         metadata["tokenizer.ggml.add_sep_token"] = False
+    metadata["tokenizer.ggml.token_type_count"] = config.type_vocab_size
     return metadata
 
 

@@ -14,9 +14,10 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from weebill.models.converting import is_to_convert
 from weebill.models.curated import CuratedFile, CuratedModel, Licence
 from weebill.models.download import Patience, retry_in_vain
-from weebill.models.errors import HubMissingError, NotFoundError, OfflineError, ServerError
+from weebill.models.errors import LibraryMissingError, NotFoundError, OfflineError, ServerError
 from weebill.models.http import Remote, failure, failures_as_errors
 from weebill.models.names import HubName, is_inner_path
 from weebill.models.plan import FromServer, Plan, PlannedFile, plan_of
@@ -49,8 +50,9 @@ def resolve(name: str, wanted: HubName, known: CuratedModel | None) -> Plan:
         for each in chosen
     )
     plan = plan_of(name, wanted, known, tuple(files), revision=commit, licence=_licence(info, page))
-    precision = next((each for each in PRECISIONS if each == wanted.quant.upper()), plan.precision)
-    return replace(plan, precision=precision)
+    precision = next((each for each in PRECISIONS if each == wanted.quant.upper()), None)
+    # Of a GGUF, it has chosen the file.
+    return replace(plan, precision=precision) if is_to_convert(plan) else plan
 
 
 def _chosen(
@@ -97,7 +99,7 @@ def _token(wanted: HubName) -> str:
     try:
         from huggingface_hub import get_token, is_offline_mode
     except ImportError:
-        raise HubMissingError("huggingface_hub") from None
+        raise LibraryMissingError("huggingface_hub") from None
     if is_offline_mode():
         raise OfflineError(
             f"{wanted} is not on this machine, and the hub's offline mode is on. Unset HF_HUB_OFFLINE and "

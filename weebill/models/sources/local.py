@@ -8,8 +8,8 @@ from pathlib import Path
 from weebill.models.curated import CuratedModel, find_curated
 from weebill.models.errors import NotFoundError
 from weebill.models.names import FileName
-from weebill.models.plan import FromFile, Plan, PlannedFile, plan_of
-from weebill.models.sources.parts import parts_of, shown_name
+from weebill.models.plan import FromFile, InPlace, Plan, PlannedFile, plan_of
+from weebill.models.sources.parts import choose, parts_of, shown_name
 
 
 def resolve(name: str, wanted: FileName, known: CuratedModel | None) -> Plan:
@@ -38,6 +38,22 @@ def given(name: str, path: Path) -> Plan:
         if is_wheel or file.role == "model"
     )
     return plan_of(name, FileName(path=str(path)), known, files)
+
+
+def of_path(name: str, path: Path) -> Plan:
+    """Returns the plan of a file or a folder of this machine: a GGUF, which is copied, or safetensors, which are read
+    where they are. Raises NotFoundError, ModelFormatError or ModelChoiceError.
+    """
+    if not path.is_dir():
+        return replace(plan_of(name, FileName(path=str(path)), None, _files(path)), source="")
+    inner = [str(each.relative_to(path)) for each in (*path.glob("*"), *path.glob("*/*")) if each.is_file()]
+    chosen = choose(str(path), inner, "", "")
+    files = tuple(
+        PlannedFile(each.role, each.path, FromFile(place) if each.path.endswith(".gguf") else InPlace(place))
+        for each in chosen
+        for place in (path / each.path,)
+    )
+    return replace(plan_of(name, FileName(path=str(path)), None, files), source="")
 
 
 def _files(path: Path) -> tuple[PlannedFile, ...]:

@@ -25,7 +25,15 @@ _MOST_PARTS: Final = 1000
 # Of a model in safetensors, which may be in several files.
 _WEIGHTS: Final = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 _NEEDED: Final = frozenset({"config.json", "tokenizer.json"})
-_POOLING: Final = "1_Pooling/config.json"
+_BESIDE: Final = frozenset(
+    {
+        *_NEEDED,
+        "1_Pooling/config.json",
+        "tokenizer_config.json",
+        "generation_config.json",
+        "chat_template.jinja",
+    }
+)
 _FURTHER: Final = re.compile(r"\d+_Dense/")
 PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 _MOST_LISTED: Final = 30
@@ -98,7 +106,7 @@ def _convertible(paths: list[str]) -> tuple[Chosen, ...]:
     weights = [path for path in paths if _WEIGHTS.fullmatch(path)]
     if not weights or not _NEEDED.issubset(paths) or any(map(_FURTHER.match, paths)):
         return ()
-    beside = [path for path in paths if path in _NEEDED or path == _POOLING]
+    beside = [path for path in paths if path in _BESIDE]
     return (*(Chosen("config", path) for path in beside), *(Chosen("model", path) for path in weights))
 
 
