@@ -187,11 +187,11 @@ def test_models_are_listed_with_where_they_are(weebill, tmp_path):
         "[local]\nmodels = ['mine']\n[providers.acme]\nbase_url = 'http://h/v1'\nmodels = ['big']\n"
     )
     rows = [line.split() for line in weebill.ok("list").splitlines()]
-    assert rows[0] == ["NAME", "FROM", "SIZE", "MODIFIED", "LICENCE", "STATE"]
+    assert rows[0] == ["NAME", "FROM", "FOR", "SIZE", "MODIFIED", "LICENCE", "STATE"]
     assert rows[1:] == [
-        ["mini", "alias", "of", "mine", "-", "-", "-", "-"],
-        ["mine", "this", "machine", "-", "-", "-", "not", "fetched"],
-        ["big", "acme", "-", "-", "-", "-"],
+        ["mini", "alias", "of", "mine", "-", "-", "-", "-", "-"],
+        ["mine", "this", "machine", "-", "-", "-", "-", "not", "fetched"],
+        ["big", "acme", "-", "-", "-", "-", "-"],
     ]
     file = tmp_path / "model.gguf"
     file.write_bytes(b"GGUF" + bytes(2_000_000))

@@ -27,6 +27,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     is_pooled: bool = False
     sampling: Sampling = Sampling()
     chat_template: str | None = None
+    projector: str | None = None
 
     @classmethod
     def of(cls, name: str, model: ServedModel, api_key: str) -> EngineBoot:
@@ -40,6 +41,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
             is_pooled=model.is_pooled,
             sampling=model.sampling,
             chat_template=model.chat_template,
+            projector=None if model.projector is None else str(model.projector),
         )
 
 

@@ -108,7 +108,12 @@ class Worker:
         state = ResponseState(RemoteResponseStore(partial(self._conversations.ask, timeout_s=_CONVERSATION_S)))
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - no secrets
         self._upstreams = upstreams = Upstreams(
-            self._client, self._router, boot.settings.server, boot.settings.limits, index
+            self._client,
+            self._router,
+            boot.settings.server,
+            boot.settings.limits,
+            index,
+            boot.settings.local.images,
         )
         self._keys = KeyReporter(self._counters.refused_keys)
         self._selector = Selector(self._router, self._experiments, home.router, home.profiles, self._audits)
@@ -267,6 +272,7 @@ class Worker:
         self._router.health.merge(source, notices, time.monotonic(), self._router.directory.deployments)
 
     def _close(self) -> None:
+        self._upstreams.images.close()
         self._shared.close()
         self._client.close()
         self._journal.close()

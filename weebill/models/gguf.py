@@ -54,7 +54,8 @@ Scalar = int | float | bool | str
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Facts that a GGUF file tells of its model; None and "" where it tells nothing.
 
-    `parameters` are counted from the tensors of this file. `context` is what the model was trained for, in tokens.
+    `parameters` are counted from the tensors of this file. `context` is what the model was trained for, in tokens. Of a
+    projector, `projector` is the kind; `image_size` and `patch_size` are in pixels, `image_heads` its attention's.
     """
 
     architecture: str = ""
@@ -71,6 +72,10 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     value_length: int | None = None
     pooling: int | None = None
     chat_template: str = ""
+    projector: str = ""
+    image_size: int | None = None
+    patch_size: int | None = None
+    image_heads: int | None = None
 
 
 def read_facts(path: Path) -> ModelFacts:
@@ -153,6 +158,10 @@ def _told(values: dict[str, Scalar], parameters: int) -> ModelFacts:
         value_length=number(f"{architecture}.attention.value_length"),
         pooling=number(f"{architecture}.pooling_type"),
         chat_template=text("tokenizer.chat_template"),
+        projector=text("clip.projector_type") or text("clip.vision.projector_type"),
+        image_size=number("clip.vision.image_size"),
+        patch_size=number("clip.vision.patch_size"),
+        image_heads=number("clip.vision.attention.head_count"),
     )
 
 

@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from weebill.config.schema import EngineSettings
-from weebill.models.gguf import ModelFacts, read_facts
+from weebill.models.gguf import ModelFacts, read_facts, read_first_facts
+from weebill.models.projectors import working_bytes
 from weebill.models.store import InstalledModel
 from weebill.models.tasks import serving
 
@@ -31,11 +32,16 @@ def memory_of(model: InstalledModel, settings: EngineSettings) -> int:
     """Returns the bytes that a host of the model needs. Raises ModelFormatError or OSError."""
     facts = read_facts(model.path)
     if serving(model.manifest.task, facts) == "chat":
-        return model.size + FIXED_BYTES + context_bytes(facts, settings)
+        return model.size + FIXED_BYTES + context_bytes(facts, settings) + _image_bytes(model)
     fitting = msgspec.structs.replace(settings, context=min(settings.context, facts.context or settings.context))
     # A text is read in one step.
     step = fitting.context * (_STEP_BYTES * fitting.context + _NUMBERS_OF_STEP * 4 * (facts.embedding or 0))
     return model.size + FIXED_BYTES + step + context_bytes(facts, fitting)
+
+
+def _image_bytes(model: InstalledModel) -> int:
+    projector = model.projector
+    return 0 if projector is None else working_bytes(read_first_facts(projector))
 
 
 def context_bytes(facts: ModelFacts, settings: EngineSettings) -> int:

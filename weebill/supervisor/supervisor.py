@@ -66,6 +66,8 @@ ROLES: Final[tuple[Role, ...]] = (LEDGER, LEARNER, CONTROL, ENGINE, WORKER)
 LAST_GRACE_S: Final = 5.0
 # An engine answers between two steps, and the steps of a larger model take longer.
 _COMPACT_BYTES: Final = 256 << 20
+# The time to look at an image on few cores, in times of `watchdog_s`.
+_IMAGE_STEPS: Final = 24.0
 
 
 def no_more() -> Mapping[str, Offer]:
@@ -231,9 +233,11 @@ class Supervisor:
 
     def _engine(self, name: str, model: ServedModel) -> Child:
         size = model.path.stat().st_size if model.path.exists() else 0
+        # An image is looked at in one step.
+        longest = max(1.0, size / _COMPACT_BYTES) + (_IMAGE_STEPS if model.projector is not None else 0.0)
 
         def silence_s() -> float:
-            return self._silence_s() * max(1.0, size / _COMPACT_BYTES)
+            return self._silence_s() * longest
 
         own = EngineBoot.of(name, model, self._engine_key(name))
         return self._child(f"engine {name}", self._engine_role, own, silence_s)
@@ -285,6 +289,7 @@ class Supervisor:
             task=served.task,
             dimensions=served.dimensions,
             aliases=served.aliases,
+            vision=served.projector is not None,
         )
         if host is None or host.ready is None or model.ending:
             return msgspec.structs.replace(state, cold=model.is_cold(self._pool.now()))
