@@ -51,9 +51,7 @@ def bomb(width: int, height: int) -> bytes:
     packed = zlib.compressobj(9)
     data = b"".join([packed.compress(row) for _ in range(height)]) + packed.flush()
     head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        [_chunk(b"IHDR", head), _chunk(b"IDAT", data), _chunk(b"IEND", b"")]
-    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join([_chunk(b"IHDR", head), _chunk(b"IDAT", data), _chunk(b"IEND", b"")])
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

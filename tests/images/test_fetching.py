@@ -57,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
         self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         pass
 
 
@@ -163,9 +163,7 @@ def test_redirects_are_checked_as_the_first_address_is(port: int) -> None:
     assert len(Handler.asked) == 2 + 1 + 4
 
 
-@pytest.mark.parametrize(
-    ("path", "said"), [("/none", "localhost answered 404"), ("/cut", "has not sent all of it")]
-)
+@pytest.mark.parametrize(("path", "said"), [("/none", "localhost answered 404"), ("/cut", "has not sent all of it")])
 def test_answers_without_an_image_are_refused(port: int, path: str, said: str) -> None:
     with pytest.raises(ImageError, match=said):
         fetch(f"http://localhost:{port}{path}", rules(f"localhost:{port}"), anywhere)

@@ -15,6 +15,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import msgspec
@@ -38,6 +39,7 @@ _MEMORY: Final[dict[Task, int]] = {"decode": 384 << 20, "read": 2 << 30}
 _BYTES_PER_PIXEL: Final = 12
 _FETCHED_AT_ONCE: Final = 4
 _MOST_FETCHES: Final = 16
+_MOST_TEXTS: Final = 256
 _RETRY_S: Final = 1.0
 _NEEDS: Final[dict[Task, tuple[str, str]]] = {"decode": ("PIL", "local"), "read": ("rapidocr", "ocr")}
 
@@ -61,6 +63,8 @@ class LocalImages:
         self._processes: dict[Task, ImageProcess] = {}
         self._fetchers: ThreadPoolExecutor | None = None
         self._fetching = 0
+        # Of the images that were read last, by their digests.
+        self._texts: dict[bytes, str] = {}
 
     async def fitted(
         self, images: Sequence[Image], model: str, place: Callable[[Image], str], *, sees: bool, drops: bool
@@ -98,11 +102,23 @@ class LocalImages:
             self._fetchers.shutdown(wait=False, cancel_futures=True)
 
     async def _fit(self, image: Image, task: Task) -> Image | Text:
-        result = await self._process(task).result(await self._source(image))
+        source = await self._source(image)
         if task == "read":
-            return Text(framed(msgspec.json.decode(result, type=list[str])))
-        data = b64encode(result).decode()
+            return Text(await self._text(source))
+        data = b64encode(await self._process(task).result(source)).decode()
         return Image(data=data, media_type=type_of_image(data))
+
+    async def _text(self, source: str | bytes) -> str:
+        """Returns the framed text in an image, which each turn of a conversation sends again."""
+        key = blake2b(source.encode() if isinstance(source, str) else source, digest_size=16).digest()
+        text = self._texts.pop(key, None)
+        if text is None:
+            lines = msgspec.json.decode(await self._process("read").result(source), type=list[str])
+            text = framed(lines)
+        self._texts[key] = text
+        if len(self._texts) > _MOST_TEXTS:
+            del self._texts[next(iter(self._texts))]
+        return text
 
     async def _source(self, image: Image) -> str | bytes:
         """Returns the image in base64, or as it was fetched. Raises ImageError or ImagesBusyError."""

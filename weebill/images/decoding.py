@@ -45,7 +45,7 @@ def decoded(data: bytes, bounds: Bounds) -> Image.Image:
     if kind is None:
         raise ImageError(f"it is no {NAMES} image")
     try:
-        with Image.open(io.BytesIO(data), formats=[kind]) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=[kind]) as image:
             _check_size(image, bounds)
             return _on_paper(_turned(_scaled(_plain(image, bounds), bounds.max_edge), _orientation(image)))
     except ImageError:
@@ -101,8 +101,7 @@ def _scaled(image: Image.Image, max_edge: int) -> Image.Image:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        with warnings.catch_warnings(action="ignore"):
-            found = image.getexif().get(_ORIENTATION, 1)
+        found = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # broken EXIF data do not spoil a picture
         return 1
     return found if isinstance(found, int) else 1
