@@ -13,7 +13,7 @@ from weebill.wire.errors import UNREADABLE
 from weebill.wire.requests import ChatRequest
 
 Given = Mapping[Image, tuple[Part, ...]]
-"""What a model is given in place of each image."""
+"""The parts that a model is given in place of each image."""
 
 # Fields that a prompt's images are in, API by API.
 _PROMPTS: Final = ("messages", "input", "contents", "system", "instructions", "systemInstruction", "images")

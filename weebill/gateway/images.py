@@ -45,7 +45,7 @@ _NEEDS: Final[dict[Task, tuple[str, str]]] = {"decode": ("PIL", "local"), "read"
 
 
 class Fitted(NamedTuple):
-    """What a model is given for the images, how many were `read` for it, and the fields that it does without."""
+    """The parts that a model is given for the images, how many were `read` for it, and the fields that it does without."""
 
     given: Given
     read: int = 0

@@ -38,7 +38,7 @@ from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure, UpstreamFailure
 from weebill.wire.json_values import decode_list, decode_object, decode_objects, decode_text
 from weebill.wire.openai_chat_request import FunctionChoice
-from weebill.wire.requests import ChatRequest, ContentPart, FunctionDefinition, Message, Tool
+from weebill.wire.requests import ABSENT, ChatRequest, ContentPart, FunctionDefinition, Tool
 
 _encode = msgspec.json.encode
 _FIELD: Final = re.compile(r"Field '(\w+)'")
@@ -53,6 +53,7 @@ _TRUE: Final = Raw(b"true")
 _ROLES: Final = frozenset({"tool", "function"})
 _NOT_TEXT: Final = frozenset({"input_audio", "file", "video_url"})
 _IMAGE: Final = "image_url"
+_DATA_URI: Final = b'"data:image/'
 # What llama.cpp's errors say whose fault is the request's, whatever their status says.
 _FAULTS: Final = re.compile(
     r"Failed to parse (?:messages|tools|tool call|tool_choice)|Unknown reasoning format|Cannot use (?:both|custom)"
@@ -221,8 +222,8 @@ def _fit_messages(request: ChatRequest, fields: Fields, fit: Fit) -> None:
         for part_at, (part, raw) in enumerate(zip(message.content, raws, strict=True)):
             if isinstance(part, str) or part.type in ("text", None):
                 kept.append(raw if bytes(raw).find(b'"type"') >= 0 else _as_text(raw))
-            elif part.type == _IMAGE:  # prepared for the model, as `takes` lets no other pass
-                kept.append(raw)
+            elif part.type == _IMAGE and bytes(raw).find(_DATA_URI) >= 0:
+                kept.append(raw)  # prepared for the model, as `takes` lets no other pass
             else:
                 fit.demand(f"messages[{at}].content[{part_at}].type", f"'{part.type}' input")
         if kept != raws:
@@ -234,21 +235,13 @@ def _fit_messages(request: ChatRequest, fields: Fields, fit: Fit) -> None:
 
 def _text_bytes(call: Call, fields: Fields) -> int:
     """Returns the size of the prompt without its images, whose data say nothing of their tokens."""
-    size, request = call.prompt_bytes(), call.request
-    if isinstance(request, ChatRequest) and any(map(_shows_images, request.messages)):
-        for message, raw in zip(request.messages, decode_objects(fields["messages"]), strict=True):
-            if isinstance(message.content, list):
-                parts = zip(message.content, decode_list(raw["content"]), strict=True)
-                size -= sum([len(bytes(each)) for part, each in parts if _is_image(part)])
+    size = call.prompt_bytes()
+    if isinstance(call.request, ChatRequest) and bytes(fields["messages"]).find(_DATA_URI) >= 0:
+        for message in decode_objects(fields["messages"]):
+            content = message.get("content", ABSENT)
+            if bytes(content)[:1] == b"[":
+                size -= sum([len(part) for part in map(bytes, decode_list(content)) if part.find(_DATA_URI) >= 0])
     return size
-
-
-def _shows_images(message: Message) -> bool:
-    return isinstance(message.content, list) and any(map(_is_image, message.content))
-
-
-def _is_image(part: ContentPart | str) -> bool:
-    return not isinstance(part, str) and part.type == _IMAGE
 
 
 def _as_text(raw: Raw) -> Raw:
