@@ -200,7 +200,7 @@ def test_models_are_listed_with_where_they_are(weebill, tmp_path):
     assert "Copying model.gguf: 2.0 MB of 2.0 MB" in result.stderr
     assert "mine is in" in result.stdout
     today = time.strftime("%Y-%m-%d")
-    assert ["mine", "this", "machine", "2.0", "MB", today, "-", "stopped"] in [
+    assert ["mine", "this", "machine", "-", "2.0", "MB", today, "-", "stopped"] in [
         [word for word in line.split() if not re.fullmatch(r"\d\d:\d\d", word)]
         for line in weebill.ok("ls").splitlines()
     ]

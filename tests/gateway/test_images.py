@@ -234,7 +234,11 @@ async def test_what_ends_the_process_concerns_that_image_alone(running: Running)
         "PYTHONHOME", "PYTHONPATH", "TMPDIR"
     }  # fmt: skip
     helper.send_signal(signal.SIGSTOP)
-    asked = asyncio.create_task(running.chat(shown()))
+    worker, noise = psutil.Process(running.worker.process.pid), written(Image.effect_noise((120, 120), 90))
+    before = worker.io_counters().write_chars
+    asked = asyncio.create_task(running.chat(shown(data_url(noise))))
+    while worker.io_counters().write_chars - before < len(noise):  # it works on that one
+        await asyncio.sleep(0.01)
     others = await running.ask(CHAT, {"messages": [{"role": "user", "content": "Hi"}]})
     assert others.status_code == 200
     helper.kill()

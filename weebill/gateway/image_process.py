@@ -16,11 +16,11 @@ from typing import Final
 import msgspec
 
 from weebill.images.errors import ImageError, ImagesBusyError
-from weebill.images.jobs import MOST_LINE, Done, Job, Work
+from weebill.images.jobs import MOST_LINE, PATIENCE, Done, Job, Work
 
 # Jobs that may wait, and the seconds that one waits at most.
 _MOST_WAITING: Final = 32
-_WAIT_S: Final = 60.0
+_WAIT_S: Final = 120.0
 # To be started, while much else starts.
 _START_S: Final = 60.0
 # Beyond a job's own limit.
@@ -45,6 +45,11 @@ class ImageProcess:
         self._idle: asyncio.TimerHandle | None = None
         self._jobs: set[asyncio.Task[bytes]] = set()
 
+    @property
+    def running(self) -> bool:
+        """True while there is a process."""
+        return self._process is not None and self._process.returncode is None
+
     async def result(self, image: str | bytes) -> bytes:
         """Returns the result for an image, given in base64 or as it is.
 
@@ -58,11 +63,16 @@ class ImageProcess:
         job.add_done_callback(self._forget)
         return await asyncio.shield(job)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Ends the process."""
         for job in self._jobs:
             job.cancel()
+        process = self._process
         self._end()
+        if self._idle is not None:
+            self._idle.cancel()
+        if process is not None:
+            await process.wait()
 
     def _forget(self, job: asyncio.Task[bytes]) -> None:
         self._jobs.discard(job)
@@ -95,7 +105,7 @@ class ImageProcess:
     async def _answered(self, image: str | bytes) -> tuple[Done, bytes]:
         """Returns what the process says of an image. Raises ImageError if the image has ended it."""
         process = self._process
-        if process is None or process.returncode is not None:
+        if process is None or not self.running:
             process = await self._started()
         assert process.stdin is not None  # noqa: S101 - it has pipes
         is_base64 = isinstance(image, str)
@@ -103,13 +113,13 @@ class ImageProcess:
         process.stdin.write(msgspec.json.encode(Job(size=len(data), base64=is_base64)) + b"\n")
         process.stdin.write(data)
         try:
-            async with asyncio.timeout(self._work.seconds + _MARGIN_S):
+            async with asyncio.timeout(self._work.seconds * PATIENCE + _MARGIN_S):
                 with suppress(ConnectionError):  # what it has said says why
                     await process.stdin.drain()
                 return await _read(process)
         except (TimeoutError, asyncio.IncompleteReadError, msgspec.MsgspecError) as error:
             log.warning("an image has ended the process that works on images", extra={"work": self._work.task})
-            limit = f"{self._work.seconds:g} s"
+            limit = f"{self._work.seconds:g} s of a processor"
             raise ImageError(f"working on it takes more than {limit}, or more memory than it may have") from error
 
     async def _started(self) -> asyncio.subprocess.Process:
@@ -134,10 +144,10 @@ class ImageProcess:
         return process
 
     def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is not None and process.returncode is None:
+        if self._process is not None and self.running:
             with suppress(ProcessLookupError):
-                process.kill()
+                self._process.kill()
+        self._process = None
 
 
 async def _read(process: asyncio.subprocess.Process) -> tuple[Done, bytes]:

@@ -32,7 +32,7 @@ from weebill.wire.conversation import Image, Text
 from weebill.wire.errors import ApiError, invalid_value
 from weebill.wire.media_types import type_of_image
 
-# Seconds that one image may take.
+# Seconds of processors that one image may take; a page full of text takes twenty.
 _SECONDS: Final[dict[Task, float]] = {"decode": 10.0, "read": 60.0}
 # The memory of the processes without an image, and for each pixel of the largest one, which is held up to three times.
 _MEMORY: Final[dict[Task, int]] = {"decode": 384 << 20, "read": 2 << 30}
@@ -41,11 +41,15 @@ _FETCHED_AT_ONCE: Final = 4
 _MOST_FETCHES: Final = 16
 _MOST_TEXTS: Final = 256
 _RETRY_S: Final = 1.0
-_NEEDS: Final[dict[Task, tuple[str, str]]] = {"decode": ("PIL", "local"), "read": ("rapidocr", "ocr")}
+# The packages for a task, and the extra that brings them.
+_NEEDS: Final[dict[Task, tuple[tuple[str, ...], str]]] = {
+    "decode": (("PIL",), "local"),
+    "read": (("rapidocr", "onnxruntime", "PIL"), "ocr"),
+}
 
 
 class Fitted(NamedTuple):
-    """The parts that a model is given for the images, how many were `read` for it, and the fields that it does without."""
+    """The parts that a model is given for images, how many were `read` for it, and the fields that it does without."""
 
     given: Given
     read: int = 0
@@ -94,10 +98,10 @@ class LocalImages:
                 raise _busy() from None
         return Fitted(given, read=0 if sees else len(images))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Ends the processes."""
         for process in self._processes.values():
-            process.close()
+            await process.close()
         if self._fetchers is not None:
             self._fetchers.shutdown(wait=False, cancel_futures=True)
 
@@ -151,10 +155,13 @@ class LocalImages:
 
 def _require(task: Task, place: str) -> None:
     """Raises ApiError 501 if the package for a task is not installed."""
-    package, extra = _NEEDS[task]
-    if importlib.util.find_spec(package) is None:
-        message = f"Images cannot be read here: {package} is not installed. Install it: pip install 'weebill[{extra}]'."
-        raise ApiError(501, message, code="not_installed", param=place)
+    packages, extra = _NEEDS[task]
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            message = (
+                f"Images cannot be read here: {package} is not installed. Install it: pip install 'weebill[{extra}]'."
+            )
+            raise ApiError(501, message, code="not_installed", param=place)
 
 
 def _unseen(model: str, place: str) -> ApiError:

@@ -171,6 +171,7 @@ class Worker:
                 task.cancel()
             await self._shadows.close()
             await self._audits.close()
+            await self._upstreams.images.close()
             if self._redis is not None:
                 await self._redis.close()
             self._close()
@@ -272,7 +273,6 @@ class Worker:
         self._router.health.merge(source, notices, time.monotonic(), self._router.directory.deployments)
 
     def _close(self) -> None:
-        self._upstreams.images.close()
         self._shared.close()
         self._client.close()
         self._journal.close()

@@ -21,7 +21,7 @@ import msgspec
 from weebill.images.bounds import Bounds
 from weebill.images.decoding import decoded, rewritten
 from weebill.images.errors import ImageError
-from weebill.images.jobs import MOST_LINE, Done, Job, Work
+from weebill.images.jobs import MOST_LINE, PATIENCE, Done, Job, Work
 
 
 def main() -> None:
@@ -42,13 +42,15 @@ def main() -> None:
 
 
 def _worked(job: Job, data: bytes, run: Callable[[bytes], bytes], seconds: float) -> tuple[Done, bytes]:
-    # The kernel ends the process when the time is over, even if native code never returns.
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # The kernel ends the process when its time is over, even if native code never returns.
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds * PATIENCE)
     try:
         result = run(from_base64(data) if job.base64 else data)
     except ImageError as error:
         return Done(problem=str(error)), b""
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
     return Done(size=len(result)), result
 

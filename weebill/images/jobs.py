@@ -15,10 +15,12 @@ from weebill.images.bounds import Bounds
 Task = Literal["decode", "read"]
 """An image becomes one that models are given, or the lines of text in it as JSON."""
 MOST_LINE: Final = 65_536
+PATIENCE: Final = 4.0
+"""The seconds that a job may take by the clock, in times of those of processors: a busy machine is no fault of it."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """The kind of all jobs: the seconds that one may take, and the memory of the process in bytes."""
+    """The kind of all jobs: the seconds that one may take of processors, and the memory of the process in bytes."""
 
     task: Task
     bounds: Bounds
