@@ -154,6 +154,16 @@ def test_the_same_image_is_written_alike() -> None:
         assert near(image.getpixel((0, 0)), RED)
 
 
+def test_short_images_do_not_become_long_ones() -> None:
+    bounds = Bounds(max_pixels=5_000_000, max_edge=2048)
+    noise = Image.effect_noise((1000, 1000), 60).convert("RGB")
+    lossy = written(noise, "WEBP", quality=5)
+    assert len(written(noise, "PNG", compress_level=1)) > 3 * len(lossy) + (1 << 18)
+    assert Image.open(io.BytesIO(rewritten(lossy, bounds))).format == "JPEG"
+    whole = written(noise, "WEBP", lossless=True)
+    assert Image.open(io.BytesIO(rewritten(whole, bounds))).format == "PNG"
+
+
 def test_what_a_file_says_besides_its_image_is_left_out() -> None:
     exif = Image.Exif()
     exif[0x010E] = "taken at home"

@@ -58,7 +58,10 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
         self.call = call
 
     async def prepare(self, upstream: Upstream) -> None:
-        """Has the images of the request decoded, or read for a model that sees none. Raises ApiError."""
+        """Has the images of the request decoded, or read for a model that sees none. Raises ApiError.
+
+        They are held beside the body, and counted as that is.
+        """
         call, deployment = self.call, self.step.deployment
         if not may_have_images(call):
             return
@@ -77,6 +80,8 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
         inputs = deployment.capabilities.inputs
         sees = inputs is not None and "image" in inputs
         fitted = await self.upstreams.images.fitted(images, deployment.model, place, sees=sees, drops=drops)
+        if self.exchange.claim is not None:
+            self.exchange.claim(fitted.size)
         self.call = self.call.replaced()
         self.call.images = fitted.given
         self.images_read, self.dropped = fitted.read, fitted.dropped

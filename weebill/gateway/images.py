@@ -55,6 +55,11 @@ class Fitted(NamedTuple):
     read: int = 0
     dropped: tuple[str, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """The bytes of the images that are shown."""
+        return sum(len(part.data or "") for parts in self.given.values() for part in parts if isinstance(part, Image))
+
 
 class LocalImages:
     """Fits images to models of this machine. Belongs to one loop."""

@@ -34,6 +34,9 @@ _PAPER: Final = (255, 255, 255, 255)
 _COMPRESSION: Final = 1
 # Of what has been through JPEG before, another pass of this quality loses nothing to be seen.
 _QUALITY: Final = 95
+# The most bytes of a PNG, in times of those that were sent. Only what lost something before needs more.
+_MOST_TIMES: Final = 3
+_SHORT: Final = 1 << 18
 
 
 def decoded(data: bytes, bounds: Bounds) -> Image.Image:
@@ -57,16 +60,22 @@ def decoded(data: bytes, bounds: Bounds) -> Image.Image:
 
 
 def rewritten(data: bytes, bounds: Bounds) -> bytes:
-    """Returns an image within the bounds, as JPEG if it was that, else as PNG. Raises ImageError.
+    """Returns an image within the bounds: as PNG, or as JPEG if it was that, or would become much longer.
 
-    The same image makes the same bytes, by which llama.cpp knows it again.
+    The same image makes the same bytes, by which llama.cpp knows it again. Raises ImageError.
     """
-    image, written = decoded(data, bounds), io.BytesIO()
+    image = decoded(data, bounds)
     image.info.clear()  # comments, and the place where a picture was taken
-    if format_of(data) == "JPEG":
-        image.save(written, "JPEG", quality=_QUALITY, subsampling=0)
-    else:
-        image.save(written, "PNG", compress_level=_COMPRESSION)
+    if format_of(data) != "JPEG":
+        written = _written(image, "PNG", compress_level=_COMPRESSION)
+        if len(written) <= _MOST_TIMES * len(data) + _SHORT:
+            return written
+    return _written(image, "JPEG", quality=_QUALITY, subsampling=0)
+
+
+def _written(image: Image.Image, form: str, **options: int) -> bytes:
+    written = io.BytesIO()
+    image.save(written, form, **options)
     return written.getvalue()
 
 
