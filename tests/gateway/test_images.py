@@ -28,7 +28,6 @@ BLIND: Final = "words:1b"
 CHAT: Final = "/v1/chat/completions"
 MESSAGES: Final = "/anthropic/v1/messages"
 RESPONSES: Final = "/v1/responses"
-OLLAMA: Final = "/api/chat"
 PICTURE: Final = written(plain(8, 4, BLUE))
 URL: Final = data_url(PICTURE)
 IMAGES: Final = ImageSettings(max_images=2, max_bytes=50_000, max_pixels=1_000_000, max_edge=64)
@@ -50,7 +49,7 @@ class Running:
             body = {"model": model, "max_tokens": 5, **body}
         if path == RESPONSES:
             body["max_output_tokens"] = body.pop("max_tokens")
-        if path == OLLAMA:
+        if path.startswith("/api/"):
             del body["max_tokens"]
         headers = {"x-goog-api-key": self.worker.key, "anthropic-version": "2023-06-01"}
         return await self.worker.client.post(path, json=body, headers=headers)
@@ -142,12 +141,17 @@ SHAPES: Final[dict[str, tuple[str, Any, str]]] = {
         "contents[0].parts[1].inlineData",
     ),
     "ollama": (
-        OLLAMA,
+        "/api/chat",
         lambda data: {
             "messages": [{"role": "user", "content": "What is it?", "images": [in_base64(data)]}],
             "stream": False,
         },
         "messages[0].images[0]",
+    ),
+    "ollama's prompts": (
+        "/api/generate",
+        lambda data: {"prompt": "What is it?", "images": [in_base64(data)], "stream": False},
+        "images[0]",
     ),
 }
 
@@ -212,6 +216,14 @@ async def test_an_allowed_host_of_this_network_is_not_asked(running: Running) ->
     answer = await running.chat(shown("http://localhost:1/a.png"))
     assert answer.status_code == 400
     assert "localhost is not on the public internet" in answer.json()["error"]["message"]
+
+
+async def test_files_are_known_to_providers_alone(running: Running) -> None:
+    image = {"type": "input_image", "file_id": "file-1"}
+    answer = await running.ask(RESPONSES, {"input": [{"role": "user", "content": [image]}]})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, "input[0].content[0].file_id")
+    assert "knows no files by their ids" in error["message"]
 
 
 async def test_a_model_without_eyes_says_what_would_help(running: Running) -> None:

@@ -23,7 +23,7 @@ def reader() -> TextReader:
     return TextReader()
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("form", [pytest.param("PNG", marks=pytest.mark.slow), "JPEG"])
 def test_lines_are_read_as_they_were_drawn(reader: TextReader, form: str) -> None:
     assert reader.lines(decoded(written(page(LINES, 700), form), BOUNDS)) == LINES
 

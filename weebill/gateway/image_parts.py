@@ -71,9 +71,9 @@ def _path(value: object, wanted: str, here: str) -> str | None:
     if isinstance(value, str):
         return here if value.endswith(wanted) else None
     if isinstance(value, list):
-        items = ((f"{here}[{at}]", each) for at, each in enumerate(value))
+        items = [(f"{here}[{at}]", each) for at, each in enumerate(value)]
     elif isinstance(value, dict):
-        items = ((here if name in _DATA else f"{here}.{name}", each) for name, each in value.items())
+        items = [(here if name in _DATA else f"{here}.{name}", each) for name, each in value.items()]
     else:
         return None
     for path, each in items:

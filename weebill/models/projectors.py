@@ -17,6 +17,8 @@ WHOLE_STEP: Final = 320
 """Tokens of a step that has room for such an image and for the next tokens of answers."""
 # Every token of an image is read in the light of all others.
 _WHOLE: Final = frozenset({"gemma3", "gemma4v", "gemma4uv"})
+# Gemma's vocabulary; for each token of a step there is room for a number for each of its tokens.
+_WHOLE_STEP_BYTES: Final = WHOLE_STEP * 262_144 * 4
 # Projectors that bring every image, or every tile of one, to one size.
 _ONE_SIZE: Final = frozenset({"gemma3", "idefics3", "internvl", "janus_pro", "ldp", "ldpv2", "llama4", "mlp"})
 # Patches that become one token, at most.
@@ -30,8 +32,11 @@ def reads_whole(facts: ModelFacts) -> bool:
 
 
 def working_bytes(facts: ModelFacts) -> int:
-    """Returns the memory that looking at an image takes: a number for each pair of patches in each head."""
+    """Returns the memory that looking at an image takes: a number for each pair of patches in each head, and what the
+    longer steps take.
+    """
     patches = ((facts.image_size or 0) // (facts.patch_size or 1)) ** 2
     if facts.projector not in _ONE_SIZE:
         patches = max(patches, MOST_TOKENS * _PATCHES_PER_TOKEN)
-    return patches * patches * (facts.image_heads or 1) * _BYTES_PER_PAIR
+    looking = patches * patches * (facts.image_heads or 1) * _BYTES_PER_PAIR
+    return looking + _WHOLE_STEP_BYTES if reads_whole(facts) else looking
