@@ -32,8 +32,8 @@ def test_a_projector_is_given_with_its_model(models: ModelStore, files: tuple[Pa
     assert seeing.projector.read_bytes() == projector.read_bytes()
     assert seeing.served().projector == seeing.projector
     settings = EngineSettings(context=512, parallel=1)
-    # 16 patches of an edge in two heads; and a step of 320 tokens, with Gemma's vocabulary.
-    looks = (16 * 16) ** 2 * 2 * 4 + 320 * 262_144 * 4
+    # 16 patches of an edge; and a step of 320 tokens, with Gemma's vocabulary.
+    looks = 16 * 16 * 32 * 16 * 4 + 320 * 262_144 * 4
     assert memory_of(seeing, settings) - memory_of(blind, settings) == projector.stat().st_size + looks
 
 
@@ -47,15 +47,16 @@ def test_a_projector_comes_with_its_model(models: ModelStore, hub: Hub, files: t
 
 def test_a_projectors_file_says_how_images_are_read(files: tuple[Path, Path]) -> None:
     facts = read_facts(files[1])
-    assert (facts.projector, facts.image_size, facts.patch_size, facts.image_heads) == ("gemma3", 224, 14, 2)
+    assert (facts.projector, facts.image_size, facts.patch_size, facts.image_width) == ("gemma3", 224, 14, 32)
     assert reads_whole(facts)
     assert not reads_whole(ModelFacts(projector="mlp"))
 
 
 def test_images_of_any_size_are_counted_at_their_largest() -> None:
     """SigLIP of Gemma 3: 896 pixels in patches of 14; and one that makes up to 1024 tokens of four patches."""
-    gemma = ModelFacts(projector="gemma3", image_size=896, patch_size=14, image_heads=16)
-    assert working_bytes(gemma) == 4096**2 * 64 + 320 * 262_144 * 4
-    small = ModelFacts(projector="qwen2.5vl_merger", image_size=560, patch_size=14, image_heads=16)
-    assert working_bytes(small) == 4096**2 * 64
+    gemma = ModelFacts(projector="gemma3", image_size=896, patch_size=14, image_width=1152)
+    # Measured for it: 0.2 GB, without the step.
+    assert working_bytes(gemma) == 4096 * 1152 * 16 * 4 + 320 * 262_144 * 4
+    small = ModelFacts(projector="qwen2.5vl_merger", image_size=560, patch_size=14, image_width=1280)
+    assert working_bytes(small) == 4096 * 1280 * 16 * 4
     assert working_bytes(ModelFacts(projector="mlp")) == 0

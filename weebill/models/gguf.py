@@ -55,7 +55,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Facts that a GGUF file tells of its model; None and "" where it tells nothing.
 
     `parameters` are counted from the tensors of this file. `context` is what the model was trained for, in tokens. Of a
-    projector, `projector` is the kind; `image_size` and `patch_size` are in pixels, `image_heads` its attention's.
+    projector, `projector` is the kind; `image_size` and `patch_size` are in pixels, `image_width` is
+    the length of the vector of a patch.
     """
 
     architecture: str = ""
@@ -75,7 +76,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     projector: str = ""
     image_size: int | None = None
     patch_size: int | None = None
-    image_heads: int | None = None
+    image_width: int | None = None
 
 
 def read_facts(path: Path) -> ModelFacts:
@@ -161,7 +162,7 @@ def _told(values: dict[str, Scalar], parameters: int) -> ModelFacts:
         projector=text("clip.projector_type") or text("clip.vision.projector_type"),
         image_size=number("clip.vision.image_size"),
         patch_size=number("clip.vision.patch_size"),
-        image_heads=number("clip.vision.attention.head_count"),
+        image_width=number("clip.vision.embedding_length"),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from weebill.models.gguf import ModelFacts
 
 MOST_TOKENS: Final = 1024
-"""The most tokens of an image, for projectors that make more of a larger one: a quarter of a usual prompt."""
+"""The most tokens of an image, for projectors that make more of a larger one."""
 WHOLE_TOKENS: Final = 280
 """The same for those whose images are read in one step, which delays all answers under way. Gemma's own number."""
 WHOLE_STEP: Final = 320
@@ -23,7 +23,9 @@ _WHOLE_STEP_BYTES: Final = WHOLE_STEP * 262_144 * 4
 _ONE_SIZE: Final = frozenset({"gemma3", "idefics3", "internvl", "janus_pro", "ldp", "ldpv2", "llama4", "mlp"})
 # Patches that become one token, at most.
 _PATCHES_PER_TOKEN: Final = 4
-_BYTES_PER_PAIR: Final = 4
+# For each patch: what it is in a layer, and in the wider one within, in 32 bits.
+_NUMBERS_PER_PATCH: Final = 16
+_BYTES_PER_NUMBER: Final = 4
 
 
 def reads_whole(facts: ModelFacts) -> bool:
@@ -32,11 +34,9 @@ def reads_whole(facts: ModelFacts) -> bool:
 
 
 def working_bytes(facts: ModelFacts) -> int:
-    """Returns the memory that looking at an image takes: a number for each pair of patches in each head, and what the
-    longer steps take.
-    """
+    """Returns the memory that looking at an image takes, and the longer steps."""
     patches = ((facts.image_size or 0) // (facts.patch_size or 1)) ** 2
     if facts.projector not in _ONE_SIZE:
         patches = max(patches, MOST_TOKENS * _PATCHES_PER_TOKEN)
-    looking = patches * patches * (facts.image_heads or 1) * _BYTES_PER_PAIR
+    looking = patches * (facts.image_width or 0) * _NUMBERS_PER_PATCH * _BYTES_PER_NUMBER
     return looking + _WHOLE_STEP_BYTES if reads_whole(facts) else looking

@@ -67,7 +67,7 @@ LAST_GRACE_S: Final = 5.0
 # An engine answers between two steps, and the steps of a larger model take longer.
 _COMPACT_BYTES: Final = 256 << 20
 # The time to look at an image on few cores, in times of `watchdog_s`.
-_IMAGE_STEPS: Final = 24.0
+_IMAGE_STEPS: Final = 60.0
 
 
 def no_more() -> Mapping[str, Offer]:
