@@ -64,13 +64,29 @@ async def test_one_that_takes_too_much_memory_is_refused_and_no_other(start: Sta
 
 
 async def test_the_queue_is_bounded(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_process, "_MOST_WAITING", 4)
+    process = start()
+    begun = asyncio.create_task(process.result(SMALL, "first"))
+    await asyncio.sleep(0)
+    # A key may have half of the places, and what is left is for others.
+    asked = [asyncio.create_task(process.result(SMALL, key)) for key in ("a", "a", "a", "b", "b", "c", "d")]
+    results = await asyncio.gather(begun, *asked, return_exceptions=True)
+    assert [isinstance(each, bytes) for each in results] == [True, True, True, False, True, False, True, False]
+    assert {type(each) for each in results} == {bytes, ImagesBusyError}
+    assert await process.result(SMALL, "c")
+
+
+async def test_those_who_leave_the_queue_free_their_place(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_process, "_MOST_WAITING", 2)
     process = start()
-    asked = [asyncio.create_task(process.result(SMALL)) for _ in range(5)]
-    results = await asyncio.gather(*asked, return_exceptions=True)
-    assert [type(each) for each in results].count(ImagesBusyError) == 3
-    assert sum(isinstance(each, bytes) for each in results) == 2
-    assert await process.result(SMALL)
+    begun = asyncio.create_task(process.result(SMALL))
+    await asyncio.sleep(0)
+    leaving = asyncio.create_task(process.result(SMALL))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert all(await asyncio.gather(begun, process.result(SMALL)))
 
 
 async def test_it_ends_when_nobody_has_needed_it_for_a_while(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

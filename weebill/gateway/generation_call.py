@@ -9,6 +9,7 @@ from functools import partial
 import msgspec
 
 from weebill.apis.base import Api
+from weebill.gateway.authentication import caller_of
 from weebill.gateway.bounds import BIG
 from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.image_parts import may_have_images, place_of
@@ -79,7 +80,9 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
         place = partial(place_of, call=call, otherwise=self.api.fields().get("turns", "messages"))
         inputs = deployment.capabilities.inputs
         sees = inputs is not None and "image" in inputs
-        fitted = await self.upstreams.images.fitted(images, deployment.model, place, sees=sees, drops=drops)
+        fitted = await self.upstreams.images.fitted(
+            images, deployment.model, place, caller_of(self.exchange).key.id, sees=sees, drops=drops
+        )
         if self.exchange.claim is not None:
             self.exchange.claim(fitted.size)
         self.call = self.call.replaced()

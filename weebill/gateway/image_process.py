@@ -1,7 +1,8 @@
 """A process that works on images for this worker, started by the first image and ended when there are none for a while.
 
-It does one job at a time, so the image that ends it is known. A client that leaves does not end its job, as the process
-would have to be started anew; the time of a job is bounded by the kernel (`images.host`), and here once more.
+It does one job at a time, so the image that ends it is known. A client that leaves does not end a job that has begun,
+as the process would have to be started anew; the time of a job is bounded by the kernel (`images.host`), and here once
+more.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections import Counter
 from contextlib import suppress
 from typing import Final
 
@@ -41,7 +43,7 @@ class ImageProcess:
         self._work = work
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
-        self._waiting = 0
+        self._waiting_of: Counter[str] = Counter()
         self._idle: asyncio.TimerHandle | None = None
         self._jobs: set[asyncio.Task[bytes]] = set()
 
@@ -50,14 +52,24 @@ class ImageProcess:
         """True while there is a process."""
         return self._process is not None and self._process.returncode is None
 
-    async def result(self, image: str | bytes) -> bytes:
-        """Returns the result for an image, given in base64 or as it is.
+    async def result(self, image: str | bytes, key: str = "") -> bytes:
+        """Returns the result for an image, given in base64 or as it is, for a request of `key`.
 
-        Raises ImageError for the image, ImagesBusyError if there are too many.
+        A key takes at most as many places in the queue as are still free. Raises ImageError for the image,
+        ImagesBusyError if too many wait.
         """
-        if self._waiting >= _MOST_WAITING:
+        if self._waiting_of[key] >= _MOST_WAITING - self._waiting_of.total():
             raise ImagesBusyError
-        self._waiting += 1
+        self._waiting_of[key] += 1
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise ImagesBusyError from None
+        finally:
+            self._waiting_of[key] -= 1
+            if not self._waiting_of[key]:
+                del self._waiting_of[key]
         job = asyncio.create_task(self._done(image), name=f"image {self._work.task}")
         self._jobs.add(job)
         job.add_done_callback(self._forget)
@@ -80,13 +92,7 @@ class ImageProcess:
             job.exception()  # its client may have left
 
     async def _done(self, image: str | bytes) -> bytes:
-        try:
-            async with asyncio.timeout(_WAIT_S):
-                await self._turn.acquire()
-        except TimeoutError:
-            raise ImagesBusyError from None
-        finally:
-            self._waiting -= 1
+        """Does a job, and gives the turn to the next."""
         try:
             if self._idle is not None:
                 self._idle.cancel()

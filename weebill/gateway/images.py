@@ -76,9 +76,10 @@ class LocalImages:
         self._texts: dict[bytes, str] = {}
 
     async def fitted(
-        self, images: Sequence[Image], model: str, place: Callable[[Image], str], *, sees: bool, drops: bool
+        self, images: Sequence[Image], model: str, place: Callable[[Image], str], key: str, *, sees: bool, drops: bool
     ) -> Fitted:
-        """Returns what `model` is given in place of different images, of which `place` is the client's name.
+        """Returns what `model` is given in place of different images, of which `place` is the client's name, for a
+        request of `key`.
 
         `sees` is True if the model reads images, `drops` if the request may go without them. Raises ApiError: 400 about
         an image, 501 for what is not installed, 503 if there is too much to do.
@@ -96,7 +97,7 @@ class LocalImages:
         given: dict[Image, tuple[Image | Text, ...]] = {}
         for image in images:
             try:
-                given[image] = (await self._fit(image, task),)
+                given[image] = (await self._fit(image, task, key),)
             except ImageError as error:
                 raise invalid_value(place(image), f"the image cannot be used: {error}") from error
             except ImagesBusyError:
@@ -110,21 +111,21 @@ class LocalImages:
         if self._fetchers is not None:
             self._fetchers.shutdown(wait=False, cancel_futures=True)
 
-    async def _fit(self, image: Image, task: Task) -> Image | Text:
+    async def _fit(self, image: Image, task: Task, key: str) -> Image | Text:
         source = await self._source(image)
         if task == "read":
-            return Text(await self._text(source))
-        data = b64encode(await self._process(task).result(source)).decode()
+            return Text(await self._text(source, key))
+        data = b64encode(await self._process(task).result(source, key)).decode()
         return Image(data=data, media_type=type_of_image(data))
 
-    async def _text(self, source: str | bytes) -> str:
+    async def _text(self, source: str | bytes, key: str) -> str:
         """Returns the framed text in an image, which each turn of a conversation sends again."""
-        key = blake2b(source.encode() if isinstance(source, str) else source, digest_size=16).digest()
-        text = self._texts.pop(key, None)
+        digest = blake2b(source.encode() if isinstance(source, str) else source, digest_size=16).digest()
+        text = self._texts.pop(digest, None)
         if text is None:
-            lines = msgspec.json.decode(await self._process("read").result(source), type=list[str])
+            lines = msgspec.json.decode(await self._process("read").result(source, key), type=list[str])
             text = framed(lines)
-        self._texts[key] = text
+        self._texts[digest] = text
         if len(self._texts) > _MOST_TEXTS:
             del self._texts[next(iter(self._texts))]
         return text
