@@ -9,9 +9,7 @@ import pytest
 from tests.fixtures.vision import write_model, write_projector
 from tests.models.hub import Hub, Repo
 from tests.models.tiny import REPO, fetch
-from weebill.config.schema import EngineSettings
 from weebill.models.gguf import ModelFacts, read_facts
-from weebill.models.needs import memory_of
 from weebill.models.projectors import reads_whole, working_bytes
 from weebill.models.pull import add_file
 from weebill.models.store import ModelStore
@@ -31,10 +29,11 @@ def test_a_projector_is_given_with_its_model(models: ModelStore, files: tuple[Pa
     assert seeing.projector is not None
     assert seeing.projector.read_bytes() == projector.read_bytes()
     assert seeing.served().projector == seeing.projector
-    settings = EngineSettings(context=512, parallel=1)
     # 16 patches of an edge; and a step of 320 tokens, with Gemma's vocabulary.
     looks = 16 * 16 * 32 * 16 * 4 + 320 * 262_144 * 4
-    assert memory_of(seeing, settings) - memory_of(blind, settings) == projector.stat().st_size + looks
+    costs, of_blind = seeing.served().costs, blind.served().costs
+    assert costs.fixed - of_blind.fixed == projector.stat().st_size + looks
+    assert costs.token == of_blind.token
 
 
 def test_a_projector_comes_with_its_model(models: ModelStore, hub: Hub, files: tuple[Path, Path]) -> None:

@@ -92,17 +92,17 @@ def _print(best: Expected | None, fits: list[Expected], task: str, memory: int, 
         )
     if fits:
         out.print()
-        headings = ("MODEL", "PARAMETERS", "SIZE", "MEMORY", "TOKENS/S", "FIRST TOKEN", "LICENCE", "FOR")
+        headings = ("MODEL", "PARAMETERS", "SIZE", "MEMORY", "CONTEXT", "TOKENS/S", "FIRST TOKEN", "LICENCE", "FOR")
         print_table(headings, [_row(each) for each in fits[:_ROWS]])
         out.print(
-            "\nSpeeds follow from that measurement by size, and are rather too low. Memory is with the contexts that "
-            "[local.engine] asks for; of many models, less will do",
+            "\nSpeeds follow from that measurement by size, and are rather too low. Contexts are for each of several "
+            "answers at a time, as [local.engine] says or else as many as fit; of many models, they need less memory",
             style="dim",
         )
     else:
         out.print(
-            f"Models may take {size(memory)}. Smaller contexts, or fewer answers at once, need less: `context` and "
-            "`parallel` in [local.engine]"
+            f"Models may take {size(memory)}, which is too little for any of them: `memory_mb` in [local], or what "
+            "else this machine runs"
         )
 
 
@@ -112,7 +112,8 @@ def _row(each: Expected) -> tuple[str, ...]:
         model.name,
         count(model.parameters),
         size(sum(file.size or 0 for file in model.files)),
-        size(each.memory),
+        size(each.window.memory),
+        f"{each.window.context:,} x {each.window.parallel}",
         f"{each.answer:.0f}",
         f"{each.first_token_s:.1f} s",
         model.licence.name,
@@ -125,8 +126,10 @@ def _described(each: Expected) -> dict[str, object]:
         "name": each.model.name,
         "task": each.model.task,
         "parameters": each.model.parameters,
-        "memory": each.memory,
-        "tokens_per_s": round(each.answer, 1),
+        "memory": each.window.memory,
+        "context": each.window.context,
+        "parallel": each.window.parallel,
+        "tokens_per_s": round(each.answer, 3),
         "first_token_s": round(each.first_token_s, 3),
         "licence": each.model.licence.name,
     }

@@ -6,7 +6,6 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -22,7 +21,7 @@ from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import write_private
 from weebill.config.schema import LocalSettings
 from weebill.models.errors import ModelError
-from weebill.models.needs import free_memory, memory_of
+from weebill.models.needs import free_memory
 from weebill.models.pull import pull
 from weebill.models.store import ModelStore, ServedModel
 from weebill.models.tasks import UNSERVED
@@ -88,7 +87,7 @@ class Startup:
                 continue
             try:
                 files = " ".join(each.sha256 for each in model.manifest.files)
-                found[model.name] = Offer(model.served(), partial(memory_of, model, local.engine), files)
+                found[model.name] = Offer(model.served(), files)
             except (ModelError, OSError) as error:
                 log.warning("%s is not served: %s", model.name, error)
         return found

@@ -55,8 +55,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Facts that a GGUF file tells of its model; None and "" where it tells nothing.
 
     `parameters` are counted from the tensors of this file. `context` is what the model was trained for, in tokens. Of a
-    projector, `projector` is the kind; `image_size` and `patch_size` are in pixels, `image_width` is
-    the length of the vector of a patch.
+    projector, `projector` is the kind; `image_size` and `patch_size` are in pixels, `image_width` is the length of the
+    vector of a patch.
     """
 
     architecture: str = ""

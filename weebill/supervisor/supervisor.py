@@ -112,7 +112,7 @@ class Supervisor:
         by_name = {role.name: role for role in roles}
         self._engine_role, worker = by_name.pop(ENGINE.name), by_name.pop(WORKER.name)
         self._memory = memory
-        self._pool = Pool(self._engine, memory, lambda: self._settings.local.keep_alive_s, self._changed)
+        self._pool = Pool(self._engine, memory, lambda: self._settings.local, self._changed)
         self._services = [self._child(role.name, role) for role in by_name.values()]
         # Without `auto` there is nothing to learn.
         self._resting = [child for child in self._services if child.name == LEARNER.name and not self._learns]
@@ -196,6 +196,7 @@ class Supervisor:
             name=model.name,
             state="ready" if serves else "cold" if state.cold and not loads else "loading" if loads else "down",
             context=state.context,
+            slots=state.slots,
             failure=model.failure or ("" if host is None else host.failure),
             stays=model.stays,
             need=model.need,
@@ -231,16 +232,19 @@ class Supervisor:
         start = {name: more.get(name, Offer(model)) for name, model in self._loaded_at_start.items()}
         self._pool.offer({**start, **more}, self._loaded_at_start)
 
-    def _engine(self, name: str, model: ServedModel) -> Child:
-        size = model.path.stat().st_size if model.path.exists() else 0
+    def _engine(self, model: PooledModel) -> Child:
+        served = model.offer.model
+        size = served.path.stat().st_size if served.path.exists() else 0
         # An image is looked at in one step.
-        longest = max(1.0, size / _COMPACT_BYTES) + (_IMAGE_STEPS if model.projector is not None else 0.0)
+        longest = max(1.0, size / _COMPACT_BYTES) + (_IMAGE_STEPS if served.projector is not None else 0.0)
 
         def silence_s() -> float:
             return self._silence_s() * longest
 
-        own = EngineBoot.of(name, model, self._engine_key(name))
-        return self._child(f"engine {name}", self._engine_role, own, silence_s)
+        context, parallel, _ = model.window
+        engine = msgspec.structs.replace(self._settings.local.engine, context=context, parallel=parallel)
+        own = EngineBoot.of(model.name, served, engine, self._engine_key(model.name))
+        return self._child(f"engine {model.name}", self._engine_role, own, silence_s)
 
     def _engine_key(self, model: str) -> str:
         """Returns the key that requests to the model's hosts carry; the same for all of its hosts."""
@@ -289,6 +293,8 @@ class Supervisor:
             task=served.task,
             dimensions=served.dimensions,
             aliases=served.aliases,
+            context=model.window.context,
+            slots=model.window.parallel,
             vision=served.projector is not None,
         )
         if host is None or host.ready is None or model.ending:
