@@ -13,8 +13,9 @@ import pytest
 
 from tests.images.pictures import plain, written
 from tests.rows import every
+from weebill.images.bounds import Rules
 from weebill.images.errors import ImageError
-from weebill.images.fetching import Address, Rules, fetch, is_public
+from weebill.images.fetching import Address, fetch, is_public
 
 PICTURE: Final = written(plain())
 SECONDS: Final = 20.0

@@ -23,9 +23,8 @@ import msgspec
 from weebill.config.schema import ImageSettings
 from weebill.gateway.image_parts import Given
 from weebill.gateway.image_process import ImageProcess
-from weebill.images.bounds import Bounds
+from weebill.images.bounds import Bounds, Rules
 from weebill.images.errors import ImageError, ImagesBusyError
-from weebill.images.fetching import Rules, fetch
 from weebill.images.frame import framed
 from weebill.images.jobs import Task, Work
 from weebill.wire.conversation import Image, Text
@@ -142,6 +141,9 @@ class LocalImages:
             raise ImagesBusyError
         if self._fetchers is None:
             self._fetchers = ThreadPoolExecutor(_FETCHED_AT_ONCE, "images")
+        # It brings Python's own HTTP client, which hardly any worker needs.
+        from weebill.images.fetching import fetch
+
         self._fetching += 1
         try:
             fetching = partial(fetch, image.url, self._rules)

@@ -17,8 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-import msgspec
-
+from weebill.images.bounds import Rules
 from weebill.images.errors import ImageError
 
 _PORTS: Final = {"http": 80, "https": 443}
@@ -34,14 +33,6 @@ _NOT_PUBLIC: Final = tuple(
 )
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The hosts that may be asked, the most bytes of an image, and the seconds for all of it."""
-
-    hosts: Sequence[str]
-    max_bytes: int
-    seconds: float
 
 
 def is_public(address: Address) -> bool:
