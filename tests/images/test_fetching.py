@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -76,6 +80,26 @@ def port() -> Iterator[int]:
         thread.join()
 
 
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    """The port of such a server with TLS, and its certificate, which is for localhost."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the openssl command is not installed")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    names = ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*made, *names, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port, cert
+        server.shutdown()
+        thread.join()
+
+
 def anywhere(address: Address) -> bool:
     return True
 
@@ -89,6 +113,20 @@ def test_an_image_is_fetched(port: int) -> None:
     assert fetch(f"http://localhost:{port}/picture.png?a=b", allowed, anywhere) == PICTURE
     assert fetch(f"http://localhost:{port}/chunked", allowed, anywhere) == PICTURE
     assert Handler.asked[0] == (f"localhost:{port}", "/picture.png?a=b")
+
+
+def test_certificates_are_verified_under_the_name(secure: tuple[int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    port, cert = secure
+    allowed = rules(f"localhost:{port}", f"127.0.0.1:{port}")
+    with pytest.raises(ImageError, match="localhost cannot be reached"):
+        fetch(f"https://localhost:{port}/chunked", allowed, anywhere)
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    assert fetch(f"https://localhost:{port}/chunked", allowed, anywhere) == PICTURE
+    with pytest.raises(ImageError, match=r"127\.0\.0\.1 cannot be reached"):
+        fetch(f"https://127.0.0.1:{port}/chunked", allowed, anywhere)
+    monkeypatch.setattr(Handler, "moved", f"http://localhost:{port}/chunked")
+    with pytest.raises(ImageError, match="leads from https to an address without"):
+        fetch(f"https://localhost:{port}/moved", allowed, anywhere)
 
 
 def test_no_host_of_this_network_is_reached(port: int) -> None:
