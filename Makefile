@@ -90,7 +90,7 @@ clean:
 
 # One stamp for each set of extras; constraints.txt makes every installation the same.
 $(VENV)/.run: EXTRAS := local
-$(VENV)/.dev: EXTRAS := local,dev
+$(VENV)/.dev: EXTRAS := local,ocr,dev
 $(VENV)/.bench: EXTRAS := local,bench
 $(VENV)/.docs: EXTRAS := docs
 $(VENV)/.run $(VENV)/.dev $(VENV)/.bench $(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python

@@ -24,7 +24,7 @@ LAYERS = (
     ("storage",),
     ("auto", "cache", "accounts", "usage"),
     ("routing", "apis", "providers"),
-    ("transport", "telemetry", "shared", "models"),
+    ("transport", "telemetry", "shared", "models", "images"),
     ("wire", "process", "config"),
     ("catalog",),
 )
@@ -37,7 +37,7 @@ MOST_LINES = 400
 # What a process must not have loaded once its main module has been imported.
 HEAVY = (
     *("fastapi", "starlette", "typer", "rich", "pydantic", "xllamacpp", "uvicorn", "websockets", "httpx", "httpx2"),
-    *("huggingface_hub", "redis", "numpy", "scipy", "matplotlib", "brotli", "backports.zstd", "jsonschema_rs"),
+    *("huggingface_hub", "redis", "numpy", "scipy", "matplotlib", "brotli", "backports.zstd", "jsonschema_rs", "PIL"),
 )
 HEAVY_FOR_HELP = (
     *(name for name in HEAVY if name != "typer"),

@@ -187,11 +187,11 @@ def test_models_are_listed_with_where_they_are(weebill, tmp_path):
         "[local]\nmodels = ['mine']\n[providers.acme]\nbase_url = 'http://h/v1'\nmodels = ['big']\n"
     )
     rows = [line.split() for line in weebill.ok("list").splitlines()]
-    assert rows[0] == ["NAME", "FROM", "SIZE", "MODIFIED", "LICENCE", "STATE"]
+    assert rows[0] == ["NAME", "FROM", "FOR", "SIZE", "MODIFIED", "LICENCE", "STATE"]
     assert rows[1:] == [
-        ["mini", "alias", "of", "mine", "-", "-", "-", "-"],
-        ["mine", "this", "machine", "-", "-", "-", "not", "fetched"],
-        ["big", "acme", "-", "-", "-", "-"],
+        ["mini", "alias", "of", "mine", "-", "-", "-", "-", "-"],
+        ["mine", "this", "machine", "-", "-", "-", "-", "not", "fetched"],
+        ["big", "acme", "-", "-", "-", "-", "-"],
     ]
     file = tmp_path / "model.gguf"
     file.write_bytes(b"GGUF" + bytes(2_000_000))
@@ -200,7 +200,7 @@ def test_models_are_listed_with_where_they_are(weebill, tmp_path):
     assert "Copying model.gguf: 2.0 MB of 2.0 MB" in result.stderr
     assert "mine is in" in result.stdout
     today = time.strftime("%Y-%m-%d")
-    assert ["mine", "this", "machine", "2.0", "MB", today, "-", "stopped"] in [
+    assert ["mine", "this", "machine", "-", "2.0", "MB", today, "-", "stopped"] in [
         [word for word in line.split() if not re.fullmatch(r"\d\d:\d\d", word)]
         for line in weebill.ok("ls").splitlines()
     ]

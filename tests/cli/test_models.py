@@ -80,6 +80,14 @@ def test_a_model_from_pull_to_rm(weebill, hub, content):
     assert f"weebill pull {NAME}" in weebill.fails(1, "show", NAME)
 
 
+def test_a_projector_is_added_with_its_model(weebill, content, tmp_path):
+    file = tmp_path / "tiny.gguf"
+    assert weebill("pull", "mine", "--from", str(file), "--projector", str(file)).returncode == 0
+    assert next(row for row in rows(weebill.ok("list")) if row[0] == "mine")[1:4] == ["this", "machine", "vision"]
+    assert ["for", "vision"] in rows(weebill.ok("show", "mine"))
+    assert "weebill pull NAME --from FILE" in weebill.fails(1, "pull", "mine", "--projector", str(file))
+
+
 def test_show_knows_aliases_and_the_catalogue(weebill, hub, content, tmp_path):
     weebill.home.config_file.write_text("[local]\nmodels = ['mine']\n")
     weebill("pull", "mine", "--from", str(tmp_path / "tiny.gguf"))

@@ -159,6 +159,14 @@ def test_a_file_that_is_not_text_or_not_a_file(home):
     assert problems(home) == ["FILE: cannot be read: Is a directory"]
 
 
+@pytest.mark.parametrize("host", ["*", "https://example.com", "example.com/a", "*example.com", "", "a b", "[::1]"])
+def test_hosts_of_images_are_checked(home, host):
+    kept = '[local.images]\nallowed_hosts = ["example.com", "a-b.example.com:8443", "*.example.org"]\n'
+    assert len(load(sources(home, kept)).settings.local.images.allowed_hosts) == 3
+    [problem] = problems(home, f'[local.images]\nallowed_hosts = ["{host}"]\n')
+    assert problem.startswith("FILE:2: ")
+
+
 def test_aliases_must_lead_to_a_model(home):
     text = """
 [aliases]

@@ -109,14 +109,18 @@ def test_what_clients_send_is_answered(client: httpx.Client, path: str, body: di
 
 IMAGE: Final[Any] = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PIXEL}}]}
 REFUSED: Final[list[tuple[str, dict[str, Any], str]]] = [
-    (CHAT, {"messages": [IMAGE]}, "messages[0].content[0].type"),
+    (CHAT, {"messages": [IMAGE]}, "messages[0].content[0].image_url"),
     (CHAT, {"messages": [USER], "tool_choice": "required"}, "tool_choice"),
     (CHAT, {"messages": [USER], "response_format": {"type": "xml"}}, "response_format"),
     (CHAT, {"messages": [USER], "grammar": 'root ::= "a"', "json_schema": {"type": "object"}}, "grammar"),
     (RESPONSES, {"input": []}, "input"),
     (RESPONSES, {"input": "word " * 9000}, "input"),
     (GENERATE, {"contents": []}, "contents"),
-    (GENERATE, {"contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]}]}, "contents"),
+    (
+        GENERATE,
+        {"contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]}]},
+        "contents[0].parts[0].inlineData",
+    ),
 ]
 
 

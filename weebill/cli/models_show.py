@@ -133,7 +133,7 @@ def _shown(model: InstalledModel) -> Shown:
         revision=manifest.revision,
         licence=licence.name if licence else first.licence,
         licence_url=licence.url if licence else "",
-        task=manifest.task,
+        task=model.purpose,
         architecture=first.architecture,
         parameters=sum(each.parameters for each in told),
         context=first.context,

@@ -21,6 +21,7 @@ from weebill.config.schema import Settings
 from weebill.config.suggestions import known_provider
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
+_HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?\Z")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 # Headers about one connection, or about a body as it was sent.
 _NOT_FORWARDED = {
@@ -44,6 +45,10 @@ def check(
     yield from check_server(settings.server, locate)
     for name in _doubled(settings.local.models):
         yield Problem(locate(("local", "models")), f"`local.models` names `{name}` twice")
+    for host in settings.local.images.allowed_hosts:
+        if not _HOST.match(host):
+            example = "write `example.com`, `example.com:8443` or `*.example.com`"
+            yield Problem(locate(("local", "images", "allowed_hosts")), f"`{host}` is no host; {example}")
     for name in settings.providers:
         yield from _check_provider(name, settings, locate)
     if names:

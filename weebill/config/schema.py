@@ -64,6 +64,23 @@ class EngineSettings(Section, frozen=True, kw_only=True):
     memory_mb: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
 
 
+class ImageSettings(Section, frozen=True, kw_only=True):
+    """`[local.images]`: the images that clients send to models of this machine.
+
+    An image of more than `max_pixels` is refused, and one with a longer edge than `max_edge` is scaled down. Images by
+    address are fetched from `allowed_hosts` alone: `example.com`, `example.com:8443`, `*.example.com`. With `ocr`, a
+    model that reads no images is given the text in them.
+    """
+
+    max_images: Annotated[int, Meta(ge=1, le=1000)] = 16
+    max_bytes: PositiveInt = 20_971_520
+    max_pixels: Annotated[int, Meta(ge=1, le=500_000_000)] = 64_000_000
+    max_edge: Annotated[int, Meta(ge=64, le=8192)] = 2048
+    allowed_hosts: tuple[Name, ...] = ()
+    fetch_timeout_s: PositiveSeconds = 10.0
+    ocr: bool = False
+
+
 class LocalSettings(Section, frozen=True, kw_only=True):
     """`[local]`: the compact models that this machine runs, and the folder of their files.
 
@@ -77,6 +94,7 @@ class LocalSettings(Section, frozen=True, kw_only=True):
     keep_alive_s: PositiveSeconds = 300.0
     memory_mb: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
     engine: EngineSettings = EngineSettings()
+    images: ImageSettings = ImageSettings()
 
 
 class ProviderSettings(Section, frozen=True, kw_only=True):

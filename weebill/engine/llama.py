@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -18,7 +19,10 @@ from weebill.engine import memory
 from weebill.engine.errors import EngineError
 from weebill.engine.role import EngineBoot
 from weebill.models.curated import Sampling
+from weebill.models.errors import ModelFormatError
+from weebill.models.gguf import read_first_facts
 from weebill.models.needs import usable_cores
+from weebill.models.projectors import MOST_TOKENS, WHOLE_STEP, WHOLE_TOKENS, reads_whole
 
 # llama.cpp's own level. Its warnings quote from requests that it refuses.
 _LOG_ERRORS = 1
@@ -80,6 +84,8 @@ class LlamaServer:
         _set_sampling(parameters, told.sampling)
         if told.task != "chat":
             _set_encoding(parameters, settings, told)
+        elif told.projector is not None:
+            _set_images(parameters, Path(told.projector))
         try:
             return cls(xllamacpp.Server(parameters), told.api_key)
         except (RuntimeError, OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
@@ -187,6 +193,25 @@ def _set_encoding(parameters: xllamacpp.CommonParams, settings: EngineSettings, 
     parameters.cache_ram_mib = 0
     # Without it, each pair of tokens would take four bytes for each head.
     parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
+
+
+def _set_images(parameters: xllamacpp.CommonParams, projector: Path) -> None:
+    """For images: a bounded number of tokens, flash attention, and all threads that read.
+
+    Looking at an image of 4,096 patches (three of SigLIP's layers) took 24 s of processors and 0.2 GB with flash
+    attention, 46 s and 1.2 GB without; that texts take a third longer is less.
+    """
+    parameters.mmproj.path = str(projector)
+    try:
+        whole = reads_whole(read_first_facts(projector))
+    except (ModelFormatError, OSError) as error:
+        raise EngineError(str(error)) from error
+    parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_AUTO
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads
+    parameters.image_max_tokens = WHOLE_TOKENS if whole else MOST_TOKENS
+    if whole:
+        # In smaller steps, the beginning of an image would be read without its end.
+        parameters.n_batch = parameters.n_ubatch = max(parameters.n_batch, WHOLE_STEP)
 
 
 def _http_threads(settings: EngineSettings) -> int:

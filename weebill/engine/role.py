@@ -28,6 +28,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     sampling: Sampling = Sampling()
     chat_template: str | None = None
     adapters: tuple[str, ...] = ()
+    projector: str | None = None
 
     @classmethod
     def of(cls, name: str, model: ServedModel, engine: EngineSettings, api_key: str) -> EngineBoot:
@@ -42,6 +43,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
             sampling=model.sampling,
             chat_template=model.chat_template,
             adapters=tuple(map(str, model.adapters)),
+            projector=None if model.projector is None else str(model.projector),
         )
 
 

@@ -31,6 +31,8 @@ R = TypeVar("R")
 Open = Callable[[Try, Spending], Awaitable[R]]
 
 _NOT_SHOWN: Final = re.compile(r"[^\x21-\x7e ]")
+# The number of images of which the model was given the text.
+_READ_LINE: Final = b"x-weebill-ocr: %d\r\n"
 
 # Client headers that identify for whom a request is made (tracing headers do not).
 _FOR_WHOM: Final = re.compile(rb"auth|key|token|org|project|account|tenant|cookie")
@@ -85,6 +87,8 @@ async def first_answered(
             meter.route = attempts.trace(meter.first_byte_at or time.monotonic())
             if meter.dropped:
                 meter.route += dropped_line(meter.dropped)
+            if meter.images_read:
+                meter.route += _READ_LINE % meter.images_read
             return opened
     meter.blame = blame or "upstream_error"
     meter.route = attempts.trace(now)
@@ -104,6 +108,8 @@ def known_so_far(meter: Meter) -> bytes:
     if trying is None:
         return b""
     route = trying.so_far(time.monotonic())
+    if meter.images_read:
+        route += _READ_LINE % meter.images_read
     return route + dropped_line(meter.dropped) if meter.dropped else route
 
 

@@ -6,9 +6,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from weebill.apis.base import Api
+from weebill.gateway.authentication import caller_of
 from weebill.gateway.bounds import BIG
 from weebill.gateway.bridge_stream import BridgeStream
+from weebill.gateway.image_parts import may_have_images, place_of
 from weebill.gateway.meter import Spending, Used
 from weebill.gateway.off_loop import off_loop, off_loop_if
 from weebill.gateway.opened import CompleteResponse, OpenedResponse, collect, read_beginning
@@ -17,6 +21,7 @@ from weebill.gateway.translation import from_events
 from weebill.gateway.upstream_call import UpstreamCall
 from weebill.gateway.upstreams import Upstreams
 from weebill.providers.base import Answer, Translator, UpstreamRequest
+from weebill.providers.given_images import images_of
 from weebill.providers.usage import Estimate
 from weebill.routing.deployments import Upstream
 from weebill.routing.steps import Try
@@ -24,6 +29,7 @@ from weebill.transport.client import Response
 from weebill.transport.exchange import Exchange
 from weebill.wire import sse
 from weebill.wire.call import Call
+from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.surrogates import as_utf8
 
@@ -51,6 +57,38 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
         self.api = api
         self.translators = translators
         self.call = call
+
+    async def prepare(self, upstream: Upstream) -> None:
+        """Has the images of the request decoded, or read for a model that sees none. Raises ApiError.
+
+        They are held beside the body, and counted as that is.
+        """
+        call, deployment = self.call, self.step.deployment
+        if not may_have_images(call):
+            return
+        drops = call.drops(deployment.target.on_unsupported)
+        if drops and not call.drop_params:
+            # As it is encoded.
+            call = call.replaced(own=msgspec.structs.replace(call.own, drop_params=True))
+        try:
+            asked = await off_loop_if(call.big, partial(self.api.conversation, call))
+        except ApiError:
+            return  # what is wrong is said when it is encoded
+        images = list(dict.fromkeys(images_of(asked)))
+        if not images:
+            return
+        place = partial(place_of, call=call, otherwise=self.api.fields().get("turns", "messages"))
+        inputs = deployment.capabilities.inputs
+        sees = inputs is not None and "image" in inputs
+        fitted = await self.upstreams.images.fitted(
+            images, deployment.model, place, caller_of(self.exchange).key.id, sees=sees, drops=drops
+        )
+        if self.exchange.claim is not None:
+            self.exchange.claim(fitted.size)
+        self.call = self.call.replaced()
+        self.call.images = fitted.given
+        self.images_read, self.dropped = fitted.read, fitted.dropped
+        self.big = True  # images that were decoded may be long, however short they were
 
     def encode(self, upstream: Upstream) -> UpstreamRequest:
         deployment = self.upstreams.with_known_limits(self.step.deployment, upstream)

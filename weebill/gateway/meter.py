@@ -40,12 +40,13 @@ class Spending(Sender):
 
     `blame` is the outcome to record if the attempt fails at its present stage; `used` knows the usage so far, and
     `price` its tariff. `sent` says if the upstream was called, `prompt_bytes` how much of a prompt it got, `status`
-    what it answered. `dropped` are the fields of the request that were passed over.
+    what it answered. `dropped` are the fields of the request that were passed over, `images_read` is the number of its
+    images of which the model was given the text.
     """
 
     __slots__ = (
-        "blame", "dropped", "first_byte_at", "model_served", "price", "prompt_bytes", "sent", "status", "upstream",
-        "used",
+        "blame", "dropped", "first_byte_at", "images_read", "model_served", "price", "prompt_bytes", "sent", "status",
+        "upstream", "used",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -59,6 +60,7 @@ class Spending(Sender):
         self.sent = False
         self.status = 0
         self.dropped: tuple[str, ...] = ()
+        self.images_read = 0
 
     def begin(self, deployment: Deployment) -> None:
         """Starts an attempt at `deployment`."""
@@ -71,6 +73,7 @@ class Spending(Sender):
         self.sent = False
         self.status = 0
         self.dropped = ()
+        self.images_read = 0
 
     def ask(self, used: Used, prompt_bytes: int) -> None:
         """Notes that the upstream is about to be called, with `prompt_bytes` of a prompt."""
@@ -118,6 +121,7 @@ class Meter(Spending):
         self.sent = False
         self.status = 0
         self.dropped = ()
+        self.images_read = 0
         self.prompt_bytes = 0
         self._request_id = request_id
         self.key_id = key_id
@@ -219,6 +223,7 @@ class Meter(Spending):
         self.sent = other.sent
         self.status = other.status
         self.dropped = other.dropped
+        self.images_read = other.images_read
         if self.slot >= 0:
             with suppress(JournalError):  # the first attempt's intent is true as well
                 self.note(other)

@@ -15,6 +15,7 @@ from weebill.apis.base import Api, is_beyond
 from weebill.gateway.bridge_stream import FURTHER_CHOICE, BridgeStream, unreadable
 from weebill.gateway.field_names import called
 from weebill.gateway.for_client import ForClient
+from weebill.gateway.image_parts import with_images
 from weebill.gateway.one_call import FirstCalls, wants_one_call
 from weebill.gateway.origins import MakerNames
 from weebill.gateway.stops import UntilStop
@@ -147,6 +148,8 @@ class Bridge:
                 # The API's own decoding then drops as much.
                 call = call.replaced(own=msgspec.structs.replace(call.own, drop_params=True))
             asked = with_present_schemas(self._conversation(call))
+            if call.images:
+                asked = with_images(asked, call.images)
             if call.big:
                 sleep(0)  # lets the event loop take its turn
             shows = self._shows_images or target.quirks.model_images

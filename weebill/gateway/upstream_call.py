@@ -47,6 +47,12 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
         self.spending = spending
         self.big = big
         self.whole = whole
+        # Of preparing the request: what was passed over, and the images that were read for the model.
+        self.dropped: tuple[str, ...] = ()
+        self.images_read = 0
+
+    async def prepare(self, upstream: Upstream) -> None:
+        """Prepares the request for a model of this machine. Raises ApiError."""
 
     @abstractmethod
     def encode(self, upstream: Upstream) -> UpstreamRequest:
@@ -75,8 +81,11 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
         response: Response | None = None
         path = b""
         try:
+            if upstream.engine:
+                await self.prepare(upstream)
             request = await off_loop(partial(self.encode, upstream)) if self.big else self.encode(upstream)
-            spending.dropped = request.dropped
+            spending.dropped = self.dropped + request.dropped
+            spending.images_read = self.images_read
             path = request.path
             used, prompt_bytes = self.expected_usage(request)
             spending.ask(used, prompt_bytes)

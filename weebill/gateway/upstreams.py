@@ -11,10 +11,11 @@ from typing import Final
 from msgspec import structs
 
 from weebill.config.limits import LimitSettings
-from weebill.config.schema import ServerSettings
+from weebill.config.schema import ImageSettings, ServerSettings
 from weebill.gateway.authentication import caller_of
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded
 from weebill.gateway.fatal_requests import FatalRequests
+from weebill.gateway.images import LocalImages
 from weebill.gateway.memory import Answers, Bodies
 from weebill.gateway.meter import Spending
 from weebill.gateway.rate_limited_log import RateLimitedLog
@@ -40,6 +41,7 @@ RESPONSES_PATH: Final = b"/responses"
 COMPLETIONS_PATH: Final = b"/completions"
 _RESPONSES: Final = "openai-responses"
 _LIMITS: Final = LimitSettings()
+_IMAGES: Final = ImageSettings()
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,8 @@ class Upstreams:
     """Sends requests to upstreams, and counts the calls under way at each; one object for all endpoints of a worker.
 
     `settings` apply to all answers, `limits` to a request's body. `bodies` bounds the memory of requests, `answers`
-    that of answers. `limited_log` is for failures. `index` is this worker's number.
+    that of answers. `limited_log` is for failures. `index` is this worker's number; `images` are the settings for those
+    that models of this machine are sent.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Upstreams:
         settings: ServerSettings,
         limits: LimitSettings = _LIMITS,
         index: int = 0,
+        images: ImageSettings = _IMAGES,
     ) -> None:
         self._client = client
         self._index = index
@@ -74,6 +78,7 @@ class Upstreams:
         self.answers = Answers(limits)
         self.limited_log = RateLimitedLog()
         self.warming = Warming(router)
+        self.images = LocalImages(images)
         self._without_responses: set[str] = set()  # upstreams that turned out not to have that endpoint
         self._without_completions: set[str] = set()
         self._in_flight: dict[str, int] = {}

@@ -108,7 +108,12 @@ class Worker:
         state = ResponseState(RemoteResponseStore(partial(self._conversations.ask, timeout_s=_CONVERSATION_S)))
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - no secrets
         self._upstreams = upstreams = Upstreams(
-            self._client, self._router, boot.settings.server, boot.settings.limits, index
+            self._client,
+            self._router,
+            boot.settings.server,
+            boot.settings.limits,
+            index,
+            boot.settings.local.images,
         )
         self._keys = KeyReporter(self._counters.refused_keys)
         self._selector = Selector(self._router, self._experiments, home.router, home.profiles, self._audits)
@@ -167,6 +172,7 @@ class Worker:
             await self._shadows.close()
             if self._drained.is_set():  # else there is no learner either
                 await self._audits.close()
+            await self._upstreams.images.close()
             if self._redis is not None:
                 await self._redis.close()
             self._close()

@@ -54,7 +54,9 @@ Scalar = int | float | bool | str
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Facts that a GGUF file tells of its model; None and "" where it tells nothing.
 
-    `parameters` are counted from the tensors of this file. `context` is what the model was trained for, in tokens.
+    `parameters` are counted from the tensors of this file. `context` is what the model was trained for, in tokens. Of a
+    projector, `projector` is the kind; `image_size` and `patch_size` are in pixels, `image_width` is the length of the
+    vector of a patch.
     """
 
     architecture: str = ""
@@ -71,6 +73,10 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     value_length: int | None = None
     pooling: int | None = None
     chat_template: str = ""
+    projector: str = ""
+    image_size: int | None = None
+    patch_size: int | None = None
+    image_width: int | None = None
 
 
 def read_facts(path: Path) -> ModelFacts:
@@ -153,6 +159,10 @@ def _told(values: dict[str, Scalar], parameters: int) -> ModelFacts:
         value_length=number(f"{architecture}.attention.value_length"),
         pooling=number(f"{architecture}.pooling_type"),
         chat_template=text("tokenizer.chat_template"),
+        projector=text("clip.projector_type") or text("clip.vision.projector_type"),
+        image_size=number("clip.vision.image_size"),
+        patch_size=number("clip.vision.patch_size"),
+        image_width=number("clip.vision.embedding_length"),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from weebill.config.schema import EngineSettings
 from weebill.models.gguf import ModelFacts
+from weebill.models.projectors import working_bytes
 from weebill.models.tasks import Serving
 
 FIXED_BYTES: Final = 448 << 20
@@ -50,11 +51,11 @@ class Window(NamedTuple):
     memory: int
 
 
-def costs_of(size: int, task: Serving, facts: ModelFacts) -> Costs:
-    """Returns the costs of a model whose files have `size` bytes."""
+def costs_of(size: int, task: Serving, facts: ModelFacts, projector: ModelFacts | None = None) -> Costs:
+    """Returns the costs of a model whose files have `size` bytes, with the `projector` by which it reads images."""
     fixed, token = size + FIXED_BYTES, token_bytes(facts)
     if task == "chat":
-        return Costs(fixed, token)
+        return Costs(fixed if projector is None else fixed + working_bytes(projector), token)
     # A text is read in one step.
     return Costs(fixed, token, _NUMBERS_OF_STEP * 4 * (facts.embedding or 0), _STEP_BYTES)
 

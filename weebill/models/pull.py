@@ -65,9 +65,11 @@ def pull(
     return carry_out(store, plan, Bringer(store.blobs, plan, progress, patience or Patience(), checkpoint_bytes))
 
 
-def add_file(store: ModelStore, name: str, file: Path, progress: Progress = SILENT) -> InstalledModel:
+def add_file(
+    store: ModelStore, name: str, file: Path, progress: Progress = SILENT, projector: Path | None = None
+) -> InstalledModel:
     """Adds the model in `file`, a GGUF or a wheel that holds one, under the short name `name`, in place of an earlier
-    one.
+    one; with a `projector` it reads images.
 
     A curated model's file must be the one that `pull` would fetch. Raises ModelError.
     """
@@ -75,7 +77,7 @@ def add_file(store: ModelStore, name: str, file: Path, progress: Progress = SILE
         raise ModelNameError(name, "a file is added under a short name", "my-model:7b")
     # An earlier release's file would take the place of this one later.
     store.take_over(progress)
-    plan = given(store.canonical(name), file)
+    plan = given(store.canonical(name), file, projector)
     return carry_out(store, plan, Bringer(store.blobs, plan, progress, Patience()))
 
 

@@ -23,7 +23,7 @@ from weebill.config.paths import Home
 from weebill.config.schema import LocalSettings
 from weebill.models import partial
 from weebill.models.blobs import Blobs
-from weebill.models.curated import Role, Sampling, find_curated, read_template
+from weebill.models.curated import Role, Sampling, Task, find_curated, read_template
 from weebill.models.errors import ModelDamagedError, ModelMissingError, ModelNameError, written_to
 from weebill.models.gguf import read_facts, read_first_facts, require_magic
 from weebill.models.manifests import Manifest, Manifests, StoredFile, slug
@@ -51,6 +51,16 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         """The bytes of all its files."""
         return self.manifest.size
 
+    @property
+    def purpose(self) -> Task | None:
+        """The task that it is meant for, None if nobody has said one; its files tell that it reads images."""
+        return "vision" if self.manifest.of_role("projector") else self.manifest.task
+
+    @property
+    def projector(self) -> Path | None:
+        """The file by which an engine reads images; None for a model that reads none."""
+        return next((path for _, path in self.paths("projector")), None)
+
     def paths(self, role: Role) -> tuple[tuple[StoredFile, Path], ...]:
         """Returns the files of a role, each with its path under the name that engines expect."""
         names = _link_names(self.manifest.files)
@@ -62,10 +72,11 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         facts = read_first_facts(self.path)
         task = serving(self.manifest.task, facts)
         known = find_curated(self.name)
+        projector = self.projector if task == "chat" else None
         return ServedModel(
             path=self.path,
             task=task,
-            costs=costs_of(self.size, task, facts),
+            costs=costs_of(self.size, task, facts, None if projector is None else read_first_facts(projector)),
             trained_context=facts.context or 0,
             dimensions=facts.embedding or 0 if task == "embed" else 0,
             is_pooled=bool(facts.pooling),
@@ -73,6 +84,7 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
             chat_template=self._template(),
             context=self.manifest.context,
             adapters=tuple(path for _, path in self.paths("adapter")),
+            projector=projector,
             aliases=() if known is None or known.name != self.name else known.aliases,
         )
 
@@ -92,7 +104,7 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     `costs` are those of its host. `trained_context` is the longest text that it was trained for in tokens, 0 if that is
     not known; `dimensions` the length of its vectors, 0 if it makes none. `is_pooled` is True if its file says how it
     makes one vector of a text's. `aliases` are further names by the curated list; `context` is in tokens, 0 for the
-    configured one.
+    configured one. With a `projector` it reads images.
     """
 
     path: Path
@@ -105,6 +117,7 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: str | None = None
     context: int = 0
     adapters: tuple[Path, ...] = ()
+    projector: Path | None = None
     aliases: tuple[str, ...] = ()
 
 

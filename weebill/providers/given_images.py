@@ -5,11 +5,11 @@ It must not stand among the results, so it comes after the last of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import structs
 
-from weebill.wire.conversation import Part, Text, ToolResult, Turn
+from weebill.wire.conversation import Conversation, Image, Part, Text, ToolResult, Turn
 
 
 def shown_after(turns: Sequence[Turn], stays: tuple[type, ...]) -> Sequence[Turn]:
@@ -27,6 +27,15 @@ def shown_after(turns: Sequence[Turn], stays: tuple[type, ...]) -> Sequence[Turn
             shown = []
         told.append(turn)
     return [*told, Turn("user", tuple(shown))] if shown else told
+
+
+def images_of(conversation: Conversation) -> Iterator[Image]:
+    """The images in order, those that tools gave included."""
+    for turn in conversation.turns:
+        for part in turn.parts:
+            for piece in part.content if isinstance(part, ToolResult) else (part,):
+                if isinstance(piece, Image):
+                    yield piece
 
 
 def _is_given(part: Part, stays: tuple[type, ...]) -> bool:

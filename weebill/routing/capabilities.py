@@ -14,6 +14,8 @@ from weebill.config.schema import ProviderSettings
 
 # What a model is asked for; "other" has no model of this machine.
 Task = Literal["chat", "embed", "rerank", "other"]
+_TEXT: Final = frozenset[Modality]({"text"})
+_TEXT_AND_IMAGES: Final = frozenset[Modality]({"text", "image"})
 _NOBODY: Final = DataPolicy()
 # Dialects whose servers continue an answer that the last message begins.
 _CONTINUING: Final = {"anthropic": True, "ollama": True}
@@ -53,13 +55,13 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 NOTHING_KNOWN: Final = Capabilities()
 
 
-def local_capabilities(context: int, task: Task = "chat") -> Capabilities:
+def local_capabilities(context: int, task: Task = "chat", *, vision: bool = False) -> Capabilities:
     """Returns the capabilities of a compact model on this machine; `context` is 0 while its host is down."""
     return Capabilities(
         task=task,
         context=context or None,
-        inputs=frozenset({"text"}),
-        outputs=frozenset({"text"}),
+        inputs=_TEXT_AND_IMAGES if vision else _TEXT,
+        outputs=_TEXT,
         tools=task == "chat",
         structured_output=task == "chat",
         price=Price(input=0, output=0),

@@ -107,7 +107,7 @@ def deployments(
             task=engine.task,
             dimensions=engine.dimensions,
         )
-        capabilities = local_capabilities(engine.context, engine.task)
+        capabilities = local_capabilities(engine.context, engine.task, vision=engine.vision)
         yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, FREE, capabilities), None, None
     for name, provider in settings.providers.items():
         identity = provider.identity(name)

@@ -67,6 +67,8 @@ ROLES: Final[tuple[Role, ...]] = (LEDGER, LEARNER, CONTROL, ENGINE, WORKER)
 LAST_GRACE_S: Final = 5.0
 # An engine answers between two steps, and the steps of a larger model take longer.
 _COMPACT_BYTES: Final = 256 << 20
+# The time to look at an image on few cores, in times of `watchdog_s`.
+_IMAGE_STEPS: Final = 60.0
 
 
 def no_more() -> Mapping[str, Offer]:
@@ -232,15 +234,17 @@ class Supervisor:
         self._pool.offer({**start, **more}, self._loaded_at_start)
 
     def _engine(self, model: PooledModel) -> Child:
-        path = model.offer.model.path
-        size = path.stat().st_size if path.exists() else 0
+        served = model.offer.model
+        size = served.path.stat().st_size if served.path.exists() else 0
+        # An image is looked at in one step.
+        longest = max(1.0, size / _COMPACT_BYTES) + (_IMAGE_STEPS if served.projector is not None else 0.0)
 
         def silence_s() -> float:
-            return self._silence_s() * max(1.0, size / _COMPACT_BYTES)
+            return self._silence_s() * longest
 
         context, parallel, _ = model.window
         engine = msgspec.structs.replace(self._settings.local.engine, context=context, parallel=parallel)
-        own = EngineBoot.of(model.name, model.offer.model, engine, self._engine_key(model.name))
+        own = EngineBoot.of(model.name, served, engine, self._engine_key(model.name))
         return self._child(f"engine {model.name}", self._engine_role, own, silence_s)
 
     def _engine_key(self, model: str) -> str:
@@ -298,6 +302,7 @@ class Supervisor:
             aliases=served.aliases,
             context=model.window.context,
             slots=model.window.parallel,
+            vision=served.projector is not None,
         )
         if host is None or host.ready is None or model.ending:
             return msgspec.structs.replace(state, cold=model.is_cold(self._pool.now()))

@@ -8,6 +8,7 @@ from typing import Final, TypeVar, cast
 from msgspec import json, structs
 
 from weebill.catalog.traits import OnUnsupported
+from weebill.wire.conversation import Image, Part
 from weebill.wire.inbound import NOTHING_OWN, GatewayOptions, InboundRequest, Json
 
 # What the prompt is called, API by API.
@@ -15,6 +16,7 @@ _PROMPT_FIELDS: Final = frozenset(
     {"messages", "prompt", "input", "contents", "system", "instructions", "systemInstruction"}
 )
 _NO_HEADERS: Final[Mapping[bytes, bytes]] = {}
+_NO_IMAGES: Final[Mapping[Image, tuple[Part, ...]]] = {}
 _NOTHING_OWN: Final[GatewayOptions] = NOTHING_OWN
 _encode: Final = json.encode
 
@@ -27,9 +29,10 @@ class Call:
     a stream shall show the usage. `own` are Weebill's own fields; they are not among `fields`. `headers` are those of
     the client's that belong to its API. `as_served` is whether the answer names the model that served it rather than
     the one that was asked for; `big` whether it takes so long to work on that the event loop must not wait for it.
+    `images` is what a model of this machine is given in place of the images, once they have been prepared for it.
     """
 
-    __slots__ = ("as_served", "big", "fields", "headers", "model", "own", "request", "stream", "wants_usage")
+    __slots__ = ("as_served", "big", "fields", "headers", "images", "model", "own", "request", "stream", "wants_usage")
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Call:
         self.headers = headers
         self.as_served = as_served
         self.big = big
+        self.images = _NO_IMAGES
 
     def replaced(
         self,
@@ -70,7 +74,7 @@ class Call:
             self.stream if stream is None else stream,
             self.own if own is None else own,
         )
-        call.as_served, call.big = self.as_served, self.big
+        call.as_served, call.big, call.images = self.as_served, self.big, self.images
         return call
 
     def _with(self, request: InboundRequest, fields: Json, model: str, stream: bool, own: GatewayOptions) -> Call:

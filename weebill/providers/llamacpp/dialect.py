@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from weebill.providers.base import NOTHING_SENT, Dialect, StreamDecoder, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
+from weebill.providers.given_images import images_of
 from weebill.providers.llamacpp.fields import ENGINE, read_of
 from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
 from weebill.providers.llamacpp.tasks import require_task
@@ -50,6 +51,9 @@ class LlamaCppDialect:
         require_task(target, "chat")
         if not conversation.turns:
             raise Unsupported("turns", "a conversation in which nothing is said")
+        if any(image.data is None for image in images_of(conversation)):
+            # llama.cpp would fetch them, from wherever they lead.
+            raise Unsupported("turns", "images by address or file id")
         call = chat_call(conversation, target, fit)
         call = call.replaced(own=GatewayOptions(on_unsupported=fit.policy))
         try:
@@ -77,6 +81,9 @@ class LlamaCppDialect:
 
     def stream_for(self, conversation: Conversation) -> StreamDecoder:
         """For the answer to `conversation`, whose tools are what its text is searched for."""
+        if any(images_of(conversation)):
+            # They are long, and an answer is read alike without them.
+            conversation = replace(conversation, turns=_ANY.turns)
         # What was written has been fitted; whatever could not be is not there any more.
         return LlamaCppDecoder(chat_call(conversation, _NOWHERE, Fit("drop")))
 

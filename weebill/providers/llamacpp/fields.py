@@ -11,7 +11,6 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.fit import Fit
-from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.inbound import Json
 from weebill.wire.literals import SILENT
@@ -70,7 +69,7 @@ def read_of(fields: Json, known: frozenset[str], fit: Fit) -> Json:
     return read
 
 
-def bound_length(call: Call, fields: Json, context: int | None, fit: Fit) -> None:
+def bound_length(prompt_bytes: int, fields: Json, context: int | None, fit: Fit) -> None:
     """Hold the answer to the least length asked for and what the prompt leaves of the window; no tokens mean no limit.
 
     Raises Unsupported where hints must not go.
@@ -80,7 +79,7 @@ def bound_length(call: Call, fields: Json, context: int | None, fit: Fit) -> Non
         return
     most = min([_LONGEST, *[length for length in given.values() if length > 0]])
     if context is not None:
-        most = min(most, max(1, context - int(call.prompt_bytes() / _BYTES_PER_TOKEN)))
+        most = min(most, max(1, context - int(prompt_bytes / _BYTES_PER_TOKEN)))
     for name, length in given.items():
         if length <= 0:
             del fields[name]

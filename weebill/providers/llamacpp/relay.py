@@ -38,7 +38,7 @@ from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure, UpstreamFailure
 from weebill.wire.json_values import decode_list, decode_object, decode_objects, decode_text
 from weebill.wire.openai_chat_request import FunctionChoice
-from weebill.wire.requests import ChatRequest, ContentPart, FunctionDefinition, Tool
+from weebill.wire.requests import ABSENT, ChatRequest, ContentPart, FunctionDefinition, Tool
 
 _encode = msgspec.json.encode
 _FIELD: Final = re.compile(r"Field '(\w+)'")
@@ -51,7 +51,9 @@ _FORMS: Final = frozenset({"text", "json_object", "json_schema"})
 _FUNCTION: Final = Raw(b'"function"')
 _TRUE: Final = Raw(b"true")
 _ROLES: Final = frozenset({"tool", "function"})
-_NOT_TEXT: Final = frozenset({"image_url", "input_audio", "file", "video_url"})
+_NOT_TEXT: Final = frozenset({"input_audio", "file", "video_url"})
+_IMAGE: Final = "image_url"
+_DATA_URI: Final = b'"data:image/'
 # What llama.cpp's errors say whose fault is the request's, whatever their status says.
 _FAULTS: Final = re.compile(
     r"Failed to parse (?:messages|tools|tool call|tool_choice)|Unknown reasoning format|Cannot use (?:both|custom)"
@@ -96,7 +98,7 @@ class LlamaCppTranslator(OpenAITranslator):
         try:
             fields = _fitted(call, fit)
             check_bounds(fields)
-            bound_length(call, fields, target.max_output_tokens, fit)
+            bound_length(_text_bytes(call, fields), fields, target.max_output_tokens, fit)
             fields = fitted_to_model(fields, target, fit)
         except Unsupported as unsupported:
             raise _unsupported(unsupported.field, unsupported.what) from unsupported
@@ -220,6 +222,8 @@ def _fit_messages(request: ChatRequest, fields: Fields, fit: Fit) -> None:
         for part_at, (part, raw) in enumerate(zip(message.content, raws, strict=True)):
             if isinstance(part, str) or part.type in ("text", None):
                 kept.append(raw if bytes(raw).find(b'"type"') >= 0 else _as_text(raw))
+            elif part.type == _IMAGE and bytes(raw).find(_DATA_URI) >= 0:
+                kept.append(raw)  # prepared for the model, as `takes` lets no other pass
             else:
                 fit.demand(f"messages[{at}].content[{part_at}].type", f"'{part.type}' input")
         if kept != raws:
@@ -227,6 +231,17 @@ def _fit_messages(request: ChatRequest, fields: Fields, fit: Fit) -> None:
             changed = True
     if changed:
         fields["messages"] = Raw(_encode(messages))
+
+
+def _text_bytes(call: Call, fields: Fields) -> int:
+    """Returns the size of the prompt without its images, whose data say nothing of their tokens."""
+    size = call.prompt_bytes()
+    if isinstance(call.request, ChatRequest) and bytes(fields["messages"]).find(_DATA_URI) >= 0:
+        for message in decode_objects(fields["messages"]):
+            content = message.get("content", ABSENT)
+            if bytes(content)[:1] == b"[":
+                size -= sum([len(part) for part in map(bytes, decode_list(content)) if part.find(_DATA_URI) >= 0])
+    return size
 
 
 def _as_text(raw: Raw) -> Raw:
