@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from weebill.models.store import ServedModel
-from weebill.supervisor.pool import Offer, Pool
+from weebill.supervisor.pool import Offer, Pool, PooledModel
 
 MIB = 1 << 20
 
@@ -47,8 +47,8 @@ class Fixture:
         self.pool = Pool(self.make, 250 * MIB, lambda: 300.0, self.changed, lambda: self.now)
         self.pool.offer({name: offer(name, need) for name, need in needs.items()}, ())
 
-    def make(self, name: str, model: ServedModel) -> Host:
-        self.made.append(Host(name))
+    def make(self, model: PooledModel) -> Host:
+        self.made.append(Host(model.name))
         return self.made[-1]
 
     def changed(self) -> None:
@@ -191,3 +191,16 @@ async def test_one_whose_file_cannot_be_read_is_down_and_others_are_loaded(three
     three.pool.want("two")
     assert (three.model("one").failure, three.model("one").is_cold(three.now)) == ("Input/output error", False)
     assert three.names == ["two"]
+
+
+async def test_a_model_whose_file_was_mended_need_not_wait(three: Fixture) -> None:
+    """Even if it has the same name and contents, as after `weebill pull` of a damaged one."""
+    three.pool.want("one")
+    host = three.made[-1]
+    host.fail()
+    three.after(0.25)
+    await three.ended(host)
+    assert not three.model("one").is_cold(three.now)
+    three.pool.offer({"one": offer("one", 100)}, ())
+    assert three.model("one").is_cold(three.now)
+    three.loaded("one")

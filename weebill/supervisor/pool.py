@@ -86,7 +86,7 @@ class Pool:
 
     def __init__(
         self,
-        make_host: Callable[[str, ServedModel], Child],
+        make_host: Callable[[PooledModel], Child],
         budget: int,
         keep_alive_s: Callable[[], float],
         on_change: Callable[[], None],
@@ -120,7 +120,9 @@ class Pool:
     def offer(self, models: Mapping[str, Offer], stay: Collection[str]) -> None:
         """Takes over which models there are.
 
-        A model that is gone, or whose file is another one, loses its host. The caller tells others of the change.
+        A model that is gone, or whose file is another one, loses its host; one that stays is loaded from its new file
+        when its host dies. One that could not be loaded can be wanted at once, as its file may have been mended. The
+        caller tells others of the change.
         """
         for name, offer in models.items():
             known = self._models.get(name)
@@ -132,6 +134,7 @@ class Pool:
                     if not known.stays:
                         self._end(known, "its file was replaced")
                 known.offer, known.gone = offer, False
+                known.retry_at = 0.0
         for gone in [each for name, each in self._models.items() if name not in models]:
             gone.gone = True
             self._end(gone, "it was removed")
@@ -144,7 +147,7 @@ class Pool:
             if model.stays and model.host is None:
                 with suppress(ModelError, OSError):  # its host says what is wrong
                     model.weigh()
-                model.host = self._make_host(model.name, model.offer.model)
+                model.host = self._make_host(model)
 
     def want(self, name: str) -> None:
         """Loads a model for requests that wait for it."""
@@ -233,7 +236,7 @@ class Pool:
             return bool(model.failure)
         log.info("loading a model", extra={"model": model.name, "needs_mb": model.need >> 20})
         model.used_at = now
-        model.host = self._make_host(model.name, model.offer.model)
+        model.host = self._make_host(model)
         model.host.start()
         return True
 

@@ -229,14 +229,18 @@ class Supervisor:
         start = {name: more.get(name, Offer(model)) for name, model in self._loaded_at_start.items()}
         self._pool.offer({**start, **more}, self._loaded_at_start)
 
-    def _engine(self, name: str, model: ServedModel) -> Child:
-        size = model.path.stat().st_size if model.path.exists() else 0
+    def _engine(self, model: PooledModel) -> Child:
+        path = model.offer.model.path
+        size = path.stat().st_size if path.exists() else 0
 
         def silence_s() -> float:
             return self._silence_s() * max(1.0, size / _COMPACT_BYTES)
 
-        own = EngineBoot.of(name, model, self._engine_key(name))
-        return self._child(f"engine {name}", self._engine_role, own, silence_s)
+        def own() -> EngineBoot:
+            # In each life anew: the model's file may have been replaced by one of another name.
+            return EngineBoot.of(model.name, model.offer.model, self._engine_key(model.name))
+
+        return self._child(f"engine {model.name}", self._engine_role, own, silence_s)
 
     def _engine_key(self, model: str) -> str:
         """Returns the key that requests to the model's hosts carry; the same for all of its hosts."""
@@ -244,7 +248,8 @@ class Supervisor:
 
     def _worker(self, index: int, role: Role) -> Child:
         fds = self._listeners.fds(index)
-        return self._child(f"worker-{index}", role, WorkerBoot(index=index, listen_fds=fds), fds=fds)
+        own = WorkerBoot(index=index, listen_fds=fds)
+        return self._child(f"worker-{index}", role, lambda: own, fds=fds)
 
     def _hear(self, message: FromChild) -> None:
         """Handles what a child says of the local models."""
@@ -258,7 +263,7 @@ class Supervisor:
         self,
         name: str,
         role: Role,
-        own: msgspec.Struct | None = None,
+        own: Callable[[], msgspec.Struct | None] = lambda: None,
         silence_s: Callable[[], float] | None = None,
         fds: tuple[int, ...] = (),
     ) -> Child:
@@ -268,7 +273,7 @@ class Supervisor:
                 role=role.name,
                 home=str(self._sources.home.root),
                 settings=role.settings(self._settings),
-                own=messages.own(own),
+                own=messages.own(own()),
                 told=tuple(message for message in news if type(message) in role.follows),
             )
 
