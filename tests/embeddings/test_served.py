@@ -119,6 +119,8 @@ REFUSED: Final[list[tuple[str, dict[str, Any], str, str]]] = [
     ("/embeddings", {"input": LONG}, "input", "context_length_exceeded"),
     ("/embeddings", {"input": ["a", LONG, "b"]}, "input[1]", "context_length_exceeded"),
     ("/embeddings", {"input": [[101], [7592] * 600]}, "input[1]", "context_length_exceeded"),
+    ("/embeddings", {"input": [*["a"] * 40, LONG]}, "input[40]", "context_length_exceeded"),
+    ("/embeddings", {"input": [*["a"] * 40, LONG, LONG]}, "input[40]", "context_length_exceeded"),
     ("/embeddings", {"input": [[101, 10_000_000]]}, "input", "invalid_value"),
     ("/embeddings", {"input": [{"image": "a"}]}, "input", "unsupported_parameter"),
     ("/embeddings", {"input": "a", "dimensions": 385}, "dimensions", "invalid_value"),

@@ -14,7 +14,6 @@ import pytest
 from tests.fixtures.upstream import Upstream, complete, completion, running_upstream
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.config.schema import EngineSettings, LocalSettings, ServerSettings, Settings
-from weebill.gateway import warming
 from weebill.process.messages import Engines, EngineState, InUse, Ping, Pong, Wanted
 
 CHAT = "/v1/chat/completions"
@@ -158,10 +157,7 @@ async def test_those_who_wait_when_a_host_dies_are_answered_by_the_next(tmp_path
         assert len(upstream.requests) == 4
 
 
-async def test_an_address_that_refuses_is_not_waited_for_without_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(warming, "_NEWS_S", 0.1)
+async def test_an_address_that_refuses_is_not_waited_for_without_end(tmp_path: Path) -> None:
     async with running(tmp_path, DEAD) as (worker, _, _):
         response = await ask(worker)
         assert (response.status_code, response.json()["error"]["code"]) == (503, "model_unavailable")

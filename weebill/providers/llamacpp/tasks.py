@@ -28,15 +28,19 @@ def require_task(target: Target, task: str) -> None:
         raise ApiError(400, message, code="unsupported_endpoint", param="model")
 
 
-def item_too_long(error: UpstreamFailure, field: str, lengths: Sequence[int]) -> UpstreamFailure | None:
+def item_too_long(
+    error: UpstreamFailure, field: str, lengths: Sequence[int], first: int | None = None
+) -> UpstreamFailure | None:
     """Returns the failure about an item of `field` that has more tokens than the model reads; None for another error.
 
-    llama.cpp says how many tokens an item has, but not which it is: the longest, by `lengths`, is named.
+    llama.cpp says how many tokens an item has, but not which it is: the longest, by `lengths`, is named. `first` is the
+    place of the first of them, if they are a part of the client's.
     """
     found = _TOO_LONG.search(error.message)
     if found is None:
         return None
     tokens, most = int(found[1]), int(found[2] or found[3])
-    item = field if len(lengths) < 2 else f"{field}[{lengths.index(max(lengths))}]"
+    whole = first is None and len(lengths) < 2
+    item = field if whole else f"{field}[{(first or 0) + lengths.index(max(lengths))}]"
     message = f"{item} is too long: {tokens:,} tokens, and the model reads {most:,} at once. Split it."
     return UpstreamFailure(Failure("context_length", "request", 400), message, param=item)
