@@ -121,6 +121,7 @@ REFUSED: Final[list[tuple[str, dict[str, Any], str, str]]] = [
     ("/embeddings", {"input": [[101], [7592] * 600]}, "input[1]", "context_length_exceeded"),
     ("/embeddings", {"input": [*["a"] * 40, LONG]}, "input[40]", "context_length_exceeded"),
     ("/embeddings", {"input": [*["a"] * 40, LONG, LONG]}, "input[40]", "context_length_exceeded"),
+    ("/embeddings", {"input": [*["a"] * 40, LONG * 20]}, "input[40]", "context_length_exceeded"),
     ("/embeddings", {"input": [[101, 10_000_000]]}, "input", "invalid_value"),
     ("/embeddings", {"input": [{"image": "a"}]}, "input", "unsupported_parameter"),
     ("/embeddings", {"input": "a", "dimensions": 385}, "dimensions", "invalid_value"),
@@ -130,6 +131,10 @@ REFUSED: Final[list[tuple[str, dict[str, Any], str, str]]] = [
     ("/rerank", {"query": "a", "documents": ["b"]}, "model", "unsupported_endpoint"),
     ("/chat/completions", {"model": "small", **CHAT}, "model", "unsupported_parameter"),
     ("/rerank", {"model": "tiny-rerank:1", "query": "red", "documents": ["sky", "red " * 70]}, "documents[1]",
+     "context_length_exceeded"),
+    ("/rerank", {"model": "tiny-rerank:1", "query": "red", "documents": ["sky", "red " * 9000]}, "documents[1]",
+     "context_length_exceeded"),
+    ("/rerank", {"model": "tiny-rerank:1", "query": "red " * 9000, "documents": ["sky"]}, "query",
      "context_length_exceeded"),
 ]  # fmt: skip
 

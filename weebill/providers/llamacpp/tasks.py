@@ -33,14 +33,19 @@ def item_too_long(
 ) -> UpstreamFailure | None:
     """Returns the failure about an item of `field` that has more tokens than the model reads; None for another error.
 
-    llama.cpp says how many tokens an item has, but not which it is: the longest, by `lengths`, is named. `first` is the
-    place of the first of them, if they are a part of the client's.
+    llama.cpp says how many tokens an item has, but not which it is: `item_of` names it.
     """
     found = _TOO_LONG.search(error.message)
     if found is None:
         return None
     tokens, most = int(found[1]), int(found[2] or found[3])
-    whole = first is None and len(lengths) < 2
-    item = field if whole else f"{field}[{(first or 0) + lengths.index(max(lengths))}]"
+    item = item_of(field, lengths, first)
     message = f"{item} is too long: {tokens:,} tokens, and the model reads {most:,} at once. Split it."
     return UpstreamFailure(Failure("context_length", "request", 400), message, param=item)
+
+
+def item_of(field: str, lengths: Sequence[int], first: int | None = None) -> str:
+    """Returns the name of the longest item of `field`; `first` is the place of the first, if they are a part of all."""
+    if first is None and len(lengths) < 2:
+        return field
+    return f"{field}[{(first or 0) + lengths.index(max(lengths))}]"

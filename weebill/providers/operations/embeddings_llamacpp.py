@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.providers.base import Answer, Target, UpstreamRequest
-from weebill.providers.llamacpp.tasks import item_too_long, require_task
+from weebill.providers.llamacpp.room import beyond_window, most_bytes
+from weebill.providers.llamacpp.tasks import item_of, item_too_long, require_task
 from weebill.providers.operations.embeddings import COMMON_FIELDS, embeddings_answer, request_of
 from weebill.providers.operations.errors import WholeAnswers, check_fields, no_answer, refused
 from weebill.providers.operations.openai import read_answer
@@ -63,6 +64,10 @@ class LlamaCppEmbeddings(WholeAnswers):
         if request.dimensions is not None and most and request.dimensions > most:
             message = f"The vectors of the model '{target.model}' have {most} dimensions, not {request.dimensions}."
             raise ApiError(400, message, code="invalid_value", param="dimensions")
+        lengths = _lengths(request)
+        if (size := max(lengths)) > most_bytes(target.max_output_tokens):
+            item = item_of("input", lengths, _first_of(call))
+            raise beyond_window(item, size, target.max_output_tokens, param=item)
         body = _Request(target.model, call.fields["input"])
         return UpstreamRequest(b"/embeddings", _encode(body), dropped=dropped)
 
@@ -92,8 +97,11 @@ class LlamaCppEmbeddings(WholeAnswers):
             refusal = Failure("invalid_request", "request", 400)
             message = "The input has tokens that are not in the model's vocabulary; send text."
             return UpstreamFailure(refusal, message, code="invalid_value", param="input")
-        first = call.first if isinstance(call, Part) else None
-        return item_too_long(error, "input", _lengths(request_of(call)), first) or error
+        return item_too_long(error, "input", _lengths(request_of(call)), _first_of(call)) or error
+
+
+def _first_of(call: OperationCall) -> int | None:
+    return call.first if isinstance(call, Part) else None
 
 
 def _lengths(request: EmbeddingsRequest) -> list[int]:

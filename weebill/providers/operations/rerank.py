@@ -15,7 +15,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.providers.cohere.decode import Tokens
-from weebill.providers.llamacpp.tasks import item_too_long, require_task
+from weebill.providers.llamacpp.room import beyond_window, most_bytes
+from weebill.providers.llamacpp.tasks import item_of, item_too_long, require_task
 from weebill.providers.operations.bedrock import invocation
 from weebill.providers.operations.errors import WholeAnswers, check_fields, given, no_answer, refused
 from weebill.providers.operations.openai import Relay, answer_fields
@@ -120,7 +121,12 @@ class LlamaCppRerank(RerankRelay):
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
         require_task(target, "rerank")
         dropped = check_fields(call, _OURS, target)
-        body = _CohereRequest(target.model, _query(call, target), _texts(call, target), _request(call).top_n)
+        query, texts, context = _query(call, target), _texts(call, target), target.max_output_tokens
+        lengths = [len(text.encode()) for text in texts]
+        for name, size in (("query", len(query.encode())), (item_of("documents", lengths), max(lengths))):
+            if size > most_bytes(context):
+                raise beyond_window(name, size, context, param=name)
+        body = _CohereRequest(target.model, query, texts, _request(call).top_n)
         return UpstreamRequest(b"/rerank", _encode(body), dropped=dropped)
 
     def error(
