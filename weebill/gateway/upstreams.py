@@ -202,7 +202,7 @@ class Upstreams:
     ) -> Response:
         """Waits for a local model to be loaded, and for its slots, then sends; `leave` gives the slots back.
 
-        A request that a host has not seen, as it died while the request waited, is sent to the next one.
+        A request that a host has not answered at all, as it was dead or dying when it came, is sent to the next one.
         """
         key = caller_of(exchange).key.id
         timeouts = upstream.whole_timeouts if whole else upstream.timeouts
@@ -218,7 +218,10 @@ class Upstreams:
                 response = await self._send_to_host(upstream, request, timeouts, patience_s, going)
             except UpstreamConnectError:
                 if going.went:
-                    raise
+                    # On a connection that was used before, a death looks like a stale one; it may have been its cause.
+                    self._fatal.died(upstream.engine, request.body, upstream.origin)
+                    self._fatal.check(upstream.engine, request.body)
+                    going.went = False
                 async with asyncio.timeout_at(limit.when()) as limit:
                     await self.warming.hear_of_death(upstream)
                     upstream = await self.warming.warm(upstream)
@@ -226,7 +229,6 @@ class Upstreams:
         except BaseException as error:
             if count:
                 queue.give_back(key, count)
-            # On a connection that was used before, a death looks like a stale one, and its address then refuses.
             if isinstance(error, UpstreamLost) or (going.went and isinstance(error, UpstreamConnectError)):
                 self._fatal.died(upstream.engine, request.body, upstream.origin)
             if isinstance(error, TimeoutError) and limit.expired():

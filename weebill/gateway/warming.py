@@ -3,7 +3,7 @@
 1. The first request that waits for a model has the supervisor told (`Wanted`); it is told again every second.
 2. When the supervisor says that the model is loaded, all that wait go on; when it is down, all are refused.
 3. The models in use are told as well (`InUse`), so that none is unloaded under a request.
-4. A request whose host has died before it was sent waits for that news, and then like any other.
+4. A request whose host turns out to be dead waits for that news, and then like any other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from weebill.transport.errors import cancelled_unsent
 # Times that `tell` is called between two repetitions of what is wanted.
 _REPEATED: Final = 4
 # The supervisor notices a death within a fraction of a second.
-_NEWS_S: Final = 2.0
+_NEWS_S: Final = 3.0
 
 
 class Warming:
