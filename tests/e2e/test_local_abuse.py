@@ -6,6 +6,7 @@ The slow ones print how long a small request of another key takes meanwhile; `-s
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -21,7 +22,7 @@ import psutil
 import pytest
 
 from tests.e2e.installation import Installation, installation
-from tests.fixtures.model import MODEL
+from tests.fixtures.model import EMBEDDING_MODEL, MODEL
 from weebill.config.paths import Home
 from weebill.models.pull import add_file
 from weebill.models.store import ModelStore
@@ -261,8 +262,9 @@ async def test_no_host_outlives_the_supervisor(tmp_path: Path, compact_model: Pa
         assert not alive
 
 
-def schema(value: object) -> dict[str, object]:
-    return {"response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": value}}}
+def held_to(schema: object, tokens: int = 4) -> dict[str, object]:
+    form = {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}
+    return body("kept", tokens=tokens, response_format=form)
 
 
 def nested(depth: int) -> dict[str, object]:
@@ -276,12 +278,12 @@ REPEATED: Final = {"type": "array", "maxItems": 10**5, "items": {"type": "string
 HOSTILE: Final[dict[str, tuple[Callable[[], dict[str, object]], set[int]]]] = {
     "a prompt of 20 MB": (lambda: body("kept", "(a, b) {c} " * 1_900_000), {400}),
     "a prompt of 100 KB": (lambda: body("kept", "(a, b) {c} " * 9_000), {400}),
-    "a nested schema": (lambda: body("kept", **schema(nested(9))), {400}),
+    "a nested schema": (lambda: held_to(nested(9)), {400}),
     "a schema of repeats": (
-        lambda: body("kept", tokens=64, **schema({"type": "object", "properties": {"a": REPEATED}})),
+        lambda: held_to({"type": "object", "properties": {"a": REPEATED}}, 64),
         {200},
     ),
-    "a large enumeration": (lambda: body("kept", **schema({"enum": [f"word{n}" * 5 for n in range(20_000)]})), {400}),
+    "a large enumeration": (lambda: held_to({"enum": [f"word{n}" * 5 for n in range(20_000)]}), {400}),
     "an ambiguous grammar": (lambda: body("kept", tokens=64, grammar='root ::= a a a a\na ::= ("x" | "x" a)*'), {400}),
     "a grammar of repeats": (lambda: body("kept", grammar="root ::= (([a-z]{0,2000}){0,2000}){0,2000}"), {400}),
     "100,000 biases": (lambda: body("kept", logit_bias={str(n): 1 for n in range(100_000)}), {400}),
@@ -318,7 +320,8 @@ async def test_others_are_answered_beside_hostile_requests(weebill: Installation
 
 async def beside(http: httpx.AsyncClient, work: Coroutine[None, None, None]) -> list[float]:
     """How long small requests take, one after another, until the work is done; the last one ends after it."""
-    working, taken = asyncio.create_task(work), []
+    working = asyncio.create_task(work)
+    taken: list[float] = []
     while not working.done() or len(taken) < 3:
         began = time.monotonic()
         answer = await http.post(CHAT, json=body("kept", "Hi there", temperature=0))
