@@ -10,7 +10,7 @@ from msgspec import structs
 
 from tests.fixtures.upstream import DONE, Request, Script, chunk, send, stream
 from tests.fixtures.worker import RunningWorker
-from tests.gateway.test_warming import ask, running
+from tests.gateway.test_warming import COLD, ask, running
 from tests.gateway.test_warming import told as until_told
 from weebill.process.messages import Engines, EngineState, Ping, Pong
 
@@ -63,6 +63,34 @@ async def test_a_death_counts_once_however_often_it_was_asked_the_same(tmp_path:
             assert response.status_code != 400
         await told(worker, next_life(loaded))
         upstream.script = dying_of("poison", death)
+        assert (await ask(worker, stream=True)).status_code == 200
+
+
+async def test_the_end_of_a_host_that_was_told_to_end_is_no_death(tmp_path: Path) -> None:
+    async with running(tmp_path) as (worker, upstream, loaded):
+        for host in (loaded, next_life(loaded)):
+            await told(worker, host)
+            begun, ends = asyncio.Event(), asyncio.Event()
+
+            async def cut(
+                request: Request,
+                writer: asyncio.StreamWriter,
+                begun: asyncio.Event = begun,
+                ends: asyncio.Event = ends,
+            ) -> None:
+                begun.set()
+                await ends.wait()
+                await AMIDST(request, writer)
+
+            upstream.script = cut
+            asked = ask(worker, stream=True)
+            await begun.wait()
+            await told(worker, COLD)
+            ends.set()
+            await asyncio.sleep(0.3)  # it is seen before there is another host
+            upstream.script = dying_of("poison", BEFORE)
+            await told(worker, host)
+            await asked
         assert (await ask(worker, stream=True)).status_code == 200
 
 

@@ -156,7 +156,7 @@ class Upstreams:
                 queue, key, count, body, host = held
                 queue.give_back(key, count)
                 if response.inbox is not None and isinstance(response.inbox.failure, UpstreamLost):
-                    self._fatal.died(upstream.engine, body, host)
+                    self._died(upstream.engine, body, host)
                 elif response.inbox is None or response.inbox.ended:
                     self._fatal.answered(upstream.engine, body)
             response.close()
@@ -219,7 +219,7 @@ class Upstreams:
             except UpstreamConnectError:
                 if going.went:
                     # On a connection that was used before, a death looks like a stale one; it may have been its cause.
-                    self._fatal.died(upstream.engine, request.body, upstream.origin)
+                    self._died(upstream.engine, request.body, upstream.origin)
                     self._fatal.check(upstream.engine, request.body)
                     going.went = False
                 async with asyncio.timeout_at(limit.when()) as limit:
@@ -230,12 +230,17 @@ class Upstreams:
             if count:
                 queue.give_back(key, count)
             if isinstance(error, UpstreamLost) or (going.went and isinstance(error, UpstreamConnectError)):
-                self._fatal.died(upstream.engine, request.body, upstream.origin)
+                self._died(upstream.engine, request.body, upstream.origin)
             if isinstance(error, TimeoutError) and limit.expired():
                 raise PoolFull("it has been at work on others' requests, or loading, all the time") from None
             raise
         self._held_slots[response] = (queue, key, count, request.body, upstream.origin)
         return response
+
+    def _died(self, model: str, body: bytes, host: Origin) -> None:
+        """Notes that a host died with a request, unless it was told to end."""
+        if self.warming.serves(model, host):
+            self._fatal.died(model, body, host)
 
     def _send_to_host(
         self, upstream: Upstream, request: UpstreamRequest, timeouts: Timeouts, patience_s: float, going: _Going

@@ -18,6 +18,7 @@ from weebill.process.messages import EngineState, FromChild, InUse, Wanted
 from weebill.routing.deployments import LOCAL, Upstream
 from weebill.routing.router import Router
 from weebill.transport.errors import cancelled_unsent
+from weebill.transport.origin import Origin
 
 # Times that `tell` is called between two repetitions of what is wanted.
 _REPEATED: Final = 4
@@ -99,6 +100,11 @@ class Warming:
                 del self._count[model]
                 self._waiting.pop(model, None)  # nobody wants it any more
 
+    def serves(self, model: str, host: Origin) -> bool:
+        """True if the model's host is the one at this address, by the last news."""
+        found = self._upstream(model)
+        return found is not None and found.origin == host
+
     async def hear_of_death(self, upstream: Upstream) -> None:
         """Waits until the supervisor has told that a host, whose address refuses, is gone.
 
@@ -106,7 +112,7 @@ class Warming:
         """
         try:
             async with asyncio.timeout(_NEWS_S):
-                while (found := self._upstream(upstream.engine)) is not None and found.origin == upstream.origin:
+                while self.serves(upstream.engine, upstream.origin):
                     await self._heard.wait()
         except TimeoutError:
             raise model_unavailable(upstream.engine) from None
