@@ -43,7 +43,7 @@ async def open_operation(
     translate = whole.translate
     if not isinstance(translate, InParts):
         return await whole.open()
-    parts = await off_loop_if(call.big, partial(translate.parts, call))
+    parts = await off_loop_if(call.big, partial(translate.parts, call, step.deployment.target))
     if len(parts) == 1:
         return await whole.open()
     return await _joined(whole, translate, parts)

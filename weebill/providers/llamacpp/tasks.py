@@ -1,4 +1,4 @@
-"""The task of a model of this machine: each has one, and its host serves no other."""
+"""The task of a model of this machine: each has one, and its host serves no other, but that vectors rank as well."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weebill.wire.failure import Failure, UpstreamFailure
 
 _DOES: Final = {
     "chat": "writes answers, and makes no embeddings and no ratings",
-    "embed": "makes embeddings (POST /v1/embeddings), and nothing else",
+    "embed": "makes embeddings (POST /v1/embeddings), ranks by them (POST /v1/rerank), and does nothing else",
     "rerank": "rates documents (POST /v1/rerank), and nothing else",
 }
 # https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-context.cpp

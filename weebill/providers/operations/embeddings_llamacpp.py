@@ -71,7 +71,7 @@ class LlamaCppEmbeddings(WholeAnswers):
         body = _Request(target.model, call.fields["input"])
         return UpstreamRequest(b"/embeddings", _encode(body), dropped=dropped)
 
-    def parts(self, call: OperationCall) -> list[OperationCall]:
+    def parts(self, call: OperationCall, target: Target) -> list[OperationCall]:
         return parts_of(call, request_of(call))
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
@@ -87,7 +87,7 @@ class LlamaCppEmbeddings(WholeAnswers):
         dimensions = request_of(call).dimensions
         if dimensions is not None:
             vectors = [_cut(vector, dimensions) for vector in vectors]
-        return embeddings_answer(call, vectors, _used(parts), b'"')
+        return embeddings_answer(call, vectors, used(parts), b'"')
 
     def error(
         self, call: OperationCall, status: int, body: bytes, retry_after: float | None, upstream: str
@@ -114,7 +114,8 @@ def _lengths(request: EmbeddingsRequest) -> list[int]:
     ]
 
 
-def _used(parts: Sequence[Vectors]) -> Usage | None:
+def used(parts: Sequence[Vectors]) -> Usage | None:
+    """The usage of all parts; None if it is not known of one."""
     tokens = 0
     for part in parts:
         if part.usage is None:

@@ -11,7 +11,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Raw, Struct, structs
 
-from weebill.providers.base import Answer
+from weebill.providers.base import Answer, Target
 from weebill.wire.embeddings import EmbeddingsRequest
 from weebill.wire.inbound import Json
 from weebill.wire.json_values import decode_list
@@ -43,9 +43,9 @@ class Vectors(Struct, frozen=True):
 
 @runtime_checkable
 class InParts(Protocol):
-    """A translator of embeddings whose upstream is asked for them in parts."""
+    """A translator whose upstream is asked for embeddings in parts."""
 
-    def parts(self, call: OperationCall) -> list[OperationCall]:
+    def parts(self, call: OperationCall, target: Target) -> list[OperationCall]:
         """Returns the parts of a call, in order; the call itself if one is enough."""
 
     def decode_part(self, body: bytes) -> Vectors:
