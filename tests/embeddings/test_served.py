@@ -119,15 +119,25 @@ REFUSED: Final[list[tuple[str, dict[str, Any], str, str]]] = [
     ("/embeddings", {"input": LONG}, "input", "context_length_exceeded"),
     ("/embeddings", {"input": ["a", LONG, "b"]}, "input[1]", "context_length_exceeded"),
     ("/embeddings", {"input": [[101], [7592] * 600]}, "input[1]", "context_length_exceeded"),
+    ("/embeddings", {"input": [*["a"] * 40, LONG]}, "input[40]", "context_length_exceeded"),
+    ("/embeddings", {"input": [*["a"] * 40, LONG, LONG]}, "input[40]", "context_length_exceeded"),
+    ("/embeddings", {"input": [*["a"] * 40, LONG * 20]}, "input[40]", "context_length_exceeded"),
     ("/embeddings", {"input": [[101, 10_000_000]]}, "input", "invalid_value"),
     ("/embeddings", {"input": [{"image": "a"}]}, "input", "unsupported_parameter"),
     ("/embeddings", {"input": "a", "dimensions": 385}, "dimensions", "invalid_value"),
     ("/embeddings", {"model": "tiny-rerank:1", "input": "a"}, "model", "unsupported_endpoint"),
     ("/chat/completions", CHAT, "model", "unsupported_endpoint"),
     ("/responses", {"input": "Hi"}, "model", "unsupported_endpoint"),
-    ("/rerank", {"query": "a", "documents": ["b"]}, "model", "unsupported_endpoint"),
+    ("/rerank", {"query": "a", "documents": ["b", LONG]}, "documents[1]", "context_length_exceeded"),
+    ("/rerank", {"query": "a", "documents": [*["b"] * 40, LONG]}, "documents[40]", "context_length_exceeded"),
+    ("/rerank", {"query": LONG, "documents": ["b"] * 40}, "query", "context_length_exceeded"),
+    ("/rerank", {"query": "a", "documents": ["b", {"image": "c"}]}, "documents[1]", "unsupported_parameter"),
     ("/chat/completions", {"model": "small", **CHAT}, "model", "unsupported_parameter"),
     ("/rerank", {"model": "tiny-rerank:1", "query": "red", "documents": ["sky", "red " * 70]}, "documents[1]",
+     "context_length_exceeded"),
+    ("/rerank", {"model": "tiny-rerank:1", "query": "red", "documents": ["sky", "red " * 9000]}, "documents[1]",
+     "context_length_exceeded"),
+    ("/rerank", {"model": "tiny-rerank:1", "query": "red " * 9000, "documents": ["sky"]}, "query",
      "context_length_exceeded"),
 ]  # fmt: skip
 
@@ -163,6 +173,24 @@ def test_documents_are_ranked_as_the_weights_say(weebill: Installation, client: 
     best = client.post(url, json={**body, "top_n": 2, "return_documents": True}).json()["results"]
     assert [each["index"] for each in best] == order[:2]
     assert best[0]["document"] == {"text": DOCUMENTS[order[0]]}
+
+
+@pytest.mark.parametrize("repeated", [1, 3])
+def test_documents_are_ranked_by_their_vectors_where_a_model_makes_those(client: httpx.Client, repeated: int) -> None:
+    texts = [*TEXTS[1:]] * repeated
+    body = {"model": "minilm", "query": TEXTS[0], "documents": texts}
+    answer = client.post("/rerank", json=body).json()
+    # Of sentence-transformers.
+    recorded = np.load(VECTORS).astype(np.float32)
+    known = np.tile(recorded[1:] @ recorded[0], repeated)
+    results = answer["results"]
+    assert sorted(each["index"] for each in results) == list(range(len(texts)))
+    assert [each["relevance_score"] for each in results] == sorted(each["relevance_score"] for each in results)[::-1]
+    close = [abs(each["relevance_score"] - known[each["index"]]) < 0.03 for each in results]
+    assert np.mean(close) >= 0.9  # llama.cpp splits some texts into other tokens
+    assert answer["usage"]["prompt_tokens"] > len(texts)
+    best = client.post("/rerank", json={**body, "top_n": 2, "return_documents": True}).json()["results"]
+    assert [each["document"]["text"] for each in best] == [texts[each["index"]] for each in results[:2]]
 
 
 def test_the_list_of_models_says_what_each_is_for(client: httpx.Client) -> None:

@@ -19,6 +19,7 @@ from weebill.process.messages import Engines, EngineState, InUse, Ping, Pong, Wa
 CHAT = "/v1/chat/completions"
 COLD = EngineState(model="tiny:1b", api_key="secret", cold=True)
 DOWN = EngineState(model="tiny:1b", api_key="secret")
+DEAD = EngineState(model="tiny:1b", api_key="secret", base_url="http://127.0.0.1:1", context=2048)
 # Two are answered at once, and three may wait.
 SETTINGS = Settings(
     server=ServerSettings(port=0), local=LocalSettings(models=(), engine=EngineSettings(parallel=2, max_waiting=3))
@@ -142,3 +143,22 @@ async def test_nothing_is_wanted_for_a_client_that_has_left(tmp_path: Path) -> N
         await told(worker, Wanted)
         worker.link.send(Engines(engines=(loaded,)))
         assert (await asked).status_code == 200
+
+
+async def test_those_who_wait_when_a_host_dies_are_answered_by_the_next(tmp_path: Path) -> None:
+    """Its address refuses before the supervisor has told, and no request is lost that it has not seen."""
+    async with running(tmp_path, DEAD) as (worker, upstream, loaded):
+        asked = [ask(worker) for _ in range(4)]
+        await told(worker, InUse)
+        for each in (COLD, loaded):
+            await asyncio.sleep(0.1)
+            worker.link.send(Engines(engines=(each,)))
+        assert [each.status_code for each in await asyncio.gather(*asked)] == [200] * 4
+        assert len(upstream.requests) == 4
+
+
+async def test_an_address_that_refuses_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    async with running(tmp_path, DEAD) as (worker, _, _):
+        response = await ask(worker)
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "model_unavailable")
+        assert "retry-after" in response.headers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import tracemalloc
 from pathlib import Path
 
 import gguf
@@ -13,7 +14,7 @@ import pytest
 from tests.fixtures.model import MODEL
 from tests.rows import every
 from weebill.models.errors import ModelFormatError
-from weebill.models.gguf import ModelFacts, read_facts
+from weebill.models.gguf import ModelFacts, read_facts, read_first_facts
 from weebill.models.store import ModelStore
 
 TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
@@ -95,6 +96,13 @@ def nested(depth: int) -> bytes:
     return b"".join(struct.pack("<IQ", 9, 1) for _ in range(depth)) + struct.pack("<IQ", 0, 0)
 
 
+def told(key: str, code: str, value: int) -> bytes:
+    """A file with one number of its model."""
+    kind = {"i": 5, "Q": 10}[code]
+    architecture = text(b"general.architecture") + struct.pack("<I", 8) + text(b"x")
+    return head(entries=2) + architecture + text(f"x.{key}".encode()) + struct.pack(f"<I{code}", kind, value)
+
+
 HOSTILE = [
     ("empty", b"", "claims more"),
     ("another format", b"PK\x03\x04" * 10, "does not begin"),
@@ -104,7 +112,7 @@ HOSTILE = [
     ("a billion entries", head(entries=1 << 30), "entries"),
     ("a billion tensors", head(tensors=1 << 30), "tensors"),
     ("a huge key", head() + struct.pack("<Q", 1 << 60), "text of"),
-    ("a huge text", head() + text(b"k") + struct.pack("<IQ", 8, 1 << 60), "text of"),
+    ("a huge text", head() + text(b"general.name") + struct.pack("<IQ", 8, 1 << 60), "text of"),
     ("a text that is not there", head() + text(b"k") + struct.pack("<IQ", 8, 100), "claims more"),
     ("an array that is not there", head() + text(b"k") + struct.pack("<IIQ", 9, 12, 1 << 50), "claims more"),
     ("an array of countless texts", head() + text(b"k") + struct.pack("<IIQ", 9, 8, 1 << 40), "too long"),
@@ -113,6 +121,8 @@ HOSTILE = [
     ("an unknown type", head() + text(b"k") + struct.pack("<I", 99), "unknown type 99"),
     ("an array of an unknown type", head() + text(b"k") + struct.pack("<IIQ", 9, 99, 1), "unknown type 99"),
     ("a tensor of countless dimensions", head(tensors=1, entries=0) + text(b"t") + struct.pack("<I", 1 << 31), "dimen"),
+    ("a negative number of layers", told("block_count", "i", -5), "block_count of -5"),
+    ("a context of all numbers", told("context_length", "Q", (1 << 64) - 1), "context_length of 18446744073709551615"),
     ("a tensor that is not there", head(tensors=9, entries=0) + text(b"t"), "claims more"),
 ]
 
@@ -123,6 +133,28 @@ def test_a_hostile_file_is_refused(what: str, content: bytes, said: str, tmp_pat
     path.write_bytes(content)
     with pytest.raises(ModelFormatError, match=said):
         read_facts(path)
+
+
+def test_texts_that_nobody_asks_for_are_not_kept(tmp_path: Path) -> None:
+    """They may be as long as the file."""
+    path = tmp_path / "texts.gguf"
+    long = struct.pack("<I", 8) + text(b"x" * (1 << 20))
+    path.write_bytes(head(entries=40) + b"".join(text(b"k%d" % number) + long for number in range(40)))
+    tracemalloc.start()
+    try:
+        read_facts(path)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_only_little_is_looked_at_before_the_vocabulary(tmp_path: Path) -> None:
+    """The supervisor reads that far, and must not stand still for a file."""
+    path = tmp_path / "tags.gguf"
+    path.write_bytes(head() + text(b"tags") + struct.pack("<IIQ", 9, 8, 20_000) + text(b"") * 20_000)
+    assert read_facts(path) == ModelFacts()
+    with pytest.raises(ModelFormatError, match="too long"):
+        read_first_facts(path)
 
 
 def test_any_damage_is_refused_or_read(written: Path) -> None:

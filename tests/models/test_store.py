@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import pytest
 
 from tests.models.package_index import GGUF
 from tests.models.seen import Seen
+from tests.rows import every
 from weebill.models.errors import ModelDamagedError, ModelMissingError, ModelNameError
 from weebill.models.pull import add_file
 from weebill.models.store import InstalledModel, ModelStore
@@ -156,3 +158,43 @@ def test_the_list_of_a_folder_that_does_not_exist_is_empty(tmp_path: Path) -> No
     with pytest.raises(ModelMissingError):
         store.remove("other")
     assert not store.folder.exists()
+
+
+STORED: Final = {"role": "model", "size": 9, "sha256": "0" * 64}
+DAMAGED: Final = [
+    ("no files", []),
+    *((f"a file named {name!r}", [{**STORED, "name": name}]) for name in ("", ".", "..", "/", "a/..", "a\0b")),
+]
+
+
+@every(("what", "files"), DAMAGED)
+def test_a_manifest_that_cannot_be_followed_spoils_no_other(
+    what: str, files: object, models: ModelStore, own: InstalledModel
+) -> None:
+    found = {"name": "bad", "added": 1, "files": files}
+    models.manifests.path("bad").write_bytes(msgspec.json.encode(found))
+    assert models.list() == [own]
+    assert models.manifests.unreadable()
+
+
+@pytest.mark.parametrize("content", [b'{"name": "\xff"}', b"[" * 100_000, b"\0", None])
+def test_what_is_no_manifest_spoils_no_other(models: ModelStore, own: InstalledModel, content: bytes | None) -> None:
+    path = models.manifests.path("bad")
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    assert models.list() == [own]
+    models.copy(NAME, "again")
+    models.remove(NAME)
+    assert models.find("again").path.read_bytes() == GGUF
+
+
+def test_a_long_name_of_a_file_is_cut_at_its_beginning(models: ModelStore, own: InstalledModel) -> None:
+    """Its end says which part of the model it is."""
+    name = f"{'ä' * 300}-00001-of-00002.gguf"
+    file = msgspec.structs.replace(own.manifest.files[0], name=name)
+    with models.blobs.bringing():
+        found = models.record(msgspec.structs.replace(own.manifest, files=(file,)))
+    assert found.path.read_bytes() == GGUF
+    assert found.path.name.endswith("ää-00001-of-00002.gguf")

@@ -12,7 +12,7 @@ from tests.models.package_index import GGUF, NAME, know
 from tests.models.seen import Seen
 from weebill.models import takeover
 from weebill.models.curated import CuratedModel
-from weebill.models.errors import ModelMissingError
+from weebill.models.errors import ModelDamagedError, ModelMissingError
 from weebill.models.pull import add_file, pull
 from weebill.models.store import ModelStore
 
@@ -147,3 +147,28 @@ def test_an_earlier_release_at_work_is_left_alone(models: ModelStore) -> None:
         takeover.fcntl.flock(lock, takeover.fcntl.LOCK_EX)
         models.list()
         assert scratch.exists()
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_link_is_read_where_it_leads_to(models: ModelStore, tmp_path: Path, relative: bool) -> None:
+    """The file belongs to someone else: it is neither moved nor changed nor removed."""
+    theirs = tmp_path / "theirs.gguf"
+    theirs.write_bytes(GGUF)
+    theirs.chmod(0o644)
+    (models.folder / "mine.gguf").symlink_to(os.path.relpath(theirs, models.folder) if relative else theirs)
+    model = models.find("mine")
+    assert model.path.read_bytes() == GGUF
+    assert (model.verified, top(models.folder)) == (True, set())
+    assert theirs.stat().st_mode & 0o777 == 0o644
+    assert models.remove("mine") == 0
+    assert theirs.read_bytes() == GGUF
+
+
+def test_a_link_whose_file_changes_is_refused(models: ModelStore, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.gguf"
+    theirs.write_bytes(GGUF)
+    (models.folder / "mine.gguf").symlink_to(theirs)
+    models.take_over()
+    theirs.write_bytes(GGUF + b"more")
+    with pytest.raises(ModelDamagedError, match="has changed or is gone"):
+        models.find("mine")

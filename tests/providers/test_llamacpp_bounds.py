@@ -3,7 +3,7 @@
 import pytest
 from msgspec import Raw
 
-from tests.providers.test_llamacpp import completion, sent
+from tests.providers.test_llamacpp import chat, completion, sent
 from tests.providers.test_llamacpp_dialect import HI
 from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.providers.base import Target
@@ -12,8 +12,10 @@ from weebill.providers.llamacpp.bounds import BOUNDS, OutOfBoundsError
 from weebill.providers.llamacpp.dialect import LLAMACPP_DIALECT
 from weebill.providers.llamacpp.fields import CHAT, COMPLETION
 from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
-from weebill.wire.conversation import Conversation
+from weebill.wire.call import Call
+from weebill.wire.conversation import Conversation, Text, Turn
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 
 TARGET = Target(model="m")
 # Checked for what they are about, or not a value that the engine reads.
@@ -123,3 +125,35 @@ def test_other_apis_are_told_too() -> None:
         LLAMACPP_DIALECT.encode(asked, TARGET, Fit(), stream=True)
     assert caught.value.detail.param == "repeat_last_n"
     assert b"repeat_last_n" in ANTHROPIC.error_body(caught.value)
+
+
+# 64 bytes for each of its tokens are more than any real text has.
+SMALL = Target(model="m", max_output_tokens=1000)
+TOO_LONG = [
+    (chat(messages=[{"role": "user", "content": "(a, b) " * 10_000}]), "messages"),
+    (chat(tools=[{"type": "function", "function": {"name": "f", "description": "x" * 70_000}}]), "messages"),
+    (completion(prompt="x" * 70_000), "prompt"),
+    (completion(prompt=["x" * 5_000_000]), "prompt"),
+]
+
+
+@pytest.mark.parametrize(("call", "param"), TOO_LONG)
+def test_a_prompt_far_beyond_the_window_never_gets_to_the_engine(call: Call, param: str) -> None:
+    with pytest.raises(UpstreamFailure, match="far more than the 1,000 tokens that the model reads") as caught:
+        LLAMACPP_RELAY.encode(call, SMALL)
+    # As the engine would say it: another model may be asked.
+    assert (caught.value.failure.kind, caught.value.failure.status) == ("context_length", 400)
+    assert caught.value.param == param
+
+
+def test_a_prompt_that_may_fit_is_the_engines_to_count() -> None:
+    LLAMACPP_RELAY.encode(chat(messages=[{"role": "user", "content": "x" * 60_000}]), SMALL)
+    LLAMACPP_RELAY.encode(completion(prompt=["x" * 60_000] * 20), SMALL)
+    LLAMACPP_RELAY.encode(chat(messages=[{"role": "user", "content": "x" * 1_000_000}]), TARGET)
+
+
+def test_other_apis_are_told_so_too() -> None:
+    asked = Conversation(turns=(Turn("user", (Text("x" * 70_000),)),))
+    with pytest.raises(UpstreamFailure) as caught:
+        LLAMACPP_DIALECT.encode(asked, SMALL, Fit(), stream=True)
+    assert caught.value.param == "turns"

@@ -24,6 +24,9 @@ COSTLY = {
     "mutual": ('root ::= a\na ::= b "x"\nb ::= a "y" | "z"', "begins with itself"),
     "hidden": ('root ::= x root "c" | "b"\nx ::= "a"?', "begins with itself"),
     "by a group": ('root ::= ("a"? root)* "c"', "begins with itself"),
+    "ends in itself": ('root ::= "x" ("," root)*', "ends in repeats"),
+    "ends in itself, more or less": ('root ::= a a\na ::= ("x" | "x" a "y"?)+ " "?', "ends in repeats"),
+    "ends in itself, by others": ('root ::= "x" b{0,9}\nb ::= "y" c\nc ::= "z" root | "z"', "ends in repeats"),
     "rules": ("root ::= r0\n" + "".join(f'r{n} ::= "a"\n' for n in range(501)), "rules"),
     "groups": ("root ::= " + '("a")' * 501, "rules"),
     "depth": ("root ::= " + "(" * 100 + '"a"' + ")" * 100, "nested"),
@@ -66,10 +69,16 @@ ident ::= [a-z] [a-z0-9_]* ws
 num   ::= [0-9]+ ws
 ws    ::= [ \\t\\n]*
 """
+NESTED = """
+root ::= list
+list ::= item ("\\n" list)?
+item ::= "- " [a-z]+ ("(" list ")")* ("." | group)*
+group ::= "{" (item ",")* "}"
+"""
 LIST = 'root ::= item+\nitem ::= "- " [^\\r\\n]{1,200} "\\n"'
 CHOICE = "root ::= " + " | ".join(f'"{word}"' for word in (*("yes", "no", "maybe"), *map(str, range(200))))
 
 
-@pytest.mark.parametrize("grammar", [JSON, ARITHMETIC, LIST, CHOICE, 'root ::= "a"', 'root ::= .{1,1000} "."'])
+@pytest.mark.parametrize("grammar", [JSON, ARITHMETIC, NESTED, LIST, CHOICE, 'root ::= "a"', 'root ::= .{1,1000} "."'])
 def test_what_people_write_goes_along(grammar: str) -> None:
     assert sent(grammar=grammar)["grammar"] == grammar

@@ -63,7 +63,13 @@ async def main() -> None:
         writer.close()
 
     fds = sorted(int(fd) for fd in os.listdir("/proc/self/fd")) if sys.platform == "linux" else []
-    event("boot", session=os.getsid(0), providers=list(settings.providers), sockets=count_sockets(fds))
+    event(
+        "boot",
+        session=os.getsid(0),
+        providers=list(settings.providers),
+        sockets=count_sockets(fds),
+        file=own.get("path"),
+    )
     behaviour = home / "behaviour" / name
     mode = behaviour.read_text() if behaviour.exists() else "ready"
     if mode == "crash":

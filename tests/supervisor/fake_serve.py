@@ -41,7 +41,7 @@ def main() -> None:
             lambda status: print(msgspec.json.encode(status).decode(), flush=True),
             [replace(role, **FAKE) for role in ROLES],
             lambda: {
-                path.name: Offer(ServedModel(path=path, costs=Costs(100 << 20, 0)))
+                path.stem: Offer(ServedModel(path=path, costs=Costs(100 << 20, 0)))
                 for path in sorted(Path(home, "offered").glob("*"))
             },
             int(os.environ.get("MEMORY_MB", "0")) << 20,

@@ -1,6 +1,7 @@
 """The pool of local models: loaded for those who wait, within the memory that there is, and unloaded for each other."""
 
 import os
+import signal
 
 import pytest
 
@@ -127,3 +128,19 @@ def test_models_come_and_go(pool: Installation) -> None:
     wait_for(lambda: {each.name for each in pool.status().models} == {"two", "four"}, "the first to be gone")
     say(pool, "wanted", "four")
     pool.until("four", "ready")
+
+
+def test_a_model_that_stays_is_loaded_from_its_new_file_when_its_host_dies(pool: Installation) -> None:
+    """A file of another name, in whose favour the old one is gone."""
+    pool.offer("kept.first")
+    pool.start("kept")
+    pool.offer("kept.second")
+    pool.ask(OfferRequest())
+    os.kill(pool.model("kept").pid, signal.SIGKILL)
+    files = wait_for(lambda: len(found := boots_of(pool, "kept")) > 1 and found, "another life")
+    assert files == [str(pool.home.root / "offered" / each) for each in ("kept.first", "kept.second")]
+
+
+def boots_of(pool: Installation, model: str) -> list[str]:
+    """The files of all lives of its hosts."""
+    return [each["file"] for each in pool.events("boot") if each["name"] == f"engine {model}"]

@@ -218,3 +218,16 @@ async def test_a_model_that_was_loaded_at_last_may_fail_again_with_a_short_wait(
     three.pool.unload("one")
     await three.ended(host)
     assert await failed() == first
+
+
+async def test_a_model_whose_file_was_mended_need_not_wait(three: Fixture) -> None:
+    """Even if it has the same name and contents, as after `weebill pull` of a damaged one."""
+    three.pool.want("one")
+    host = three.made[-1]
+    host.fail()
+    three.after(0.25)
+    await three.ended(host)
+    assert not three.model("one").is_cold(three.now)
+    three.pool.offer({"one": offer("one", 100)}, ())
+    assert three.model("one").is_cold(three.now)
+    three.loaded("one")

@@ -48,8 +48,8 @@ def pull(
     quiet: bool,
     quantize: str = "",
 ) -> None:
-    """Fetches `model`, or all configured ones, in the quantization `quantize`; with `file`, adds it under the name `model`,
-    and its `projector`.
+    """Fetches `model`, or all configured ones, in the quantization `quantize`; with `file`, adds it and its `projector`
+    under the name `model`.
     """
     if quantize:
         model = _quantized(model, file, quantize)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -71,8 +72,8 @@ class OperationUpstreamCall(UpstreamCall[OpenedResponse]):
         body = response.body or await self.upstreams.whole(response)
         spending.first_byte_at = time.monotonic()
         name = b"" if self.upstreams.names_served else encode(call.model)
-        read = partial(_decoded, self.endpoint, translate, call, body, content_type, name)
-        answer = await off_loop_if(len(body) >= BIG, read)
+        decode = partial(translate.decode, call, body, content_type)
+        answer = await off_loop_if(len(body) >= BIG, partial(in_clients_format, self.endpoint, decode, name))
         self.upstreams.bodies.note(len(body))
         spending.used = answer
         return CompleteResponse(upstream, response, answer)
@@ -81,16 +82,9 @@ class OperationUpstreamCall(UpstreamCall[OpenedResponse]):
         return self.translate.error(self.call, status, body, retry_after, upstream.name)
 
 
-def _decoded(
-    endpoint: Operation,
-    translate: OperationTranslator,
-    call: OperationCall,
-    body: bytes,
-    content_type: bytes,
-    name: bytes,
-) -> Answer:
-    """Returns the answer in the endpoint's format, with `name` as its model."""
-    answer = translate.decode(call, body, content_type)
+def in_clients_format(endpoint: Operation, decode: Callable[[], Answer], name: bytes) -> Answer:
+    """Returns a decoded answer in the endpoint's format, with `name` as its model."""
+    answer = decode()
     if answer.headers == JSON:
         answer = structs.replace(answer, body=endpoint.rendered(named(answer.body, name)))
     return answer

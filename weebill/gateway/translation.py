@@ -139,7 +139,7 @@ class Bridge:
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
         """Returns the request for the upstream. Raises ApiError 400, naming the client's field, if the target cannot do
-        it.
+        it, or UpstreamFailure if it is known to fail.
         """
         fit = Fit(call.on_unsupported(target.on_unsupported))
         stream = call.stream or self._streams_only
@@ -177,6 +177,8 @@ class Bridge:
                 except ApiError as error:  # names a canonical field
                     name = error.detail.param
                     raise error if name is None else error.about(called(name, self._names, call)) from error
+                except UpstreamFailure as failure:  # known beforehand
+                    raise self._about_clients(failure) from failure
                 else:
                     return self._sent(call, sent, conversation, fit, tools, target.maker, stops)
             raise Unsupported("extra", "that many fields")
@@ -199,7 +201,9 @@ class Bridge:
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
         """Returns the upstream's error, about the client's field."""
-        error = self._dialect.error(status, body, upstream).after(retry_after)
+        return self._about_clients(self._dialect.error(status, body, upstream).after(retry_after))
+
+    def _about_clients(self, error: UpstreamFailure) -> UpstreamFailure:
         name = self._names.get(error.param or "")
         return error if name is None else error.about(name)
 

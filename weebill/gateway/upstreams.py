@@ -28,7 +28,7 @@ from weebill.routing.deployments import Deployment, Upstream
 from weebill.routing.directory import Directory
 from weebill.routing.router import Router
 from weebill.routing.steps import Try
-from weebill.transport.client import Client, Response, Timeouts
+from weebill.transport.client import Client, Origin, Response, Sender, Timeouts
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamLost, cancelled_unsent
 from weebill.transport.exchange import Exchange
 from weebill.wire.failure import UpstreamFailure
@@ -66,8 +66,8 @@ class Upstreams:
         self._client = client
         self._index = index
         self._slot_queues: dict[str, SlotQueue] = {}  # by the model's name
-        # The slots that each answer holds: the queue, the key and the number; and the request's body.
-        self._held_slots: dict[Response, tuple[SlotQueue, str, int, bytes]] = {}
+        # The slots that each answer holds: the queue, the key and the number; the request's body and the host.
+        self._held_slots: dict[Response, tuple[SlotQueue, str, int, bytes, Origin]] = {}
         self._fatal = FatalRequests()
         self.router = router
         self.settings = settings
@@ -158,10 +158,10 @@ class Upstreams:
         if response is not None:
             held = self._held_slots.pop(response, None) if upstream.slots else None
             if held is not None:
-                queue, key, count, body = held
+                queue, key, count, body, host = held
                 queue.give_back(key, count)
                 if response.inbox is not None and isinstance(response.inbox.failure, UpstreamLost):
-                    self._fatal.died(upstream.engine, body)
+                    self._died(upstream.engine, body, host)
                 elif response.inbox is None or response.inbox.ended:
                     self._fatal.answered(upstream.engine, body)
             response.close()
@@ -205,30 +205,52 @@ class Upstreams:
         *,
         whole: bool,
     ) -> Response:
-        """Waits for a local model to be loaded, and for its slots, then sends; `leave` gives the slots back."""
+        """Waits for a local model to be loaded, and for its slots, then sends; `leave` gives the slots back.
+
+        A request that a host has not answered at all, as it was dead or dying when it came, is sent to the next one.
+        """
         key = caller_of(exchange).key.id
         timeouts = upstream.whole_timeouts if whole else upstream.timeouts
         self._fatal.check(upstream.engine, request.body)
         queue = self._slot_queues.get(upstream.engine) or self._slot_queue(upstream)
+        going = _Going(spending)
         count = 0
         try:
             async with asyncio.timeout(min(patience_s, timeouts.first_byte)) as limit:
                 count = await queue.take(key, slots_of(request))
-                if upstream.cold:
+                upstream = await self.warming.warm(upstream)
+            try:
+                response = await self._send_to_host(upstream, request, timeouts, patience_s, going)
+            except UpstreamConnectError:
+                if going.went:
+                    # On a connection that was used before, a death looks like a stale one; it may have been its cause.
+                    self._died(upstream.engine, request.body, upstream.origin)
+                    self._fatal.check(upstream.engine, request.body)
+                    going.went = False
+                async with asyncio.timeout_at(limit.when()) as limit:
+                    await self.warming.hear_of_death(upstream)
                     upstream = await self.warming.warm(upstream)
-            head = upstream.head(request)
-            response = await self._client.send(upstream.origin, head, request.body, timeouts, patience_s, spending)
+                response = await self._send_to_host(upstream, request, timeouts, patience_s, going)
         except BaseException as error:
             if count:
                 queue.give_back(key, count)
-            # On a connection that was used before, a death looks like a stale one, and its address then refuses.
-            if isinstance(error, UpstreamLost | UpstreamConnectError):
-                self._fatal.died(upstream.engine, request.body)
+            if isinstance(error, UpstreamLost) or (going.went and isinstance(error, UpstreamConnectError)):
+                self._died(upstream.engine, request.body, upstream.origin)
             if isinstance(error, TimeoutError) and limit.expired():
                 raise PoolFull("it has been at work on others' requests, or loading, all the time") from None
             raise
-        self._held_slots[response] = (queue, key, count, request.body)
+        self._held_slots[response] = (queue, key, count, request.body, upstream.origin)
         return response
+
+    def _died(self, model: str, body: bytes, host: Origin) -> None:
+        """Notes that a host died with a request, unless it was told to end."""
+        if self.warming.serves(model, host):
+            self._fatal.died(model, body, host)
+
+    def _send_to_host(
+        self, upstream: Upstream, request: UpstreamRequest, timeouts: Timeouts, patience_s: float, going: _Going
+    ) -> Coroutine[object, object, Response]:
+        return self._client.send(upstream.origin, upstream.head(request), request.body, timeouts, patience_s, going)
 
     def _slot_queue(self, upstream: Upstream) -> SlotQueue:
         """Returns the queue for this worker's part of the upstream's slots; at least one, maybe shared."""
@@ -253,6 +275,20 @@ class Upstreams:
         except asyncio.CancelledError:
             raise cancelled_unsent() from None
         return await self._client.send(upstream.origin, head, request.body, timeouts, patience_s, spending)
+
+
+class _Going(Sender):
+    """Passes on that a request goes out, and remembers it."""
+
+    __slots__ = ("_spending", "went")
+
+    def __init__(self, spending: Spending) -> None:
+        self._spending = spending
+        self.went = False
+
+    def sending(self) -> None:
+        self._spending.sending()
+        self.went = True
 
 
 def _forwarded(exchange: Exchange, wanted: frozenset[bytes]) -> bytes:

@@ -3,6 +3,7 @@
 1. The first request that waits for a model has the supervisor told (`Wanted`); it is told again every second.
 2. When the supervisor says that the model is loaded, all that wait go on; when it is down, all are refused.
 3. The models in use are told as well (`InUse`), so that none is unloaded under a request.
+4. A request whose host turns out to be dead waits for that news, and then like any other.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from weebill.process.messages import EngineState, FromChild, InUse, Wanted
 from weebill.routing.deployments import LOCAL, Upstream
 from weebill.routing.router import Router
 from weebill.transport.errors import cancelled_unsent
+from weebill.transport.origin import Origin
 
 # Times that `tell` is called between two repetitions of what is wanted.
 _REPEATED: Final = 4
+# The supervisor notices a death within a fraction of a second.
+_NEWS_S: Final = 3.0
 
 
 class Warming:
@@ -33,6 +37,7 @@ class Warming:
         self._in_use: Counter[str] = Counter()
         self._used: set[str] = set()
         self._told = 0
+        self._heard = asyncio.Event()
 
     def follow(self, send: Callable[[FromChild], None]) -> None:
         """Tells the supervisor by `send` from now on."""
@@ -43,6 +48,8 @@ class Warming:
         cold = {each.model for each in engines if each.cold}
         for model in [each for each in self._waiting if each not in cold]:
             self._waiting.pop(model).set_result(None)
+        self._heard.set()
+        self._heard.clear()
 
     def tell(self) -> None:
         """Tells the supervisor what is in use and what is wanted; to be called every quarter of a second."""
@@ -75,8 +82,7 @@ class Warming:
         self._count[model] += 1
         try:
             while True:
-                known = self._router.directory.deployments.get(f"{LOCAL}/{model}")
-                found = None if known is None else known.upstream
+                found = self._upstream(model)
                 if found is None:
                     raise model_unavailable(model)
                 if not found.cold:
@@ -93,6 +99,29 @@ class Warming:
             if not self._count[model]:
                 del self._count[model]
                 self._waiting.pop(model, None)  # nobody wants it any more
+
+    def serves(self, model: str, host: Origin) -> bool:
+        """True if the model's host is the one at this address, by the last news."""
+        found = self._upstream(model)
+        return found is not None and found.origin == host
+
+    async def hear_of_death(self, upstream: Upstream) -> None:
+        """Waits until the supervisor has told that a host, whose address refuses, is gone.
+
+        Raises ApiError 503 if it does not; if cancelled, the exception of `cancelled_unsent`.
+        """
+        try:
+            async with asyncio.timeout(_NEWS_S):
+                while self.serves(upstream.engine, upstream.origin):
+                    await self._heard.wait()
+        except TimeoutError:
+            raise model_unavailable(upstream.engine) from None
+        except asyncio.CancelledError:
+            raise cancelled_unsent() from None
+
+    def _upstream(self, model: str) -> Upstream | None:
+        known = self._router.directory.deployments.get(f"{LOCAL}/{model}")
+        return None if known is None else known.upstream
 
 
 def _drop(message: FromChild) -> None:

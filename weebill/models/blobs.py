@@ -173,7 +173,7 @@ class Blobs:
         freed = 0
         for path in self.folder.glob("sha256-*"):
             if path.name.removeprefix("sha256-").partition(".")[0] not in named:
-                freed += path.stat().st_size
+                freed += path.lstat().st_size
                 path.unlink()
         return freed
 

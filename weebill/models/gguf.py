@@ -21,17 +21,30 @@ from weebill.models.errors import ModelFormatError
 MAGIC: Final = b"GGUF"
 VERSIONS: Final = (2, 3)
 MOST_ENTRIES: Final = 65_536
-MOST_TENSORS: Final = 1_000_000
+# Mixtures of many experts have some ten thousand.
+MOST_TENSORS: Final = 100_000
 MOST_KEY: Final = 65_535
 # Of a string that is kept; chat templates have some thousand bytes.
 _MOST_TEXT: Final = 4 << 20
-# Texts and arrays in arrays, in the whole file: a large vocabulary and its merges are a million.
-_MOST_ELEMENTS: Final = 4_000_000
+# Texts and arrays in arrays, in the whole file: a large vocabulary and its merges are a million. Before the vocabulary,
+# there are some tags and languages.
+MOST_ELEMENTS: Final = 2_000_000
+_MOST_FIRST_ELEMENTS: Final = 10_000
 _MOST_DEPTH: Final = 4
 MOST_DIMENSIONS: Final = 8
 BUFFER_BYTES: Final = 1 << 20
 
+# More than any number that is asked for: they count layers, heads, dimensions and tokens.
+_MOST_NUMBER: Final = 1 << 32
+
 _VOCABULARY: Final = "tokenizer."
+_TEMPLATE: Final = "tokenizer.chat_template"
+_PROJECTOR: Final = "clip.projector_type"
+_VISION_PROJECTOR: Final = "clip.vision.projector_type"
+# The texts that are kept.
+_TEXTS: Final = frozenset(
+    {"general.architecture", "general.name", "general.license", _TEMPLATE, _PROJECTOR, _VISION_PROJECTOR}
+)
 # The types of values, by their numbers.
 _SCALARS: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING: Final = 8
@@ -95,7 +108,8 @@ def read_first_facts(path: Path) -> ModelFacts:
 def _read(path: Path, *, whole: bool) -> ModelFacts:
     with path.open("rb", buffering=BUFFER_BYTES) as file:
         try:
-            return _facts(Reader(file, os.fstat(file.fileno()).st_size), whole=whole)
+            most = MOST_ELEMENTS if whole else _MOST_FIRST_ELEMENTS
+            return _facts(Reader(file, os.fstat(file.fileno()).st_size, most), whole=whole)
         except BadFileError as error:
             raise ModelFormatError(f"{path} cannot be read as GGUF: {error}. Fetch it again.") from None
 
@@ -127,7 +141,7 @@ def _facts(reader: Reader, *, whole: bool) -> ModelFacts:
         key = reader.text(MOST_KEY)
         if not whole and key.startswith(_VOCABULARY):
             return _told(values, 0)
-        value = reader.value(reader.number("I"), 0)
+        value = reader.value(reader.number("I"), key in _TEXTS)
         if value is not None:
             values[key] = value
     return _told(values, sum(reader.tensor() for _ in range(tensors)))
@@ -140,7 +154,11 @@ def _told(values: dict[str, Scalar], parameters: int) -> ModelFacts:
 
     def number(key: str) -> int | None:
         value = values.get(key)
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
+        if value is None or isinstance(value, float | bool | str):
+            return None
+        if not 0 <= value <= _MOST_NUMBER:
+            raise BadFileError(f"it claims a {key} of {value}")
+        return value
 
     architecture = text("general.architecture")
     file_type = number("general.file_type")
@@ -158,8 +176,8 @@ def _told(values: dict[str, Scalar], parameters: int) -> ModelFacts:
         key_length=number(f"{architecture}.attention.key_length"),
         value_length=number(f"{architecture}.attention.value_length"),
         pooling=number(f"{architecture}.pooling_type"),
-        chat_template=text("tokenizer.chat_template"),
-        projector=text("clip.projector_type") or text("clip.vision.projector_type"),
+        chat_template=text(_TEMPLATE),
+        projector=text(_PROJECTOR) or text(_VISION_PROJECTOR),
         image_size=number("clip.vision.image_size"),
         patch_size=number("clip.vision.patch_size"),
         image_width=number("clip.vision.embedding_length"),
@@ -169,10 +187,10 @@ def _told(values: dict[str, Scalar], parameters: int) -> ModelFacts:
 class Reader:
     """Reads numbers and texts of a file of `size` bytes, which it may not claim to exceed."""
 
-    def __init__(self, file: IO[bytes], size: int) -> None:
+    def __init__(self, file: IO[bytes], size: int, most_elements: int) -> None:
         self._file = file
         self._left = size
-        self._elements = 0
+        self._elements = most_elements
 
     def take(self, count: int) -> bytes:
         self._spend(count)
@@ -200,12 +218,15 @@ class Reader:
             raise BadFileError(f"it claims a text of {length:,} bytes")
         return self.take(length).decode(errors="replace")
 
-    def value(self, kind: int, depth: int) -> Scalar | None:
-        """Returns a value, None for an array, which is skipped over."""
-        if kind == _STRING:
+    def value(self, kind: int, keeps_text: bool) -> Scalar | None:
+        """Returns a value; None for an array, and for a text unless it is to be kept, which are skipped over."""
+        if kind == _STRING and keeps_text:
             return self.text(_MOST_TEXT)
+        if kind == _STRING:
+            self.skip_text()
+            return None
         if kind == _ARRAY:
-            self._skip_array(depth)
+            self._skip_array(0)
             return None
         if (code := _SCALARS.get(kind)) is None:
             raise BadFileError(f"it has a value of the unknown type {kind}")
@@ -230,8 +251,8 @@ class Reader:
 
     def _skip_array(self, depth: int) -> None:
         kind, count = self.number("I"), self.number("Q")
-        self._elements += count if kind in (_STRING, _ARRAY) else 1
-        if depth >= _MOST_DEPTH or self._elements > _MOST_ELEMENTS:
+        self._elements -= count if kind in (_STRING, _ARRAY) else 1
+        if depth >= _MOST_DEPTH or self._elements < 0:
             raise BadFileError("it claims arrays that are too deep or too long")
         if (code := _SCALARS.get(kind)) is not None:
             self.skip(count * struct.calcsize(f"<{code}"))

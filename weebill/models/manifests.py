@@ -11,14 +11,17 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from weebill.models.curated import Licence, Role, Sampling, Sha256, Task
 from weebill.models.errors import written_to
 
 _SHOWN: Final = 60
+# Ends in what can be the name of a file.
+_NAME: Final = r"(^|/)(?!\.{0,2}$)[^/\x00]+$"
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,7 +32,7 @@ class StoredFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     role: Role
-    name: str
+    name: Annotated[str, Meta(pattern=_NAME)]
     size: int
     sha256: Sha256
     place: str = ""
@@ -59,7 +62,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     name: str
-    files: tuple[StoredFile, ...]
+    files: Annotated[tuple[StoredFile, ...], Meta(min_length=1)]
     added: int
     format: Literal[1] = 1
     source: str = ""
@@ -160,5 +163,5 @@ def sync(folder: Path) -> None:
 def _read(path: Path) -> Manifest | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

@@ -16,6 +16,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -33,6 +34,9 @@ from weebill.models.progress import SILENT, Progress
 from weebill.models.takeover import take_over
 from weebill.models.tasks import Serving, serving
 from weebill.models.templating import with_beginning
+
+# Bytes; what may come before it has room in the 255 that file systems allow.
+_LONGEST_LINK: Final = 200
 
 
 class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -269,10 +273,10 @@ def own_template(manifest: Manifest, path: Path) -> str:
 
 
 def _link_names(files: tuple[StoredFile, ...]) -> dict[StoredFile, str]:
-    """Returns the name of each file's link: its own, with its role before it where two have the same."""
+    """Returns the name of each file's link: the end of its own, with its role before it where two have the same."""
     found: dict[StoredFile, str] = {}
     for file in files:
-        own = Path(file.name).name
+        own = os.fsencode(Path(file.name).name)[-_LONGEST_LINK:].decode(errors="ignore")
         taken = found.values()
         prefixes = itertools.chain(("", f"{file.role}-"), (f"{number}-" for number in itertools.count(2)))
         found[file] = next(f"{prefix}{own}" for prefix in prefixes if f"{prefix}{own}" not in taken)

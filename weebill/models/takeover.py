@@ -1,5 +1,7 @@
 """Takes over what an earlier release left in the model folder, and files that were put there by hand.
 
+A link in the folder stays another's file: it is read where it is.
+
 A model `name:variant` was the file `name@variant.gguf`, and its verified hash was in `name@variant.json`. It becomes a
 blob by a rename. At a kill in between, the next run does the rest: the manifest is written before the file is moved, so
 the file never lies where no name leads to it.
@@ -60,9 +62,20 @@ def _take(blobs: Blobs, manifests: Manifests, name: str, path: Path, progress: P
         stamp_path.unlink(missing_ok=True)
         progress.say(f"{path.name} is damaged, or not the model of its name; it is kept aside as {aside}")
         return
-    file = StoredFile(role="model", name=_own_name(known, path), size=path.stat().st_size, sha256=sha256)
-    manifests.write(_manifest(name, file, known, int(path.stat().st_mtime)))
-    blobs.publish(path, sha256)
+    status, place = path.stat(), str(path.resolve()) if path.is_symlink() else ""
+    file = StoredFile(
+        role="model",
+        name=_own_name(known, path),
+        size=status.st_size,
+        sha256=sha256,
+        place=place,
+        mtime_ns=status.st_mtime_ns if place else 0,
+    )
+    manifests.write(_manifest(name, file, known, int(status.st_mtime)))
+    if place:
+        path.unlink()
+    else:
+        blobs.publish(path, sha256)
     stamp_path.unlink(missing_ok=True)
     _remove_remains(path)
     sync(blobs.root)

@@ -216,7 +216,8 @@ class Translator(Protocol):
     """
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        """The request for the upstream. Raises ApiError 400 for what it cannot do, naming the client's field."""
+        """The request for the upstream. Raises ApiError 400 for what it cannot do, naming the client's field, and
+        UpstreamFailure for what it is known to fail at, so that another may be asked."""
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The answer in a whole body with status 200. Raises UpstreamFailure if there is none in it."""

@@ -99,7 +99,9 @@ def _price(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> 
 
 def _task(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     known = it.capabilities.task
-    return "" if known is None or known == needs.task else _OTHERWISE[known]
+    if known is None or known == needs.task or (known, needs.task) == ("embed", "rerank"):  # by vectors
+        return ""
+    return _OTHERWISE[known]
 
 
 def _context(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:

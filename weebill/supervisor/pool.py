@@ -114,7 +114,9 @@ class Pool:
     def offer(self, models: Mapping[str, Offer], stay: Collection[str]) -> None:
         """Takes over which models there are.
 
-        A model that is gone, or whose file is another one, loses its host. The caller tells others of the change.
+        A model that is gone, or whose file is another one, loses its host; one that stays is loaded from its new file
+        when its host dies. One that could not be loaded can be wanted at once, as its file may have been mended. The
+        caller tells others of the change.
         """
         for name, offer in models.items():
             known = self._models.get(name)
@@ -124,6 +126,7 @@ class Pool:
                 if known.offer != offer and not known.stays:
                     self._end(known, "its file was replaced")
                 known.offer, known.gone = offer, False
+                known.retry_at = 0.0
         for gone in [each for name, each in self._models.items() if name not in models]:
             gone.gone = True
             self._end(gone, "it was removed")

@@ -244,7 +244,11 @@ class Supervisor:
 
         context, parallel, _ = model.window
         engine = msgspec.structs.replace(self._settings.local.engine, context=context, parallel=parallel)
-        own = EngineBoot.of(model.name, served, engine, self._engine_key(model.name))
+
+        def own() -> EngineBoot:
+            # In each life anew: the model's file may have been replaced by one of another name.
+            return EngineBoot.of(model.name, model.offer.model, engine, self._engine_key(model.name))
+
         return self._child(f"engine {model.name}", self._engine_role, own, silence_s)
 
     def _engine_key(self, model: str) -> str:
@@ -253,7 +257,8 @@ class Supervisor:
 
     def _worker(self, index: int, role: Role) -> Child:
         fds = self._listeners.fds(index)
-        return self._child(f"worker-{index}", role, WorkerBoot(index=index, listen_fds=fds), fds=fds)
+        own = WorkerBoot(index=index, listen_fds=fds)
+        return self._child(f"worker-{index}", role, lambda: own, fds=fds)
 
     def _hear(self, message: FromChild) -> None:
         """Handles what a child says of the local models."""
@@ -273,7 +278,7 @@ class Supervisor:
         self,
         name: str,
         role: Role,
-        own: msgspec.Struct | None = None,
+        own: Callable[[], msgspec.Struct | None] = lambda: None,
         silence_s: Callable[[], float] | None = None,
         fds: tuple[int, ...] = (),
     ) -> Child:
@@ -283,7 +288,7 @@ class Supervisor:
                 role=role.name,
                 home=str(self._sources.home.root),
                 settings=role.settings(self._settings),
-                own=messages.own(own),
+                own=messages.own(own()),
                 told=tuple(message for message in news if type(message) in role.follows),
             )
 

@@ -11,7 +11,7 @@ from weebill.gateway.attempting import first_answered
 from weebill.gateway.bounds import read_call
 from weebill.gateway.meter import Spending
 from weebill.gateway.opened import CompleteResponse, OpenedResponse
-from weebill.gateway.operation_call import OperationUpstreamCall
+from weebill.gateway.operation_parts import open_operation
 from weebill.gateway.request import Request
 from weebill.gateway.stages.routed import routed
 from weebill.gateway.upstreams import Upstreams
@@ -58,4 +58,4 @@ def _decoded(endpoint: Operation, content_type: bytes, body: bytes) -> Operation
 def _open(
     upstreams: Upstreams, request: Request[Operation, OperationCall], step: Try, spending: Spending
 ) -> Coroutine[None, None, OpenedResponse]:
-    return OperationUpstreamCall(upstreams, request.exchange, request.endpoint, request.call, step, spending).open()
+    return open_operation(upstreams, request.exchange, request.endpoint, request.call, step, spending)

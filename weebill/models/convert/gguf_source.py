@@ -17,6 +17,7 @@ from weebill.models.gguf import (
     BUFFER_BYTES,
     MAGIC,
     MOST_DIMENSIONS,
+    MOST_ELEMENTS,
     MOST_ENTRIES,
     MOST_KEY,
     MOST_TENSORS,
@@ -96,7 +97,7 @@ def read_gguf(path: Path) -> GgufSource:
     with path.open("rb", buffering=BUFFER_BYTES) as file:
         size = os.fstat(file.fileno()).st_size
         try:
-            return _read(path, file, Reader(file, size), size)
+            return _read(path, file, Reader(file, size, MOST_ELEMENTS), size)
         except BadFileError as error:
             raise ModelFormatError(f"{path} cannot be read as GGUF: {error}. Fetch it again.") from None
 
@@ -111,7 +112,7 @@ def _read(path: Path, file: IO[bytes], reader: Reader, size: int) -> GgufSource:
     alignment = ALIGNMENT
     for _ in range(entries):
         key, begin = reader.text(MOST_KEY), file.tell()
-        value, end = reader.value(reader.number("I"), 0), file.tell()
+        value, end = reader.value(reader.number("I"), False), file.tell()
         if key == _ALIGNED:
             alignment = value if isinstance(value, int) else 0
             continue  # what is written has the usual one

@@ -47,7 +47,10 @@ class LlamaCppDialect:
     supported = _SUPPORTED
 
     def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
-        """The request, always for a stream. Raises Unsupported, or ApiError 400 for a value that is none."""
+        """The request, always for a stream.
+
+        Raises Unsupported, ApiError 400 for a value that is none, or UpstreamFailure for a prompt beyond the window.
+        """
         require_task(target, "chat")
         if not conversation.turns:
             raise Unsupported("turns", "a conversation in which nothing is said")
@@ -61,6 +64,8 @@ class LlamaCppDialect:
             for name in sent.dropped:
                 fit.hint(openai_encode.CANONICAL.get(name, name))
             return sent
+        except UpstreamFailure as failure:
+            raise failure.about(openai_encode.CANONICAL.get(failure.param or "", "turns")) from failure
         except ApiError as error:
             head = _HEAD.match(error.detail.param or "")
             name = head.group() if head else ""

@@ -59,7 +59,9 @@ def check_grammar(grammar: str) -> None:
     if len(rules) > _MAX_RULES:
         raise _refused(f"has more than {_MAX_RULES} rules and groups")
     _check_size(rules)
-    _check_ways(rules)
+    empty = _that_may_be_empty(rules)
+    _check_ways(rules, empty)
+    _check_ends(rules, empty)
 
 
 def _parsed(grammar: str) -> _Rules:
@@ -137,8 +139,7 @@ def _check_size(rules: _Rules) -> None:
         raise _refused(f"has more than {_MAX_PARTS} parts when its repeats are written out")
 
 
-def _check_ways(rules: _Rules) -> None:
-    empty = _that_may_be_empty(rules)
+def _check_ways(rules: _Rules, empty: set[str]) -> None:
     ways: dict[str, int] = {}
     for name in _in_order(rules, empty):
         ways[name] = sum(_ways(sequence, 0, ways, empty) for sequence in rules[name])
@@ -148,6 +149,57 @@ def _check_ways(rules: _Rules) -> None:
     spread = _written_out(rules, lambda sequence, at: _ways(sequence, at, ways, empty) - 1)
     if sum(count for name, count in spread.items() if name[0] != "(") > _MAX_SPREAD:
         raise _refused(f"has more than {_MAX_SPREAD} ways to go on when its repeats are written out")
+
+
+def _check_ends(rules: _Rules, empty: set[str]) -> None:
+    """Refuses repeats at the end of a rule of what may end in the rule itself, as in `a ::= "x" ("," a)*`.
+
+    Whatever comes next may then belong to any of the levels that are open: with each, there are more ways to go on.
+    """
+    last = {name: list(_last_items(alternatives, empty)) for name, alternatives in rules.items()}
+    circle = _circles({name: {item.rule for item in items if item.rule is not None} for name, items in last.items()})
+    for name, items in last.items():
+        if any(item.high > 1 and item.rule is not None and circle[item.rule] == circle[name] for item in items):
+            raise _refused(
+                f"has a rule that ends in repeats of what may end in itself ({_shown(name)}); let it be repeated once "
+                "at most, with '?', or end in something else"
+            )
+
+
+def _last_items(alternatives: _Alternatives, empty: set[str]) -> Iterator[_Item]:
+    for sequence in alternatives:
+        for item in reversed(sequence):
+            yield item
+            if item.low > 0 and item.rule not in empty:
+                break
+
+
+def _circles(leads: dict[str, set[str]]) -> dict[str, str]:
+    """Returns a name for each rule, which those share that lead to each other (Kosaraju's algorithm)."""
+    comes: dict[str, set[str]] = {name: set() for name in leads}
+    for name, following in leads.items():
+        for each in following:
+            comes[each].add(name)
+    order: list[str] = []
+    seen: set[str] = set()
+    waiting = [(name, False) for name in leads]
+    while waiting:
+        name, leaving = waiting.pop()
+        if leaving:
+            order.append(name)
+        elif name not in seen:
+            seen.add(name)
+            waiting.append((name, True))
+            waiting += [(each, False) for each in leads[name]]
+    found: dict[str, str] = {}
+    for start in reversed(order):
+        reached = [start]
+        while reached:
+            name = reached.pop()
+            if name not in found:
+                found[name] = start
+                reached += comes[name]
+    return found
 
 
 def _written_out(rules: _Rules, cost: Callable[[list[_Item], int], int]) -> dict[str, int]:

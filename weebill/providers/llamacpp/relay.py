@@ -25,6 +25,7 @@ from weebill.providers.llamacpp.control import as_text
 from weebill.providers.llamacpp.fields import CHAT, COMPLETION, bound_length, check_forms, drop_empty, read_of
 from weebill.providers.llamacpp.gbnf import check_grammar
 from weebill.providers.llamacpp.grammar import Json, answer_or_call_grammar, json_grammar
+from weebill.providers.llamacpp.room import check_room
 from weebill.providers.llamacpp.schema_limits import check_schema
 from weebill.providers.llamacpp.stream import LlamaCppStream
 from weebill.providers.llamacpp.tasks import require_task
@@ -92,8 +93,10 @@ class LlamaCppTranslator(OpenAITranslator):
         return messages.find(b'"tool_calls"') < 0 and messages.find(b'"function_call"') < 0
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        """The body, with a grammar for what the answer is bound to. Raises ApiError 400 for what cannot be done."""
+        """The body, with a grammar for what the answer is bound to. Raises ApiError 400 for what cannot be done, and
+        UpstreamFailure for a prompt that cannot fit into the window."""
         require_task(target, "chat")
+        check_room(call.fields, target.max_output_tokens)
         fit = Fit(call.on_unsupported(target.on_unsupported))
         try:
             fields = _fitted(call, fit)

@@ -22,10 +22,10 @@ from weebill.providers.operations.rerank import (
     BedrockRerank,
     CohereRerank,
     HuggingFaceRerank,
-    LlamaCppRerank,
     RerankRelay,
     VoyageRerank,
 )
+from weebill.providers.operations.rerank_llamacpp import LlamaCppRerank
 from weebill.providers.operations.speech import GeminiSpeech
 from weebill.providers.operations.transcripts import MistralTranscripts
 from weebill.wire.audio import SPEECH, TRANSCRIPTIONS, TRANSLATIONS

@@ -15,24 +15,22 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.providers.cohere.decode import Tokens
-from weebill.providers.llamacpp.tasks import item_too_long, require_task
 from weebill.providers.operations.bedrock import invocation
 from weebill.providers.operations.errors import WholeAnswers, check_fields, given, no_answer, refused
 from weebill.providers.operations.openai import Relay, answer_fields
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.failure import UpstreamFailure
 from weebill.wire.inbound import Json
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 from weebill.wire.rerank import RerankAnswer, RerankRequest, RerankResult, RerankText, RerankUsage
 
 _encode = msgspec.json.encode
-_OURS: Final = frozenset({"query", "documents", "top_n", "return_documents"})
-_COHERE_FIELDS: Final = _OURS | {"max_tokens_per_doc", "priority"}
-_VOYAGE_FIELDS: Final = _OURS | {"truncation"}
-_TEI_FIELDS: Final = _OURS | {"truncate", "truncation_direction", "raw_scores"}
+RANKING_FIELDS: Final = frozenset({"query", "documents", "top_n", "return_documents"})
+_COHERE_FIELDS: Final = RANKING_FIELDS | {"max_tokens_per_doc", "priority"}
+_VOYAGE_FIELDS: Final = RANKING_FIELDS | {"truncation"}
+_TEI_FIELDS: Final = RANKING_FIELDS | {"truncate", "truncation_direction", "raw_scores"}
 
 
 class _Meta(Struct, frozen=True):
@@ -40,7 +38,7 @@ class _Meta(Struct, frozen=True):
     billed_units: Tokens | None = None
 
 
-class _Scored(Struct, frozen=True):
+class Scored(Struct, frozen=True):
     """A result; Text Embeddings Inference calls the score `score`."""
 
     index: int
@@ -50,7 +48,7 @@ class _Scored(Struct, frozen=True):
 
 
 _decode_meta = msgspec.json.Decoder(_Meta).decode
-_decode_results = msgspec.json.Decoder(list[_Scored]).decode
+_decode_results = msgspec.json.Decoder(list[Scored]).decode
 
 
 class RerankRelay(Relay):
@@ -62,13 +60,15 @@ class RerankRelay(Relay):
     def answer(self, call: OperationCall, body: bytes, fields: Json) -> Answer:
         results = _scored(fields["results"])
         usage = _usage(fields)
-        if not _request(call).return_documents or all(given(result.document) is not None for result in results):
+        if not request_of(call).return_documents or all(given(result.document) is not None for result in results):
             return Answer(body, usage or estimate(call))
         fields["results"] = Raw(_encode(_ranked(call, results)))
         return Answer(_encode(fields), usage or estimate(call))
 
 
-class _CohereRequest(Struct, frozen=True, omit_defaults=True):
+class CohereRequest(Struct, frozen=True, omit_defaults=True):
+    """A request in Cohere's form, with texts alone."""
+
     model: str
     query: str
     documents: list[str]
@@ -82,9 +82,9 @@ class CohereRerank(RerankRelay):
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
         dropped = check_fields(call, _COHERE_FIELDS, target)
-        request = _request(call)
-        body = _CohereRequest(
-            target.model, _query(call, target), _texts(call, target), request.top_n, request.max_tokens_per_doc,
+        request = request_of(call)
+        body = CohereRequest(
+            target.model, query_of(call, target), texts_of(call, target), request.top_n, request.max_tokens_per_doc,
             call.fields.get("priority"),
         )  # fmt: skip
         return UpstreamRequest(b"/v2/rerank", _encode(body), dropped=dropped)
@@ -103,32 +103,15 @@ class BedrockRerank(RerankRelay):
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
         if "rerank" not in target.model:
             raise refused("model", "reranking", target)
-        dropped = check_fields(call, _OURS, target)
+        dropped = check_fields(call, RANKING_FIELDS, target)
         version = 2 if "cohere" in target.model else None
-        body = _BedrockRequest(_query(call, target), _texts(call, target), _request(call).top_n, version)
+        body = _BedrockRequest(query_of(call, target), texts_of(call, target), request_of(call).top_n, version)
         return invocation(target, body, dropped)
 
     def answer(self, call: OperationCall, body: bytes, fields: Json) -> Answer:
         # Its answers name no model.
         fields["model"] = Raw(_encode(call.model))
         return super().answer(call, _encode(fields), fields)
-
-
-class LlamaCppRerank(RerankRelay):
-    """An engine host of this machine. Its scores are the model's own, in no common range."""
-
-    def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
-        require_task(target, "rerank")
-        dropped = check_fields(call, _OURS, target)
-        body = _CohereRequest(target.model, _query(call, target), _texts(call, target), _request(call).top_n)
-        return UpstreamRequest(b"/rerank", _encode(body), dropped=dropped)
-
-    def error(
-        self, call: OperationCall, status: int, body: bytes, retry_after: float | None, upstream: str
-    ) -> UpstreamFailure:
-        error = super().error(call, status, body, retry_after, upstream)
-        lengths = [len(_encode(document)) for document in _request(call).documents]
-        return item_too_long(error, "documents", lengths) or error
 
 
 class _VoyageRequest(Struct, frozen=True, omit_defaults=True):
@@ -146,16 +129,16 @@ class VoyageRerank(WholeAnswers):
         dropped = check_fields(call, _VOYAGE_FIELDS, target)
         body = _VoyageRequest(
             target.model,
-            _query(call, target),
-            _texts(call, target),
-            _request(call).top_n,
+            query_of(call, target),
+            texts_of(call, target),
+            request_of(call).top_n,
             call.fields.get("truncation"),
         )
         return UpstreamRequest(b"/rerank", _encode(body), dropped=dropped)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         fields = answer_fields(body, "data")
-        return _answer(call, _scored(fields["data"]), _usage(fields))
+        return ranked_answer(call, _scored(fields["data"]), _usage(fields))
 
 
 class _TeiRequest(Struct, frozen=True, omit_defaults=True):
@@ -173,7 +156,7 @@ class HuggingFaceRerank(WholeAnswers):
         dropped = check_fields(call, _TEI_FIELDS, target)
         given = call.fields
         body = _TeiRequest(
-            _query(call, target), _texts(call, target),
+            query_of(call, target), texts_of(call, target),
             given.get("truncate"), given.get("truncation_direction"), given.get("raw_scores"),
         )  # fmt: skip
         return UpstreamRequest(b"/rerank", _encode(body), dropped=dropped)
@@ -182,18 +165,19 @@ class HuggingFaceRerank(WholeAnswers):
         if body.lstrip().startswith(b"{"):
             answer_fields(body, "results")
         results = sorted(_scored(Raw(body)), key=_score, reverse=True)
-        return _answer(call, results[: _request(call).top_n], None)
+        return ranked_answer(call, results[: request_of(call).top_n], None)
 
 
-def _answer(call: OperationCall, results: list[_Scored], usage: Usage | None) -> Answer:
+def ranked_answer(call: OperationCall, results: list[Scored], usage: Usage | None) -> Answer:
+    """The client's answer with these results."""
     tokens = RerankUsage(usage.prompt_tokens, usage.prompt_tokens) if usage else None
     answer = RerankAnswer(call.model, _ranked(call, results), usage=tokens)
     return Answer(_encode(answer), usage or estimate(call))
 
 
-def _ranked(call: OperationCall, results: list[_Scored]) -> list[RerankResult]:
+def _ranked(call: OperationCall, results: list[Scored]) -> list[RerankResult]:
     """The results, with the client's own documents where it wants them back. Raises UpstreamFailure for another."""
-    request = _request(call)
+    request = request_of(call)
     documents = [RerankText(each) if isinstance(each, str) else each for each in request.documents]
     try:
         return [
@@ -204,14 +188,14 @@ def _ranked(call: OperationCall, results: list[_Scored]) -> list[RerankResult]:
         raise no_answer("a ranking of the documents") from None
 
 
-def _score(result: _Scored) -> float:
+def _score(result: Scored) -> float:
     score = result.score if result.relevance_score is None else result.relevance_score
     if score is None or result.index < 0:
         raise no_answer("a ranking of the documents")
     return score
 
 
-def _scored(raw: Raw) -> list[_Scored]:
+def _scored(raw: Raw) -> list[Scored]:
     try:
         return _decode_results(raw)
     except UNREADABLE as error:
@@ -233,23 +217,25 @@ def _usage(fields: Json) -> Usage | None:
     return None
 
 
-def _request(call: OperationCall) -> RerankRequest:
+def request_of(call: OperationCall) -> RerankRequest:
+    """The request of a call to this endpoint."""
     request = call.request
     assert isinstance(request, RerankRequest)  # noqa: S101 - the table of operations sees to it
     return request
 
 
-def _query(call: OperationCall, target: Target) -> str:
-    query = _request(call).query
+def query_of(call: OperationCall, target: Target) -> str:
+    """The query. Raises ApiError 400 for one that is no text."""
+    query = request_of(call).query
     if not isinstance(query, str):
         raise refused("query", "a query that is not text", target)
     return query
 
 
-def _texts(call: OperationCall, target: Target) -> list[str]:
+def texts_of(call: OperationCall, target: Target) -> list[str]:
     """The documents as texts; an object must have one, as `text`."""
     texts = []
-    for index, document in enumerate(_request(call).documents):
+    for index, document in enumerate(request_of(call).documents):
         text: object = document
         if not isinstance(document, str):
             text = msgspec.json.decode(document["text"]) if "text" in document else None
