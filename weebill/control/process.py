@@ -23,6 +23,8 @@ from weebill.process.link import Link
 from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Processes, Ready, Reload, ToChild
 from weebill.process.questions import Questions
 from weebill.process.sockets import listen
+from weebill.routing.servers import TOPIC as SERVERS
+from weebill.routing.servers import has_servers
 
 PROCESS_NAME = "control"
 
@@ -66,11 +68,12 @@ async def main() -> int:
         _hear(message, overview)
     questions = Questions(home.ledger_socket)
     learner = Questions(home.learner_socket)
+    discovery = Questions(home.discovery_socket, {SERVERS: overview.servers})
     server = Server(_server_config(overview, KeyDirectory(pepper, questions.ask), learner.ask))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.listening.wait()
     link.send(Ready())
-    drain = await _follow(link, overview)
+    drain = await _follow(link, overview, discovery)
     if drain is None:
         os._exit(1)  # at once, without draining
     server.config.timeout_graceful_shutdown = max(1, int(drain.grace_s))
@@ -78,13 +81,15 @@ async def main() -> int:
     await serving
     questions.close()
     learner.close()
+    discovery.close()
     with suppress(FileNotFoundError):
         home.control_socket.unlink()
     return 0
 
 
-async def _follow(link: Link, overview: Overview) -> Drain | None:
+async def _follow(link: Link, overview: Overview, discovery: Questions) -> Drain | None:
     """Handles the supervisor's messages up to `Drain`; returns None if the supervisor is gone."""
+    _follow_servers(overview, discovery)
     async for message in link:
         match message:
             case Drain():
@@ -93,7 +98,14 @@ async def _follow(link: Link, overview: Overview) -> Drain | None:
                 link.send(Pong())
             case _:
                 _hear(message, overview)
+                _follow_servers(overview, discovery)
     return None
+
+
+def _follow_servers(overview: Overview, discovery: Questions) -> None:
+    """Follows the discovery process once there is one."""
+    if has_servers(overview.settings):
+        discovery.start()
 
 
 def _hear(message: ToChild, overview: Overview) -> None:

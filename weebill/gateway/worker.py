@@ -42,6 +42,7 @@ from weebill.gateway.refused_keys import KeyReporter
 from weebill.gateway.responses import KeptResponses, ResponseState
 from weebill.gateway.role import WorkerBoot
 from weebill.gateway.selection import Selector
+from weebill.gateway.servers import ServerWatch
 from weebill.gateway.shadows import Shadows
 from weebill.gateway.thresholds import ThresholdGauges
 from weebill.gateway.upstreams import Upstreams
@@ -52,6 +53,7 @@ from weebill.process.questions import Followed, Questions
 from weebill.routing.directory import Directory
 from weebill.routing.notices import HealthNotice
 from weebill.routing.router import Router
+from weebill.routing.servers import has_servers
 from weebill.routing.shared import SharedHealth
 from weebill.shared.redis import Redis
 from weebill.telemetry.counters import Counters
@@ -106,6 +108,7 @@ class Worker:
         authenticator = Authenticator(self._keyring, self._counters)
         recorder = Recorder(self._journal, self._counters)
         state = ResponseState(RemoteResponseStore(partial(self._conversations.ask, timeout_s=_CONVERSATION_S)))
+        self._servers = ServerWatch(home.discovery_socket)
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - no secrets
         self._upstreams = upstreams = Upstreams(
             self._client, self._router, boot.settings.server, boot.settings.limits, index
@@ -144,7 +147,7 @@ class Worker:
         """Serves until it has drained; returns at once if the supervisor is gone."""
         self._upstreams.warming.follow(link.send)
         self._questions.start()
-        self._follow_learner()
+        self._follow_services()
         await self._server.listen(sockets)
         tasks = [
             asyncio.create_task(self._keep_up()),
@@ -182,7 +185,7 @@ class Worker:
                     self._reloads.put_nowait(settings)
                 case Engines(engines=engines):
                     self._engines = engines
-                    self._router.follow(self._directory())
+                    self._rename()
                     self._upstreams.warming.hear(engines)
                 case Drain(grace_s=grace_s):
                     self._drains.append(asyncio.create_task(self._drain(grace_s)))
@@ -209,20 +212,26 @@ class Worker:
         self._cache.update(settings.cache)
         # In a thread: loading the learned router takes a moment, in which no request must wait.
         await asyncio.to_thread(self._selector.configure, settings.autos)
-        self._follow_learner()
+        self._follow_services()
         try:
             self._server.update(settings.server)
         except OSError as error:
             # The supervisor has checked the certificate, but the files may have changed since.
             log.error("server settings are not taken over, the certificate cannot be loaded: %s", error)
 
-    def _follow_learner(self) -> None:
-        """Follows the learner once there is one: it runs only if `auto` does."""
+    def _follow_services(self) -> None:
+        """Follows the processes that run only if the settings need them, once they do."""
         if self._settings.autos:
             self._learner.start()
+        if has_servers(self._settings):
+            self._servers.start(self._router, self._rename)
+
+    def _rename(self) -> None:
+        """Applies a change of the models that can be had."""
+        self._router.follow(self._directory())
 
     def _directory(self) -> Directory:
-        return Directory(self._settings, self._engines, self._created, self._catalogue())
+        return Directory(self._settings, self._engines, self._created, self._catalogue(), self._servers.servers)
 
     def _catalogue(self) -> Catalogue:
         try:
@@ -238,6 +247,7 @@ class Worker:
             self._keyring.settle()
             self._upstreams.warming.tell()
             self._selector.refresh()
+            self._servers.settle()
             now = time.monotonic()
             self._router.health.settle(now)
             self._keys.report(self._router.health, now)
@@ -273,6 +283,7 @@ class Worker:
         self._counters.close()
         self._questions.close()
         self._learner.close()
+        self._servers.close()
         self._ratings.close()
         self._conversations.close()
 
