@@ -21,6 +21,7 @@ from weebill.auto.tradeoff import sentence as present
 from weebill.config.auto import AUTO
 from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import bearer_token, require_admin
+from weebill.control.adapters import AdapterRoutes
 from weebill.control.answers import Json, LimitBody, SecureHeaders, handle_errors
 from weebill.control.live import LiveFeed
 from weebill.control.manual import Manual, documentation
@@ -49,7 +50,7 @@ class NewKey(BaseModel):
 Ask = Callable[[str, object], Awaitable[msgspec.Raw]]
 
 
-def create_app(overview: Overview, keys: KeyDirectory, ask_learner: Ask) -> FastAPI:
+def create_app(overview: Overview, keys: KeyDirectory, ask_learner: Ask, ask_discovery: Ask) -> FastAPI:
     """Creates the application."""
     app = FastAPI(
         title="Weebill",
@@ -67,7 +68,9 @@ def create_app(overview: Overview, keys: KeyDirectory, ask_learner: Ask) -> Fast
     manual = Manual(documentation())
     app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
     app.include_router(_public(overview, LiveFeed(overview, keys)), prefix=PREFIX)
-    app.include_router(_Management(overview, keys, ask_learner).router, prefix=PREFIX)
+    management = _Management(overview, keys, ask_learner)
+    management.router.include_router(AdapterRoutes(overview, ask_discovery).router)
+    app.include_router(management.router, prefix=PREFIX)
     return app
 
 

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -23,6 +24,7 @@ from weebill.process.link import Link
 from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Processes, Ready, Reload, ToChild
 from weebill.process.questions import Questions
 from weebill.process.sockets import listen
+from weebill.routing.adapters import TIMEOUT_S as ADAPTERS_S
 from weebill.routing.servers import TOPIC as SERVERS
 from weebill.routing.servers import has_servers
 
@@ -69,7 +71,8 @@ async def main() -> int:
     questions = Questions(home.ledger_socket)
     learner = Questions(home.learner_socket)
     discovery = Questions(home.discovery_socket, {SERVERS: overview.servers})
-    server = Server(_server_config(overview, KeyDirectory(pepper, questions.ask), learner.ask))
+    ask_discovery = partial(discovery.ask, timeout_s=ADAPTERS_S)
+    server = Server(_server_config(overview, KeyDirectory(pepper, questions.ask), learner.ask, ask_discovery))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.listening.wait()
     link.send(Ready())
@@ -121,9 +124,9 @@ def _hear(message: ToChild, overview: Overview) -> None:
             log.warning("the supervisor sent a message that is not for the control process")
 
 
-def _server_config(overview: Overview, keys: KeyDirectory, ask_learner: Ask) -> uvicorn.Config:
+def _server_config(overview: Overview, keys: KeyDirectory, ask_learner: Ask, ask_discovery: Ask) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(overview, keys, ask_learner),
+        create_app(overview, keys, ask_learner, ask_discovery),
         http="httptools",
         ws="websockets-sansio",
         lifespan="off",

@@ -35,7 +35,7 @@ class _CardList(Struct, frozen=True):
 
 
 class Answer(NamedTuple):
-    """A server's answer: its status, and the body of a 200. Without an answer, the status is 0, and `lost` says why.
+    """A server's answer: its status and its body. Without an answer, the status is 0, and `lost` says why.
 
     `late` if it was a matter of time only.
     """

@@ -16,12 +16,14 @@ from typing import Final
 from weebill.catalog.load import load
 from weebill.config.paths import Home
 from weebill.config.schema import DiscoverySettings, ProviderSettings, Settings
+from weebill.discovery.adapters import Adapters
 from weebill.discovery.states import States
 from weebill.discovery.watching import Watch
 from weebill.process import logs
 from weebill.process.link import Link
 from weebill.process.messages import Drain, Failed, Ping, Pong, Ready, Reload
 from weebill.process.questions import QuestionServer
+from weebill.routing.adapters import TOPIC as ADAPTERS
 from weebill.routing.servers import TOPIC, watched
 from weebill.transport.client import Client
 
@@ -39,6 +41,7 @@ class Watching:
         self._client = Client()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watched: dict[str, tuple[ProviderSettings, DiscoverySettings]] = {}
+        self._watches: dict[str, Watch] = {}
 
     def configure(self, settings: Settings) -> None:
         """Watches the servers of these settings; watches whose settings are as they were go on."""
@@ -46,7 +49,7 @@ class Watching:
         found = {name: (provider, server) for name, provider, server in watched(settings, catalogue)}
         for name in self._tasks.keys() - found.keys():
             self._tasks.pop(name).cancel()
-            del self._watched[name]
+            del self._watched[name], self._watches[name]
         self._states.keep(found)
         for name, (provider, server) in found.items():
             now = (provider, settings.discovery)
@@ -55,9 +58,15 @@ class Watching:
             if name in self._tasks:
                 self._tasks[name].cancel()
             row = catalogue.providers.get(provider.identity(name))
-            watch = Watch(name, provider, row, server, settings.discovery, self._client, self._states.put)
+            watch = self._watches[name] = Watch(
+                name, provider, row, server, settings.discovery, self._client, self._states.put
+            )
             self._watched[name] = now
             self._tasks[name] = asyncio.create_task(watch.run(), name=f"watch {name}")
+
+    def of(self, provider: str) -> Watch | None:
+        """Returns the watch over a provider's server; None if there is none."""
+        return self._watches.get(provider)
 
     @property
     def moves(self) -> bool:
@@ -78,14 +87,15 @@ async def main() -> int:
     logs.configure(boot.settings.log, PROCESS_NAME)
     home = Home(Path(boot.home))
     states = States()
-    server = QuestionServer(answers={}, feeds={TOPIC: states.feed})
+    watching = Watching(states)
+    adapters = Adapters(states, watching.of, asyncio.get_running_loop())
+    server = QuestionServer(answers={ADAPTERS: adapters.answer}, feeds={TOPIC: states.feed})
     try:
         await server.listen(home.discovery_socket)
     except OSError as error:
         link.send(Failed(message=str(error)))
         link.close()
         return 1
-    watching = Watching(states)
     watching.configure(boot.settings)
     link.send(Ready())
     pinged = asyncio.Event()

@@ -37,11 +37,10 @@ class States:
             self._states[state.provider] = (self._version, state)
             return True
 
-    def of(self, provider: str) -> ServerState | None:
-        """Returns the state of a provider's server; None if it has not been examined yet."""
+    def all(self) -> tuple[ServerState, ...]:
+        """Returns all states."""
         with self._lock:
-            known = self._states.get(provider)
-            return None if known is None else known[1]
+            return tuple(state for _, state in self._states.values())
 
     def keep(self, providers: Collection[str]) -> None:
         """Drops the states of all other providers."""

@@ -51,7 +51,7 @@ class Watch:
     ) -> None:
         self._name = name
         self._upstream: Upstream = provider_upstream(name, provider, row)
-        self._server = server
+        self.server = server
         self._settings = settings
         self._client = client
         self._put = put
@@ -104,17 +104,17 @@ class Watch:
 
     async def _health(self) -> Answer | None:
         """Returns the answer to the question for health; None if it is not due."""
-        if not self._server.generates_health:
-            return await self._get(self._root(self._server.health), self._settings.timeout_s)
+        if not self.server.generates_health:
+            return await self._get(self._root(self.server.health), self._settings.timeout_s)
         now = self._clock()
         if self._last.status == "ready" and now - self._health_at < _GENERATING_INTERVAL_S:
             return None
         self._health_at = now
-        return await self._get(self._root(self._server.health), _GENERATING_TIMEOUT_S)
+        return await self._get(self._root(self.server.health), _GENERATING_TIMEOUT_S)
 
     async def _load(self) -> Load | None:
-        answer = await self._get(self._root(self._server.metrics), self._settings.timeout_s)
-        return load_of(answer.body.decode("utf-8", "replace"), self._server) if answer.status == 200 else None
+        answer = await self._get(self._root(self.server.metrics), self._settings.timeout_s)
+        return load_of(answer.body.decode("utf-8", "replace"), self.server) if answer.status == 200 else None
 
     def _path(self, path: str) -> bytes:
         return self._upstream.path + path.encode()
@@ -123,21 +123,28 @@ class Watch:
         """Returns a path below the server's root, which may itself be below a path."""
         return self._upstream.path.removesuffix(_API.encode()) + path.encode()
 
+    async def post(self, path: str, body: bytes, timeout_s: float) -> Answer:
+        """Sends JSON to a path below the server's root; the answer has its body whatever its status."""
+        return await self._ask(b"POST", self._root(path), b"content-type: application/json\r\n", body, timeout_s)
+
     async def _get(self, path: bytes, timeout_s: float) -> Answer:
+        return await self._ask(b"GET", path, b"", b"", timeout_s)
+
+    async def _ask(self, method: bytes, path: bytes, headers: bytes, body: bytes, timeout_s: float) -> Answer:
         lines = self._upstream.credentials[0].lines
         timeouts = Timeouts(connect=timeout_s, first_byte=timeout_s, idle=timeout_s, total=timeout_s)
         try:
-            head = b"GET %b HTTP/1.1\r\n%b" % (path, lines)
-            response = await self._client.send(self._upstream.origin, head, b"", timeouts)
+            head = b"%b %b HTTP/1.1\r\n%b%b" % (method, path, lines, headers)
+            response = await self._client.send(self._upstream.origin, head, body, timeouts)
             try:
-                body = await response.read(_MOST_BYTES)
+                said = await response.read(_MOST_BYTES)
             finally:
                 response.close()
         except (UpstreamTimeout, PoolFull):
             return Answer(0, lost="it does not answer in time", late=True)
         except UpstreamError as error:
             return Answer(0, lost=error.public_message)
-        return Answer(response.status, body if response.status == 200 else b"")
+        return Answer(response.status, said)
 
 
 def _tell(state: ServerState) -> None:

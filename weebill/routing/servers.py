@@ -24,7 +24,7 @@ class ServedModel(Struct, frozen=True, array_like=True):
     parent: str = ""
 
 
-class Load(Struct, frozen=True, array_like=True):
+class Load(Struct, frozen=True):
     """The load of a server by its own metrics: its requests, and the used share of its cache of keys and values."""
 
     running: int
