@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from weebill.discovery.answers import MOST_MODELS, Answer, judged, models_in
+from weebill.discovery.answers import Answer, judged
+from weebill.routing.listed_models import MOST_MODELS, models_in
 from weebill.routing.servers import ServedModel
 
 LIST = Answer(200, b'{"object":"list","data":[{"id":"m","max_model_len":4096}]}')

@@ -15,14 +15,13 @@ from typing import Final
 
 from weebill.catalog.schema import Provider, Server
 from weebill.config.schema import DiscoverySettings, ProviderSettings
-from weebill.discovery.answers import Answer, Judgement, judged, models_in
+from weebill.discovery.answers import Answer, Judgement, judged
 from weebill.discovery.metrics import load_of
 from weebill.routing.deployments import Upstream, provider_upstream
+from weebill.routing.listed_models import MOST_BYTES, models_in
 from weebill.routing.servers import Load, ServedModel, ServerState
 from weebill.transport.client import Client, PoolFull, Timeouts, UpstreamError, UpstreamTimeout
 
-# Metrics of vLLM with many models are some hundred KiB; a list of a thousand models is as long.
-_MOST_BYTES: Final = 8 << 20
 _MOST_INTERVAL_S: Final = 10.0
 _LATE_ANSWERS: Final = 3
 # Between two questions that have the model generate.
@@ -137,7 +136,7 @@ class Watch:
             head = b"%b %b HTTP/1.1\r\n%b%b" % (method, path, lines, headers)
             response = await self._client.send(self._upstream.origin, head, body, timeouts)
             try:
-                said = await response.read(_MOST_BYTES)
+                said = await response.read(MOST_BYTES)
             finally:
                 response.close()
         except (UpstreamTimeout, PoolFull):

@@ -100,11 +100,11 @@ def near_cache(
     It is consistent hashing with bounded loads: nobody is sent more than `_BOUND` times the mean, those above it come
     after all others. Source: Mirrokni, Thorup and Zadimoghaddam, "Consistent hashing with bounded loads", 2016.
     """
-    loads = [float(_requests(health)) for health in healths]
-    shares = [_share(*each, now) for each in zip(candidates, healths, strict=True)]
+    loads = _requests(healths)
+    shares = [_share(each, health, now) for each, health in zip(candidates, healths, strict=True)]
     mean = (sum(loads) + 1.0) / sum(shares)
     full = [load + 1.0 > max(_ROOM, ceil(_BOUND * mean * share)) for load, share in zip(loads, shares, strict=True)]
-    keys = [_sample_key(*each) for each in zip(draws, shares, strict=True)]
+    keys = [_sample_key(draw, share) for draw, share in zip(draws, shares, strict=True)]
     order = sorted(
         range(len(candidates)),
         key=lambda at: (full[at], loads[at] / shares[at] if full[at] else keys[at]),
@@ -223,10 +223,15 @@ def _share(candidate: Candidate, health: DeploymentHealth, now: float) -> float:
     return candidate.weight * _well(health, now)
 
 
-def _requests(health: DeploymentHealth) -> int:
-    """Returns the requests at a candidate's server; only this worker's own if the server does not tell."""
-    server = health.server
-    return server.requests if server is not None and server.known else health.in_flight
+def _requests(healths: Sequence[DeploymentHealth]) -> list[float]:
+    """Returns the requests at the candidates' servers: typical ones for those that do not tell, and this worker's own
+    if none does.
+    """
+    servers = [health.server for health in healths]
+    told = [float(each.requests) if each is not None and each.known else None for each in servers]
+    if all(each is None for each in told):
+        return [float(health.in_flight) for health in healths]
+    return _or_median(told)
 
 
 def _places(order: Sequence[int]) -> list[float]:
