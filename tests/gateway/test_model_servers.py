@@ -186,9 +186,8 @@ async def test_a_server_that_starts_or_is_gone_is_left_out_until_it_answers(tmp_
         assert not second.chats
         second.starting, first.starting = False, True
         async with asyncio.timeout(20):
-            while provider(await chat(worker)) != "s1":
+            while {provider(await chat(worker)) for _ in range(6)} != {"s1"}:
                 await asyncio.sleep(0.02)
-        assert {provider(await chat(worker)) for _ in range(6)} == {"s1"}
         second.starting = True
         async with asyncio.timeout(20):
             while (await worker.client.get("/readyz")).status_code == 200:
