@@ -38,3 +38,21 @@ def test_without_a_running_process_the_hint_says_what_to_start(weebill: CommandL
     assert "hint: `weebill serve` watches" in weebill.fails(1, "adapters")
     no_server = weebill.fails(1, "adapters", "load", "sql", "/loras/sql")
     assert "no server that takes adapters is configured" in no_server
+
+
+async def test_a_request_for_a_model_that_only_a_server_lists_is_explained(weebill: CommandLine) -> None:
+    async with running_server("vllm", waiting=3) as first, running_server("vllm", starting=True) as second:
+        tables = [
+            f'[providers.{name}]\ncatalog = "vllm"\nbase_url = "{each.base_url}"\n'
+            for name, each in (("one", first), ("two", second))
+        ]
+        file = weebill.home.root / "weebill.toml"
+        file.write_text('[local]\nmodels = []\n[routing]\npolicy = "least_load"\n' + "".join(tables))
+        request = json.dumps({"model": first.base, "messages": [{"role": "user", "content": "Hi"}]})
+        async with discovering(weebill.home, serving(one=first, two=second)):
+            async with asyncio.timeout(20):
+                while not second.asked("/health") or not first.asked("/metrics"):
+                    await asyncio.sleep(0.02)
+            said = await asyncio.to_thread(weebill.ok, "route", "explain", "-", stdin=request)
+        assert f"{first.base}, by least_load" in said
+        assert "its server is unready" in said
