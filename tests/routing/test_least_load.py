@@ -58,6 +58,19 @@ def test_requests_sent_since_the_report_count_as_waiting() -> None:
     assert order(planned(health))[:1] == "a"
 
 
+def test_requests_that_have_ended_make_room() -> None:
+    health = told({"a": Load(4, 2, 0.1), "b": Load(9, 1, 0.1), "c": Load(9, 1, 0.1), "d": Load(9, 1, 0.1)})
+    a = health.of(DEPLOYMENTS["a"])
+    for _ in range(2):
+        a.begin(NOW)
+    a.succeeded(NOW, NOW)
+    a.cancelled()
+    assert order(planned(health))[-1] == "a"
+    for _ in range(2):  # begun before the report
+        a.cancelled()
+    assert order(planned(health))[0] == "a"
+
+
 def test_an_untold_load_counts_as_typical() -> None:
     loads = {"a": Load(0, 4, 0.5), "b": None, "c": Load(0, 0, 0.5), "d": Load(0, 2, 0.5)}
     assert order(planned(told(loads))) in ("cbda", "cdba")

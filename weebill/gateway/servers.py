@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 from typing import Final
@@ -27,6 +29,7 @@ class ServerWatch:
         self._questions = Questions(path, {TOPIC: self.servers})
         self._clock = clock
         self._heard_at = inf
+        self._news = asyncio.Event()
         self._router: Router | None = None
         self._on_change: Callable[[], None] | None = None
 
@@ -34,6 +37,14 @@ class ServerWatch:
         """Begins to follow, and tells `router`; `on_change` is called when names or their availability change."""
         self._router, self._on_change = router, on_change
         self._questions.start()
+
+    async def wait(self, providers: Collection[str], within_s: float) -> None:
+        """Waits until the state of each of these providers' servers is known, for at most that long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while not self.servers.states.keys() >= set(providers):
+                    self._news.clear()
+                    await self._news.wait()
 
     def settle(self) -> None:
         """Forgets what is stale; to be called regularly."""
@@ -47,6 +58,7 @@ class ServerWatch:
 
     def _hear(self) -> None:
         self._heard_at = self._clock()
+        self._news.set()
         if self._router is not None:
             servers = self.servers
             self._router.health.follow(servers.states, servers.away, self._router.directory.deployments.values())

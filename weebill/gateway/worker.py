@@ -53,7 +53,7 @@ from weebill.process.questions import Followed, Questions
 from weebill.routing.directory import Directory
 from weebill.routing.notices import HealthNotice
 from weebill.routing.router import Router
-from weebill.routing.servers import has_servers
+from weebill.routing.servers import has_servers, watched
 from weebill.routing.shared import SharedHealth
 from weebill.shared.redis import Redis
 from weebill.telemetry.counters import Counters
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from weebill.cache.semantic import Embed
 
 _UPKEEP_INTERVAL_S: Final = 0.25
-_FIRST_NEWS_S: Final = 2.0  # limit of the wait for the ledger's first message
+_FIRST_NEWS_S: Final = 2.0  # limit of each wait for the first message of another process
 _CONVERSATION_S: Final = 20.0  # limit of the wait for a stored response, behind others that may be long
 _COUNT_INTERVAL_S: Final = 0.02  # between two updates of the metrics
 _SYNC_INTERVAL_S: Final = 1.0  # between two syncs of the journal
@@ -148,6 +148,9 @@ class Worker:
         self._upstreams.warming.follow(link.send)
         self._questions.start()
         self._follow_services()
+        # So that the first requests do not find models unknown that servers list.
+        servers = [name for name, _, _ in watched(self._settings, load())]
+        await self._servers.wait(servers, _FIRST_NEWS_S)
         await self._server.listen(sockets)
         tasks = [
             asyncio.create_task(self._keep_up()),

@@ -76,7 +76,7 @@ class DeploymentHealth:
         """Notes that a request is sent; `Health.failed`, `succeeded` or `cancelled` must follow."""
         self.in_flight += 1
         if self.server is not None:
-            self.server.sent()
+            self.server.began()
         if not self._unanswered:
             self._unanswered_since = now
         self._unanswered += 1
@@ -121,7 +121,7 @@ class DeploymentHealth:
 
     def succeeded(self, begun: float, now: float) -> None:
         """Notes that a request which began at `begun` was answered."""
-        self.in_flight -= 1
+        self._ended()
         self._unanswered = 0
         self.successes.add(now)
         if self._breakers:
@@ -129,14 +129,14 @@ class DeploymentHealth:
 
     def cancelled(self) -> None:
         """Notes that a request's client left."""
-        self.in_flight -= 1
+        self._ended()
         self._unanswered = max(0, self._unanswered - 1)
         for breaker in self._breakers.values():
             breaker.released()
 
     def failed(self, kind: FailureKind, begun: float, now: float, rng: Random) -> None:
         """Notes that a request which began at `begun` failed."""
-        self.in_flight -= 1
+        self._ended()
         self._unanswered = 0
         if kind == "timeout":
             self.latency.add(now - begun, now)
@@ -147,6 +147,11 @@ class DeploymentHealth:
         else:
             # It does answer, even if not as hoped.
             self._close(begun, now)
+
+    def _ended(self) -> None:
+        self.in_flight -= 1
+        if self.server is not None:
+            self.server.ended()
 
     def _close(self, begun: float, now: float) -> None:
         """Notes an answer to a request that began at `begun`, which may close breakers."""
