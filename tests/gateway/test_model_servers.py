@@ -169,6 +169,8 @@ async def test_errors_are_understood(tmp_path: Path, kind: Kind) -> None:
         wrong = await chat(worker, stop_token_ids="seven")
         assert wrong.status_code == 400
         assert "stop_token_ids" in wrong.json()["error"]["message"]
+        if kind == "vllm":  # SGLang names it in its message alone
+            assert wrong.json()["error"]["param"] == "stop_token_ids"
         server.full = True
         busy = await chat(worker)
         assert busy.status_code == 503

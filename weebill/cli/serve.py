@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from typing import Final
 import typer
 
 from weebill import __version__
+from weebill.catalog.load import load as load_catalogue
 from weebill.cli.auto_tiers import tiers_in_words
 from weebill.cli.models import acceptance
 from weebill.cli.output import console
@@ -26,6 +27,7 @@ from weebill.models.needs import free_memory, memory_of
 from weebill.models.pull import pull
 from weebill.models.store import ModelStore, ServedModel
 from weebill.models.tasks import UNSERVED
+from weebill.routing.servers import watched
 from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import Status
 from weebill.supervisor.pool import Offer
@@ -102,7 +104,8 @@ class Startup:
                 typer.echo(line)
             return
         out = console()
-        for text, style in banner(status, self._model_names(), key, key_file, tiers_in_words(self.configuration)):
+        models, autos, servers = self._model_names(), tiers_in_words(self.configuration), self._servers()
+        for text, style in banner(status, models, key, key_file, autos, servers):
             out.print(text, style=style)
 
     def rescue_key(self) -> None:
@@ -117,6 +120,11 @@ class Startup:
         of_providers = (model for provider in settings.providers.values() for model in provider.models)
         return list(dict.fromkeys([*settings.aliases, *settings.local.models, *of_providers]))
 
+    def _servers(self) -> list[str]:
+        """Returns the providers whose servers list their models, which are not known yet."""
+        servers = watched(self.configuration.settings, load_catalogue())
+        return [name for name, provider, _ in servers if not provider.models]
+
 
 def banner(
     status: Status,
@@ -124,9 +132,10 @@ def banner(
     key: str | None,
     key_file: Path | None,
     autos: Mapping[str, str] = MappingProxyType({}),
+    servers: Sequence[str] = (),
 ) -> Iterator[tuple[str, str]]:
     """Yields lines with their styles. At the first start, `key` is the first key, or `key_file` its file; `autos` are
-    the tiers of `auto` and its like.
+    the tiers of `auto` and its like, `servers` the providers that list their models by themselves.
     """
     down = [model for model in status.models if model.stays and not model.ready]
     yield "", ""
@@ -142,7 +151,8 @@ def banner(
         )
     else:
         yield "  API key    one you have, or `weebill keys create NAME`", ""
-    yield f"  Models     {_shortened(models)}", ""
+    listed = f"those that {_shortened(list(servers))} will list" if servers else ""
+    yield f"  Models     {'; '.join(filter(None, (_shortened(models), listed)))}", ""
     if [model.name for model in status.models] == list(_DEFAULT):
         yield "  Better     that is for a first try; `weebill recommend` finds a model for this machine", ""
     for name, tiers in autos.items():
@@ -150,7 +160,7 @@ def banner(
     for model in down:
         yield f"  Not ready  {model.name}: {model.failure or 'it is still loading'}", "bold red"
     yield "", ""
-    if not key and not key_file:
+    if models and not key and not key_file:
         yield "  With your key in WEEBILL_API_KEY, paste this:", ""
     elif models:
         yield "  Paste this:", ""
