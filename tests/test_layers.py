@@ -20,7 +20,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("supervisor",),
-    ("gateway", "control", "engine", "ledger", "learner", "factory"),
+    ("gateway", "control", "engine", "ledger", "learner", "discovery", "factory"),
     ("storage",),
     ("auto", "cache", "accounts", "usage"),
     ("routing", "apis", "providers"),

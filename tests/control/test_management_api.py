@@ -27,6 +27,9 @@ MANAGED = [
     ("GET", "/api/v1/usage/summary"),
     ("GET", "/api/v1/auto"),
     ("GET", "/api/v1/auto/curve"),
+    ("GET", "/api/v1/adapters"),
+    ("POST", "/api/v1/adapters"),
+    ("DELETE", "/api/v1/adapters/own/sql"),
 ]
 
 

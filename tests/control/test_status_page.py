@@ -65,7 +65,8 @@ async def serve(home: Home) -> AsyncIterator[tuple[str, Overview]]:
         ProcessState(name="worker-0", role="worker", pid=1, state="ready", restarts=3, started_at=1.0),
     )
     questions = Questions(home.ledger_socket)
-    app = create_app(overview, KeyDirectory(read_pepper(home.pepper), questions.ask), questions.ask, unchanged)
+    keys = KeyDirectory(read_pepper(home.pepper), questions.ask)
+    app = create_app(overview, keys, questions.ask, questions.ask, unchanged)
     answers = ExitStack()
     answers.enter_context(answering(home))
     listener = socket.create_server(("127.0.0.1", 0))

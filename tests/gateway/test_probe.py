@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from tests.fixtures.model_servers import running_server
 from tests.fixtures.upstream import Upstream, answer, complete, send
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
 from weebill.gateway.probe import probe
@@ -73,3 +74,19 @@ async def test_a_provider_of_embeddings_alone(upstream: Upstream) -> None:
     result = await asyncio.to_thread(probe, "voyage", known)
     assert (result.ok, result.status, result.message) == (True, 200, f"{upstream.requests[-1].json['model']} answered")
     assert upstream.requests[-1].json["input"] == "Hi"
+
+
+async def test_a_server_that_lists_its_models_is_asked_for_them() -> None:
+    async with running_server("vllm") as server:
+        listing = settings(server.base_url, catalog="vllm", models=())
+        result = await asyncio.to_thread(probe, "acme", listing)
+        assert (result.ok, result.message) == (True, f"{server.base} answered")
+        [asked] = server.chats
+        assert asked["model"] == server.base
+
+
+async def test_a_server_that_is_not_there_is_said_to_be_so() -> None:
+    listing = settings("http://127.0.0.1:9/v1", catalog="vllm", models=())
+    result = await asyncio.to_thread(probe, "acme", listing)
+    assert (result.ok, result.status) == (False, None)
+    assert "cannot connect" in result.message

@@ -110,7 +110,8 @@ class Option(Row, frozen=True, kw_only=True):
 class Quirks(Row, frozen=True, kw_only=True):
     """The differences of a provider of OpenAI's dialect; names are those of Chat Completions.
 
-    `rename` maps a request field to the provider's name. `refuse` are fields that it answers with an error, including a
+    `rename` maps a request field to the provider's name, `move` to a member of another field
+    (`structured_outputs.json`). `refuse` are fields that it answers with an error, including a
     message's for reasoning; `accept` are the only fields that it takes, if it refuses all others. `message_members` are
     the members of answers that it takes back, if it refuses others'. `reasoning_field` carries the reasoning text of a
     message; "content" stands for a part of type `thinking`, as in Mistral's. `stream_usage` is False if
@@ -122,6 +123,7 @@ class Quirks(Row, frozen=True, kw_only=True):
     """
 
     rename: dict[str, str] = {}
+    move: dict[str, str] = {}
     refuse: tuple[str, ...] = ()
     accept: tuple[str, ...] = ()
     message_members: tuple[str, ...] | None = None
@@ -155,6 +157,25 @@ class DataPolicy(Row, frozen=True, kw_only=True):
     source: str = ""
 
 
+class Server(Row, frozen=True, kw_only=True):
+    """The endpoints that a server for models has beside its API, and the names of its metrics.
+
+    Paths are below the server's root, without the `/v1` of its API. `generates_health` if `health` has the model
+    generate, so that it is asked rarely. Of several names of a metric, the first that is there counts; `running` and
+    `waiting` are requests, `cache_use` is the used share of the cache of keys and values. `load_adapter` and
+    `unload_adapter` take a LoRA adapter.
+    """
+
+    health: str
+    generates_health: bool = False
+    metrics: str
+    running: tuple[str, ...]
+    waiting: tuple[str, ...]
+    cache_use: tuple[str, ...]
+    load_adapter: str
+    unload_adapter: str
+
+
 class Provider(Row, frozen=True, kw_only=True):
     """A provider that serves models over HTTP.
 
@@ -162,7 +183,8 @@ class Provider(Row, frozen=True, kw_only=True):
     environment variables, of which one whole group is enough; empty if none are needed. `also` are other dialects at
     the same address. `hosts` are shell patterns of its further hosts. `signatures` says who can read what its models
     have signed or encrypted: any account of the vendor, or (the default) only the same account. `models_dev` is its id
-    on models.dev if it differs. `source` documents its address and keys; `date` is the day of that look-up.
+    on models.dev if it differs. `server` is set if its software has endpoints for its state. `source` documents its
+    address and keys; `date` is the day of that look-up.
     """
 
     id: str
@@ -177,6 +199,7 @@ class Provider(Row, frozen=True, kw_only=True):
     signatures: Literal["account", "vendor"] = "account"
     data: DataPolicy = DataPolicy()
     models_dev: str = ""
+    server: Server | None = None
     source: str
     date: str
 

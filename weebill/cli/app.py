@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from weebill.cli.catalog import catalog_app, models_app, providers_app
+from weebill.cli.catalog import adapters_app, catalog_app, models_app, providers_app
 from weebill.cli.context import ConfigOption, Globals, JsonOption, QuantizeOption, QuietOption, home_of, sources_of
 from weebill.cli.equivalents import Guide
 from weebill.cli.experiment_commands import experiment_app
@@ -33,6 +33,7 @@ app.add_typer(experiment_app, name="experiment")
 app.add_typer(auto_app, name="auto")
 app.add_typer(models_app, name="models")
 app.add_typer(providers_app, name="providers")
+app.add_typer(adapters_app, name="adapters")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(router_app, name="router")
 

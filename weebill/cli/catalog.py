@@ -38,6 +38,52 @@ providers_app = typer.Typer(
 catalog_app = typer.Typer(cls=Guide, help="Bring the catalogue's prices up to date.", rich_markup_mode=None)
 
 
+adapters_app = typer.Typer(
+    cls=ListByDefault, help="List, load and unload LoRA adapters of vLLM and SGLang.", rich_markup_mode=None
+)
+ProvidersOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--provider", metavar="NAME", help="At it; may be repeated. The only one by default.", show_default=False
+    ),
+]
+
+
+@adapters_app.command("list")
+def list_adapters(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the adapters that are loaded."""
+    from weebill.cli.adapters import list_adapters
+
+    list_adapters(home_of(context), as_json)
+
+
+@adapters_app.command("load")
+def load_adapter(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The model's name for clients.")],
+    path: Annotated[str, typer.Argument(help="The server's path of it, or its name on the hub.")],
+    provider: ProvidersOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Load an adapter."""
+    from weebill.cli.adapters import load_adapter
+
+    load_adapter(sources_of(context, config), name, path, provider or ())
+
+
+@adapters_app.command("unload")
+def unload_adapter(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The name that it was loaded under.")],
+    provider: ProvidersOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Unload an adapter."""
+    from weebill.cli.adapters import unload_adapter
+
+    unload_adapter(sources_of(context, config), name, provider or ())
+
+
 @models_app.command("list")
 def list_models(
     context: typer.Context,

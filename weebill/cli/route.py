@@ -22,6 +22,7 @@ from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, console, print_table
 from weebill.cli.providers import load_catalogue
 from weebill.cli.running_auto import running_auto
+from weebill.cli.servers import servers_now
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.load import Configuration, Sources, load
 from weebill.config.routing import targets
@@ -57,8 +58,10 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
         EngineState(model=model, api_key="", base_url=_UP, context=settings.local.engine.context)
         for model in settings.local.models
     ]
-    directory = Directory(settings, engines, 0, load_catalogue(sources.home))
+    servers = servers_now(sources.home)
+    directory = Directory(settings, engines, 0, load_catalogue(sources.home), servers)
     router = Router(settings.routing, directory, random.Random(seed))  # noqa: S311 - lots, not secrets
+    router.health.follow(servers.states, servers.away, directory.deployments.values())
     try:
         call: Call = APIS[api].decode(_read(file), {}, "")
         matched = directory.pattern(call.model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -13,6 +13,7 @@ from typing import Final
 import typer
 
 from weebill import __version__
+from weebill.catalog.load import load as load_catalogue
 from weebill.cli.auto_tiers import tiers_in_words
 from weebill.cli.models import acceptance
 from weebill.cli.output import console
@@ -26,6 +27,7 @@ from weebill.models.needs import free_memory
 from weebill.models.pull import pull
 from weebill.models.store import ModelStore, ServedModel
 from weebill.models.tasks import UNSERVED
+from weebill.routing.servers import watched
 from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import Status
 from weebill.supervisor.pool import Offer
@@ -113,8 +115,8 @@ class Startup:
                 typer.echo(line)
             return
         out = console()
-        autos = tiers_in_words(self.configuration)
-        for text, style in banner(status, self._model_names(), key, key_file, autos, self._better):
+        models, autos, servers = self._model_names(), tiers_in_words(self.configuration), self._servers()
+        for text, style in banner(status, models, key, key_file, autos, servers, self._better):
             out.print(text, style=style)
 
     def rescue_key(self) -> None:
@@ -129,6 +131,11 @@ class Startup:
         of_providers = (model for provider in settings.providers.values() for model in provider.models)
         return list(dict.fromkeys([*settings.aliases, *settings.local.models, *of_providers]))
 
+    def _servers(self) -> list[str]:
+        """Returns the providers whose servers list their models, which are not known yet."""
+        servers = watched(self.configuration.settings, load_catalogue())
+        return [name for name, provider, _ in servers if not provider.models]
+
 
 def banner(
     status: Status,
@@ -136,10 +143,12 @@ def banner(
     key: str | None,
     key_file: Path | None,
     autos: Mapping[str, str] = MappingProxyType({}),
+    servers: Sequence[str] = (),
     better: str = "",
 ) -> Iterator[tuple[str, str]]:
     """Yields lines with their styles. At the first start, `key` is the first key, or `key_file` its file; `autos` are
-    the tiers of `auto` and its like, and `better` is a command that pulls a better model than the default one.
+    the tiers of `auto` and its like, `servers` the providers that list their models by themselves, and `better` is a
+    command that pulls a better model than the default one.
     """
     down = [model for model in status.models if model.stays and not model.ready]
     yield "", ""
@@ -155,7 +164,8 @@ def banner(
         )
     else:
         yield "  API key    one you have, or `weebill keys create NAME`", ""
-    yield f"  Models     {_shortened(models)}", ""
+    listed = f"those that {_shortened(list(servers))} will list" if servers else ""
+    yield f"  Models     {'; '.join(filter(None, (_shortened(models), listed)))}", ""
     if [model.name for model in status.models] == list(_DEFAULT):
         found = better or "`weebill recommend` finds a model for this machine"
         yield f"  Better     that is for a first try; {found}", ""
@@ -164,7 +174,7 @@ def banner(
     for model in down:
         yield f"  Not ready  {model.name}: {model.failure or 'it is still loading'}", "bold red"
     yield "", ""
-    if not key and not key_file:
+    if models and not key and not key_file:
         yield "  With your key in WEEBILL_API_KEY, paste this:", ""
     elif models:
         yield "  Paste this:", ""

@@ -120,7 +120,7 @@ def _check_aliases(settings: Settings, models: set[str], locate: Locate) -> Iter
         for name in targets(target):
             if WILDCARD in name:
                 continue  # a pattern's target depends on the request
-            if name not in models and name not in settings.aliases:
+            if name not in models and name not in settings.aliases and not may_be_listed(name, settings):
                 known = sorted(models | set(settings.aliases) - {alias})
                 yield Problem(where, f"alias `{alias}` names unknown model `{name}`{_instead(name, known, settings)}")
         if isinstance(target, AliasSettings):
@@ -140,7 +140,7 @@ def _check_autos(settings: Settings, models: set[str], locate: Locate, catalogue
         yield from check_auto(name, auto, locate)
         path = path_of(name)
         for tier, model in {"small": auto.small, "mid": auto.mid, "large": auto.large}.items():
-            if model and model not in known:
+            if model and model not in known and not may_be_listed(model, settings):
                 instead = _instead(model, sorted(known), settings)
                 what = f"`{dotted((*path, tier))}` names unknown model `{model}`{instead}"
                 yield Problem(locate((*path, tier)), what)
@@ -198,6 +198,17 @@ def model_names(settings: Settings) -> set[str]:
         names.update(f"{provider}/{model}" for model in each.models)
     names.update(_catalogued(settings))
     return names
+
+
+def may_be_listed(name: str, settings: Settings) -> bool:
+    """True if a server may list a model of that name by itself, which nobody knows before it has been asked."""
+    listing = {
+        provider
+        for provider, each in settings.providers.items()
+        if not each.models and (row := load().providers.get(each.identity(provider))) is not None and row.server
+    }
+    pinned, slash, _ = name.partition("/")
+    return bool(listing) and (not slash or pinned not in settings.providers or pinned in listing)
 
 
 def _catalogued(settings: Settings) -> Iterator[str]:

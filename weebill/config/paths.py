@@ -128,6 +128,11 @@ class Home:
         return self.run / "learner.sock"
 
     @property
+    def discovery_socket(self) -> Path:
+        """Answers of the discovery process to the others."""
+        return self.run / "discovery.sock"
+
+    @property
     def counters(self) -> Path:
         return self.run / "counters"
 

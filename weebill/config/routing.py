@@ -9,7 +9,7 @@ from msgspec import Meta
 from weebill.catalog.traits import OnUnsupported
 from weebill.config.section import Name, PositiveInt, PositiveSeconds, Seconds, Section
 
-Policy = Literal["price", "weighted", "least_busy", "latency", "throughput"]
+Policy = Literal["price", "weighted", "least_busy", "least_load", "latency", "throughput"]
 Sort = Literal["price", "throughput", "latency"]
 Quantization = Literal["int4", "int8", "fp4", "fp6", "fp8", "fp16", "bf16", "fp32", "unknown"]
 Percentile = Literal["p50", "p75", "p90", "p99"]

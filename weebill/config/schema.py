@@ -155,6 +155,13 @@ class CatalogSettings(Section, frozen=True, kw_only=True):
     activate: bool = True
 
 
+class DiscoverySettings(Section, frozen=True, kw_only=True):
+    """`[discovery]`: how often servers for models, such as vLLM, are asked how they are, and how long they may take."""
+
+    interval_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
+    timeout_s: PositiveSeconds = 5.0
+
+
 class CacheSettings(Section, frozen=True, kw_only=True):
     """`[cache]`: repeats answers to the same question. Off unless `enabled`.
 
@@ -214,6 +221,7 @@ class Settings(Section, frozen=True, kw_only=True):
     auto: AutoSettings = AutoSettings()
     named_autos: dict[Name, AutoSettings] = {}
     catalog: CatalogSettings = CatalogSettings()
+    discovery: DiscoverySettings = DiscoverySettings()
     cache: CacheSettings = CacheSettings()
     redis: RedisSettings = RedisSettings()
     metering: MeteringSettings = MeteringSettings()

@@ -21,6 +21,7 @@ from weebill.auto.tradeoff import sentence as present
 from weebill.config.auto import AUTO
 from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import bearer_token, require_admin
+from weebill.control.adapters import AdapterRoutes
 from weebill.control.answers import Json, LimitBody, SecureHeaders, handle_errors
 from weebill.control.live import LiveFeed
 from weebill.control.manual import Manual, documentation
@@ -51,7 +52,11 @@ Ask = Callable[[str, object], Awaitable[msgspec.Raw]]
 
 
 def create_app(
-    overview: Overview, keys: KeyDirectory, ask_learner: Ask, models_changed: Callable[[], Awaitable[None]]
+    overview: Overview,
+    keys: KeyDirectory,
+    ask_learner: Ask,
+    ask_discovery: Ask,
+    models_changed: Callable[[], Awaitable[None]],
 ) -> FastAPI:
     """Creates the application. `models_changed` is awaited when this machine has other models."""
     app = FastAPI(
@@ -71,7 +76,9 @@ def create_app(
     app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
     app.include_router(_public(overview, LiveFeed(overview, keys)), prefix=PREFIX)
     app.include_router(OllamaManagement(overview, keys, models_changed).router)
-    app.include_router(_Management(overview, keys, ask_learner).router, prefix=PREFIX)
+    management = _Management(overview, keys, ask_learner)
+    management.router.include_router(AdapterRoutes(overview, ask_discovery).router)
+    app.include_router(management.router, prefix=PREFIX)
     return app
 
 

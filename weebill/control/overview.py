@@ -12,6 +12,9 @@ from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.process.messages import EngineState, ProcessState
 from weebill.routing.directory import Directory
+from weebill.routing.server_news import Servers
+from weebill.routing.servers import Load, names_of
+from weebill.routing.servers import Status as ServerStatus
 from weebill.telemetry import metrics
 from weebill.telemetry.disk import folder_bytes
 from weebill.telemetry.exposition import Totals, read_gauge, read_totals
@@ -42,6 +45,16 @@ class Engine(msgspec.Struct, frozen=True):
     context: int
 
 
+class WatchedServer(msgspec.Struct, frozen=True):
+    """A server for models that is watched; `why` explains a status other than ready, `load` is None if unknown."""
+
+    provider: str
+    status: ServerStatus
+    why: str
+    models: tuple[str, ...]
+    load: Load | None
+
+
 class Status(msgspec.Struct, frozen=True):
     """The state for administrators. Times are Unix seconds."""
 
@@ -50,6 +63,7 @@ class Status(msgspec.Struct, frozen=True):
     uptime_s: float
     processes: tuple[ProcessState, ...]
     engines: tuple[Engine, ...]
+    servers: tuple[WatchedServer, ...]
     journal_bytes: int
 
 
@@ -83,13 +97,14 @@ class Overview:
     def __init__(self, home: Home, settings: Settings) -> None:
         self.home = home
         self.settings = settings
+        self.servers = Servers()
         self.engines: tuple[EngineState, ...] = ()
         self.processes: tuple[ProcessState, ...] = ()
         self._started_at = time.time()
 
     def info(self) -> Info:
         """Returns the public state, without secrets."""
-        directory = Directory(self.settings, self.engines, int(self._started_at))
+        directory = Directory(self.settings, self.engines, int(self._started_at), servers=self.servers)
         available = directory.available()
         models = tuple(Model(card.id, card.owned_by, available[card.id]) for card in directory.cards())
         recording = all(read_gauge(self.home.counters, metrics.RECORDING))
@@ -103,6 +118,11 @@ class Overview:
             uptime_s=time.time() - self._started_at,
             processes=self.processes,
             engines=tuple(Engine(one.model, one.base_url is not None, one.context) for one in self.engines),
+            servers=tuple(
+                WatchedServer(name, each.status, each.why, names_of(each.models), each.load)
+                for name, each in sorted(self.servers.states.items())
+                if name in self.settings.providers
+            ),
             journal_bytes=folder_bytes(self.home.journal),
         )
 

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -24,6 +25,9 @@ from weebill.process.link import Link
 from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Processes, Ready, Reload, Stocked, ToChild
 from weebill.process.questions import Questions
 from weebill.process.sockets import listen
+from weebill.routing.adapters import TIMEOUT_S as ADAPTERS_S
+from weebill.routing.servers import TOPIC as SERVERS
+from weebill.routing.servers import has_servers
 
 PROCESS_NAME = "control"
 
@@ -69,12 +73,15 @@ async def main() -> int:
     questions = Questions(home.ledger_socket)
     learner = Questions(home.learner_socket)
     directory = KeyDirectory(pepper, questions.ask)
+    discovery = Questions(home.discovery_socket, {SERVERS: overview.servers})
+    ask_discovery = partial(discovery.ask, timeout_s=ADAPTERS_S)
     stock = _Stock(link)
-    server = Server(_server_config(create_app(overview, directory, learner.ask, stock.changed)))
+    app = create_app(overview, directory, learner.ask, ask_discovery, stock.changed)
+    server = Server(_server_config(app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.listening.wait()
     link.send(Ready())
-    drain = await _follow(link, overview, stock)
+    drain = await _follow(link, overview, discovery, stock)
     if drain is None:
         os._exit(1)  # at once, without draining
     server.config.timeout_graceful_shutdown = max(1, int(drain.grace_s))
@@ -82,6 +89,7 @@ async def main() -> int:
     await serving
     questions.close()
     learner.close()
+    discovery.close()
     with suppress(FileNotFoundError):
         home.control_socket.unlink()
     return 0
@@ -107,8 +115,9 @@ class _Stock:
                 await self._told.wait()
 
 
-async def _follow(link: Link, overview: Overview, stock: _Stock) -> Drain | None:
+async def _follow(link: Link, overview: Overview, discovery: Questions, stock: _Stock) -> Drain | None:
     """Handles the supervisor's messages up to `Drain`; returns None if the supervisor is gone."""
+    _follow_servers(overview, discovery)
     async for message in link:
         match message:
             case Drain():
@@ -119,7 +128,14 @@ async def _follow(link: Link, overview: Overview, stock: _Stock) -> Drain | None
                 _hear(message, overview)
                 if isinstance(message, Engines):
                     stock.told()
+                _follow_servers(overview, discovery)
     return None
+
+
+def _follow_servers(overview: Overview, discovery: Questions) -> None:
+    """Follows the discovery process once there is one."""
+    if has_servers(overview.settings):
+        discovery.start()
 
 
 def _hear(message: ToChild, overview: Overview) -> None:

@@ -19,8 +19,10 @@ from weebill.gateway.upstreams import ERROR_PATIENCE_S, MAX_ANSWER_BYTES, MAX_ER
 from weebill.providers.base import UpstreamRequest
 from weebill.providers.failures import classify
 from weebill.providers.operations import operation
-from weebill.routing.deployments import Deployment, Upstream
+from weebill.routing.deployments import Deployment, Upstream, provider_upstream
 from weebill.routing.directory import Directory
+from weebill.routing.listed_models import MOST_BYTES, models_in
+from weebill.routing.servers import names_of, watched
 from weebill.transport.client import Client, Response
 from weebill.transport.errors import UpstreamError
 from weebill.wire.embeddings import EMBEDDINGS
@@ -57,16 +59,16 @@ def probe(name: str, settings: Settings) -> ProbeResult:
 
 
 async def _probe(name: str, settings: Settings) -> ProbeResult:
-    directory = Directory(settings, (), 0)
-    ask, model = _choice(name, settings)
-    deployment = directory.resolve(f"{name}/{model}") if model else None
-    if deployment is None or deployment.upstream is None:
-        hint = f"name one: `providers.{name}.models`"
-        return ProbeResult(False, None, 0, "it has no model for chats or embeddings, configured or known", hint)
     client = Client()
     begun = time.monotonic()
     status: int | None = None
     try:
+        settings = await _with_listed(client, name, settings)
+        ask, model = _choice(name, settings)
+        deployment = Directory(settings, (), 0).resolve(f"{name}/{model}") if model else None
+        if deployment is None or deployment.upstream is None:
+            hint = f"name one: `providers.{name}.models`"
+            return ProbeResult(False, None, 0, "it has no model for chats or embeddings, configured or known", hint)
         question = ask(deployment, deployment.upstream)
         response = await _send(client, deployment.upstream, question.request)
         status = response.status
@@ -78,6 +80,26 @@ async def _probe(name: str, settings: Settings) -> ProbeResult:
     finally:
         client.close()
     return ProbeResult(True, status, _elapsed(begun), f"{model} answered")
+
+
+async def _with_listed(client: Client, name: str, settings: Settings) -> Settings:
+    """Returns the settings with the models that the provider's server lists, if it is one that does, and none are
+    configured. Raises UpstreamError.
+    """
+    known = next((each for each, _, _ in watched(settings, load()) if each == name), None)
+    provider = settings.providers[name]
+    if known is None or provider.models:
+        return settings
+    upstream = provider_upstream(name, provider, load().providers.get(provider.identity(name)))
+    lines = upstream.credentials[0].lines
+    head = b"GET %b/models HTTP/1.1\r\n%b" % (upstream.path, lines)
+    response = await client.send(upstream.origin, head, b"", upstream.timeouts)
+    try:
+        listed = models_in(await response.read(MOST_BYTES)) if response.status == 200 else None
+    finally:
+        response.close()
+    provider = msgspec.structs.replace(provider, models=names_of(listed or ()))
+    return msgspec.structs.replace(settings, providers={**settings.providers, name: provider})
 
 
 def _chat(deployment: Deployment, upstream: Upstream) -> _Question:

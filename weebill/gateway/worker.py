@@ -42,6 +42,7 @@ from weebill.gateway.refused_keys import KeyReporter
 from weebill.gateway.responses import KeptResponses, ResponseState
 from weebill.gateway.role import WorkerBoot
 from weebill.gateway.selection import Selector
+from weebill.gateway.servers import ServerWatch
 from weebill.gateway.shadows import Shadows
 from weebill.gateway.thresholds import ThresholdGauges
 from weebill.gateway.upstreams import Upstreams
@@ -52,6 +53,7 @@ from weebill.process.questions import Followed, Questions
 from weebill.routing.directory import Directory
 from weebill.routing.notices import HealthNotice
 from weebill.routing.router import Router
+from weebill.routing.servers import has_servers, watched
 from weebill.routing.shared import SharedHealth
 from weebill.shared.redis import Redis
 from weebill.telemetry.counters import Counters
@@ -66,7 +68,7 @@ if TYPE_CHECKING:
     from weebill.cache.semantic import Embed
 
 _UPKEEP_INTERVAL_S: Final = 0.25
-_FIRST_NEWS_S: Final = 2.0  # limit of the wait for the ledger's first message
+_FIRST_NEWS_S: Final = 2.0  # limit of each wait for the first message of another process
 _CONVERSATION_S: Final = 20.0  # limit of the wait for a stored response, behind others that may be long
 _COUNT_INTERVAL_S: Final = 0.02  # between two updates of the metrics
 _SYNC_INTERVAL_S: Final = 1.0  # between two syncs of the journal
@@ -106,6 +108,7 @@ class Worker:
         authenticator = Authenticator(self._keyring, self._counters)
         recorder = Recorder(self._journal, self._counters)
         state = ResponseState(RemoteResponseStore(partial(self._conversations.ask, timeout_s=_CONVERSATION_S)))
+        self._servers = ServerWatch(home.discovery_socket)
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - no secrets
         self._upstreams = upstreams = Upstreams(
             self._client,
@@ -149,7 +152,10 @@ class Worker:
         """Serves until it has drained; returns at once if the supervisor is gone."""
         self._upstreams.warming.follow(link.send)
         self._questions.start()
-        self._follow_learner()
+        self._follow_services()
+        # So that the first requests do not find models unknown that servers list.
+        servers = [name for name, _, _ in watched(self._settings, load())]
+        await self._servers.wait(servers, _FIRST_NEWS_S)
         await self._server.listen(sockets)
         tasks = [
             asyncio.create_task(self._keep_up()),
@@ -189,7 +195,7 @@ class Worker:
                     self._reloads.put_nowait(settings)
                 case Engines(engines=engines):
                     self._engines = engines
-                    self._router.follow(self._directory())
+                    self._rename()
                     self._upstreams.warming.hear(engines)
                 case Drain(grace_s=grace_s):
                     self._drains.append(asyncio.create_task(self._drain(grace_s)))
@@ -216,20 +222,26 @@ class Worker:
         self._cache.update(settings.cache)
         # In a thread: loading the learned router takes a moment, in which no request must wait.
         await asyncio.to_thread(self._selector.configure, settings.autos)
-        self._follow_learner()
+        self._follow_services()
         try:
             self._server.update(settings.server)
         except OSError as error:
             # The supervisor has checked the certificate, but the files may have changed since.
             log.error("server settings are not taken over, the certificate cannot be loaded: %s", error)
 
-    def _follow_learner(self) -> None:
-        """Follows the learner once there is one: it runs only if `auto` does."""
+    def _follow_services(self) -> None:
+        """Follows the processes that run only if the settings need them, once they do."""
         if self._settings.autos:
             self._learner.start()
+        if has_servers(self._settings):
+            self._servers.start(self._router, self._rename)
+
+    def _rename(self) -> None:
+        """Applies a change of the models that can be had."""
+        self._router.follow(self._directory())
 
     def _directory(self) -> Directory:
-        return Directory(self._settings, self._engines, self._created, self._catalogue())
+        return Directory(self._settings, self._engines, self._created, self._catalogue(), self._servers.servers)
 
     def _catalogue(self) -> Catalogue:
         try:
@@ -245,6 +257,7 @@ class Worker:
             self._keyring.settle()
             self._upstreams.warming.tell()
             self._selector.refresh()
+            self._servers.settle()
             now = time.monotonic()
             self._router.health.settle(now)
             self._keys.report(self._router.health, now)
@@ -280,6 +293,7 @@ class Worker:
         self._counters.close()
         self._questions.close()
         self._learner.close()
+        self._servers.close()
         self._ratings.close()
         self._conversations.close()
 

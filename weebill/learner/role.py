@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from weebill.config.schema import Settings
 from weebill.process.messages import Reload
 from weebill.process.role import Role, module
+
+
+def learns(settings: Settings) -> bool:
+    """True if the settings have an `auto`, without which there is nothing to learn."""
+    return bool(settings.autos)
+
 
 ROLE: Final = Role(
     name="learner",
@@ -16,4 +23,5 @@ ROLE: Final = Role(
     longest_backoff_s=10.0,
     exit_margin_s=5.0,
     follows=frozenset({Reload}),
+    needed=learns,
 )

@@ -10,6 +10,11 @@ from weebill.config.schema import Settings
 from weebill.process.messages import Message
 
 
+def always(settings: Settings) -> bool:
+    """Returns True, for roles that every installation has."""
+    return True
+
+
 def unchanged(settings: Settings) -> Settings:
     """Returns all settings, for roles that need them."""
     return settings
@@ -22,7 +27,8 @@ class Role:
     `follows` are the kinds of messages that they get after changes, and `settings` selects the settings that they
     need. A starting child is killed if it is not ready after `start_timeout_s`, or has done nothing for `start_idle_s`.
     `exit_margin_s` is the time it may take to exit once its link has closed or its grace is over.
-    `death_by_signal` is the likely reason for its death by a signal.
+    `death_by_signal` is the likely reason for its death by a signal. Without being `needed` by the settings, it does
+    not run.
     """
 
     name: str
@@ -35,6 +41,7 @@ class Role:
     follows: frozenset[type[Message]] = frozenset()
     settings: Callable[[Settings], Settings] = unchanged
     death_by_signal: tuple[tuple[int, str], ...] = ()
+    needed: Callable[[Settings], bool] = always
 
 
 def module(name: str) -> tuple[str, ...]:

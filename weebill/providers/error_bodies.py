@@ -31,6 +31,8 @@ _MOST_DEEP: Final = 6
 # What the field's path begins with in a schema's errors: the part of the request.
 _PARTS: Final = frozenset({"body", "query"})
 
+_BODY: Final = "body."
+
 _decode_scalar: Final = msgspec.json.Decoder(str | int | float).decode
 _decode_path: Final = msgspec.json.Decoder(list[str | int]).decode
 
@@ -94,6 +96,8 @@ def _listed(text: bytes, deep: int) -> ErrorDetail:
 def _object(text: bytes, deep: int) -> ErrorDetail:
     members = decode_object(text)
     where, param = _path(members), _word(members, "param")
+    if param is not None:
+        param = param.removeprefix(_BODY)  # vLLM puts a schema's path there
     # A schema's errors have types of their own, and those of RFC 9457 are addresses.
     kind = None if "loc" in members or "title" in members else _word(members, "type")
     code = _scalar(members, "code")

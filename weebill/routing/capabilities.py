@@ -73,9 +73,11 @@ def local_capabilities(context: int, task: Task = "chat", *, vision: bool = Fals
 
 
 def provider_capabilities(
-    settings: ProviderSettings, policy: DataPolicy | None, model: Model | None, offer: Offer | None
+    settings: ProviderSettings, policy: DataPolicy | None, model: Model | None, offer: Offer | None, context: int = 0
 ) -> Capabilities:
-    """Returns the capabilities of a provider's deployment. Its settings take precedence over the catalogue."""
+    """Returns the capabilities of a provider's deployment. Its settings take precedence over the catalogue, and so does
+    the `context` that its server tells; 0 if it tells none.
+    """
     data = policy or _NOBODY
     keeps_nothing = data.zero_retention == "default" or data.retention_days == 0
     known = Capabilities(
@@ -88,13 +90,14 @@ def provider_capabilities(
         continues=_CONTINUING.get(settings.dialect, False) if settings.continues is None else settings.continues,
         weight=settings.weight,
         tier=settings.tier,
+        context=context or None,
     )
     if model is None or offer is None:
         return known
     return msgspec.structs.replace(
         known,
         canonical=model.id,
-        context=context_of(model, offer),
+        context=context or context_of(model, offer),
         max_output=offer.max_output_tokens or model.max_output_tokens,
         inputs=frozenset(model.input_modalities),
         outputs=frozenset(model.output_modalities),

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from weebill.config.routing import BreakerSettings, Percentile
 from weebill.routing.breaker import Breaker
 from weebill.routing.figures import PeakEwma, Samples, Window
+from weebill.routing.server_load import ServerLoad
 from weebill.wire.failure import FailureKind
 
 # The kinds of failure that have a breaker.
@@ -41,11 +42,13 @@ class DeploymentHealth:
 
     __slots__ = (
         "_breakers", "_sent_at", "_settings", "_unanswered", "_unanswered_since", "back_at", "first_content",
-        "in_flight", "latency", "limited", "successes", "throughput", "whole_answer",
+        "in_flight", "latency", "limited", "server", "successes", "throughput", "whole_answer",
     )  # fmt: skip
 
-    def __init__(self, settings: BreakerSettings) -> None:
+    def __init__(self, settings: BreakerSettings, server: ServerLoad | None = None) -> None:
+        """`server` is the load of its server, shared by all deployments there; None if it is not watched."""
         self._settings = settings
+        self.server = server
         self._breakers: dict[FailureKind, Breaker] = {}
         self._unanswered = 0  # requests sent since its last sign of life
         self._unanswered_since = 0.0  # the time of the first of them
@@ -72,6 +75,8 @@ class DeploymentHealth:
     def begin(self, now: float) -> None:
         """Notes that a request is sent; `Health.failed`, `succeeded` or `cancelled` must follow."""
         self.in_flight += 1
+        if self.server is not None:
+            self.server.began()
         if not self._unanswered:
             self._unanswered_since = now
         self._unanswered += 1
@@ -116,7 +121,7 @@ class DeploymentHealth:
 
     def succeeded(self, begun: float, now: float) -> None:
         """Notes that a request which began at `begun` was answered."""
-        self.in_flight -= 1
+        self._ended()
         self._unanswered = 0
         self.successes.add(now)
         if self._breakers:
@@ -124,14 +129,14 @@ class DeploymentHealth:
 
     def cancelled(self) -> None:
         """Notes that a request's client left."""
-        self.in_flight -= 1
+        self._ended()
         self._unanswered = max(0, self._unanswered - 1)
         for breaker in self._breakers.values():
             breaker.released()
 
     def failed(self, kind: FailureKind, begun: float, now: float, rng: Random) -> None:
         """Notes that a request which began at `begun` failed."""
-        self.in_flight -= 1
+        self._ended()
         self._unanswered = 0
         if kind == "timeout":
             self.latency.add(now - begun, now)
@@ -142,6 +147,11 @@ class DeploymentHealth:
         else:
             # It does answer, even if not as hoped.
             self._close(begun, now)
+
+    def _ended(self) -> None:
+        self.in_flight -= 1
+        if self.server is not None:
+            self.server.ended()
 
     def _close(self, begun: float, now: float) -> None:
         """Notes an answer to a request that began at `begun`, which may close breakers."""

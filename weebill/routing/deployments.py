@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,11 +17,13 @@ from weebill.process.messages import EngineState
 from weebill.providers.base import Target, UpstreamRequest
 from weebill.routing.capabilities import NOTHING_KNOWN, Capabilities, local_capabilities, provider_capabilities
 from weebill.routing.credentials import Credential, Signer, credentials, key_lines, signer
+from weebill.routing.servers import ServedModel, context_of, names_of
 from weebill.routing.sticky import salt
 from weebill.transport.client import Origin, Proxy, Timeouts, Trust
 
 LOCAL: Final = "local"
 LOCAL_DIALECT: Final = "llamacpp"
+_NOTHING_LISTED: Final[Mapping[str, Sequence[ServedModel]]] = {}
 # The address of a model that is not loaded, at which nothing is sent.
 _NOBODY: Final = "http://127.0.0.1:1"
 _ENGINE_TIMEOUTS: Final = Timeouts(connect=2.0, first_byte=600.0, idle=600.0, total=3600.0)
@@ -92,9 +94,15 @@ class Deployment:
 
 
 def deployments(
-    settings: Settings, engines: Iterable[EngineState], catalogue: Catalogue
+    settings: Settings,
+    engines: Iterable[EngineState],
+    catalogue: Catalogue,
+    listed: Mapping[str, Sequence[ServedModel]] = _NOTHING_LISTED,
 ) -> Iterator[tuple[Deployment, Model | None, Offer | None]]:
-    """Yields the deployments of a configuration in order, each with the catalogue's model and offer, if any."""
+    """Yields the deployments of a configuration in order, each with the catalogue's model and offer, if any.
+
+    `listed` are the models that providers' servers list by themselves.
+    """
     for engine in engines:
         upstream = _engine_upstream(engine, settings.local.engine)
         target = Target(
@@ -112,10 +120,12 @@ def deployments(
     for name, provider in settings.providers.items():
         identity = provider.identity(name)
         row = catalogue.providers.get(identity)
-        upstream = _provider_upstream(name, provider, row)
-        for model in provider.models or offered(identity, catalogue):
+        upstream = provider_upstream(name, provider, row)
+        own = listed.get(name, ())
+        for model in provider.models or offered(identity, catalogue) or names_of(own):
             known, offer = served(catalogue, identity, model, provider)
-            capabilities = provider_capabilities(provider, None if row is None else row.data, known, offer)
+            context = context_of(model, own) if own else 0
+            capabilities = provider_capabilities(provider, None if row is None else row.data, known, offer, context)
             on_unsupported = provider.on_unsupported or settings.routing.on_unsupported
             yield _deployment(name, model, provider, upstream, capabilities, offer, on_unsupported, row), known, offer
 
@@ -174,7 +184,8 @@ def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream 
     )
 
 
-def _provider_upstream(name: str, provider: ProviderSettings, known: Provider | None) -> Upstream:
+def provider_upstream(name: str, provider: ProviderSettings, known: Provider | None) -> Upstream:
+    """Returns the upstream of a configured provider; `known` is the catalogue's row of it."""
     trust = Trust(
         ca_file=provider.ca_file or "",
         client_cert=provider.client_cert or "",

@@ -32,6 +32,7 @@ from weebill.routing.deployments import LOCAL, Deployment, deployments
 from weebill.routing.filters import Filter, limiting
 from weebill.routing.model_list import card_of
 from weebill.routing.patterns import Matched, Patterns
+from weebill.routing.server_news import Servers
 from weebill.wire.errors import ApiError
 from weebill.wire.models import ModelCard
 
@@ -75,17 +76,28 @@ class ModelRoute:
 
 
 class Directory:
-    """The names of one configuration. Immutable: a change of configuration, or of an engine, makes a new one."""
+    """The names of one configuration. Immutable: a change of configuration, of an engine or of a server makes
+    a new one.
+    """
 
     def __init__(
-        self, settings: Settings, engines: Iterable[EngineState], created: int, catalogue: Catalogue | None = None
+        self,
+        settings: Settings,
+        engines: Iterable[EngineState],
+        created: int,
+        catalogue: Catalogue | None = None,
+        servers: Servers | None = None,
     ) -> None:
-        """`created` is Unix time, shown in the list of models; the packaged `catalogue` is the default."""
+        """`created` is Unix time, shown in the list of models; the packaged `catalogue` is the default. `servers` are
+        the states of those that are watched.
+        """
         self._routes: dict[str, ModelRoute] = {}
         self._cards: dict[str, ModelCard] = {}
         engines = tuple(engines)
         self._silent = frozenset(f"{LOCAL}/{engine.model}" for engine in engines if not engine.answers)
-        found = tuple(deployments(settings, engines, catalogue or load()))
+        listed = {} if servers is None else servers.models
+        self._away = frozenset() if servers is None else frozenset(servers.away)
+        found = tuple(deployments(settings, engines, catalogue or load(), listed))
         self._name(tuple(each for each, _, _ in found))
         self.deployments: Mapping[str, Deployment] = {each.key: each for each, _, _ in found}
         self.providers = frozenset(each.provider for each, _, _ in found)
@@ -175,7 +187,8 @@ class Directory:
         return any(self._answers(each.deployment) for each in self._routes[name].candidates)
 
     def _answers(self, deployment: Deployment) -> bool:
-        return deployment.upstream is not None and deployment.key not in self._silent
+        away = deployment.provider in self._away or deployment.key in self._silent
+        return deployment.upstream is not None and not away
 
     def _name(self, found: Sequence[Deployment]) -> None:
         """Gives the deployments all their names, except for aliases."""

@@ -6,6 +6,7 @@ Times are monotonic seconds. `HealthNotice` leaves the process, so it has second
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from random import Random
 from typing import Final
 
@@ -15,6 +16,8 @@ from weebill.routing.deployment_health import DeploymentHealth, Hold, Limit
 from weebill.routing.deployments import Deployment
 from weebill.routing.notices import HealthNotice
 from weebill.routing.refusals import Refusals
+from weebill.routing.server_load import ServerLoad
+from weebill.routing.servers import ServerState
 from weebill.wire.failure import Failure, FailureKind
 
 _MAX_SOURCES: Final = 256
@@ -32,12 +35,16 @@ class Health:
         self.quiet = True
         self.refusals = Refusals(settings, rng)
         self._sources: dict[str, frozenset[tuple[str, ...]]] = {}
+        # By provider: the loads of the servers that are watched, and why some of them do not serve now.
+        self._loads: dict[str, ServerLoad] = {}
+        self._away: Mapping[str, str] = {}
 
     def of(self, deployment: Deployment) -> DeploymentHealth:
         """Returns the health of one deployment, made when it is first used."""
         found = self._deployments.get(deployment.key)
         if found is None:
-            found = self._deployments[deployment.key] = DeploymentHealth(self._settings)
+            server = self._loads.get(deployment.provider)
+            found = self._deployments[deployment.key] = DeploymentHealth(self._settings, server)
         return found
 
     def configure(self, settings: BreakerSettings) -> None:
@@ -57,6 +64,26 @@ class Health:
         self.refusals.keep(credentials)
         for each in self._deployments.values():
             each.limited = {name: said for name, said in each.limited.items() if name in credentials}
+
+    def follow(
+        self, states: Mapping[str, ServerState], away: Mapping[str, str], deployments: Iterable[Deployment]
+    ) -> None:
+        """Takes over the states of the servers that are watched, and why those that are `away` do not serve."""
+        self._away = away
+        self.quiet = self.quiet and not away
+        for name, state in states.items():
+            if name not in self._loads:
+                self._loads[name] = ServerLoad()
+                for each in deployments:
+                    if each.provider == name:
+                        self.of(each).server = self._loads[name]
+            self._loads[name].report(state.load)
+
+    def forget_servers(self) -> None:
+        """Takes all servers for well and their loads for unknown, as nobody tells of them any more."""
+        self._away = {}
+        for each in self._loads.values():
+            each.report(None)
 
     # What becomes of requests
 
@@ -102,6 +129,8 @@ class Health:
         upstream = deployment.upstream
         if upstream is None:
             return Hold("its host is down", now)
+        if deployment.provider in self._away:
+            return Hold(self._away[deployment.provider], inf)
         health = self._deployments.get(deployment.key)
         if not self.refusals and (health is None or health.quiet):
             return None
@@ -134,7 +163,7 @@ class Health:
             return
         for each in self._deployments.values():
             each.settle(now)
-        self.quiet = not self.refusals and all(each.well(now) for each in self._deployments.values())
+        self.quiet = not self.refusals and not self._away and all(each.well(now) for each in self._deployments.values())
 
     def revive(self) -> None:
         """Tries refused credentials again, as the configuration was reloaded."""

@@ -17,7 +17,7 @@ from weebill.routing.deployment_health import DeploymentHealth, Hold
 from weebill.routing.directory import ModelRoute
 from weebill.routing.filters import Removal, nothing_left, split
 from weebill.routing.health import Health
-from weebill.routing.policies import NEEDS_EXPLORING, POLICIES, SORTS, Score
+from weebill.routing.policies import NEEDS_EXPLORING, POLICIES, SORTS, STICKY, Score
 from weebill.routing.preferences import ResolvedPreferences
 from weebill.routing.requirements import Requirements
 from weebill.routing.sticky import draws
@@ -65,6 +65,8 @@ def make_plan(
     policy = route.policy or settings.policy
     strict = wanted.sort is not None
     score: Score = POLICIES[policy] if wanted.sort is None else SORTS[wanted.sort]
+    if conversation is not None and wanted.sort is None:
+        score = STICKY.get(policy, score)
     if conversation is None:
         drawn = [rng.random() or 0.5 for _ in kept]
     else:

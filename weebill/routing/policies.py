@@ -7,7 +7,7 @@ candidate: random, or fixed by the conversation, so that the same candidate is c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import log
+from math import ceil, log
 from statistics import median
 from typing import Final
 
@@ -20,6 +20,9 @@ Score = Callable[[Sequence[Candidate], Sequence[DeploymentHealth], Sequence[floa
 # About three input tokens for each output token.
 _READ: Final = 3
 _CHEAPEST: Final = 1.0
+# The most requests for a server, as a multiple of the mean; below `_ROOM`, none is too busy.
+_BOUND: Final = 1.25
+_ROOM: Final = 8.0
 
 
 def weighted(
@@ -68,6 +71,47 @@ def least_busy(
     )
 
 
+def least_load(
+    candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
+) -> list[float]:
+    """The one whose server has the fewest waiting requests for its weight, then the least used cache.
+
+    The load of a server that does not tell it counts as typical; if none does, `least_busy` decides.
+    """
+    servers = [health.server for health in healths]
+    told = [server if server is not None and server.known else None for server in servers]
+    if not any(told):
+        return least_busy(candidates, healths, draws, now)
+    waiting = _or_median([None if each is None else float(each.waiting) for each in told])
+    use = _or_median([None if each is None else each.cache_use for each in told])
+    # Of equals, which there are many while nobody waits, a random one comes first.
+    order = sorted(
+        range(len(candidates)),
+        key=lambda at: (waiting[at] / _share(candidates[at], healths[at], now), use[at], draws[at]),
+    )
+    return _places(order)
+
+
+def near_cache(
+    candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
+) -> list[float]:
+    """The one that the draws, fixed by the prompt's beginning, prefer, unless it has more than its share of requests.
+
+    It is consistent hashing with bounded loads: nobody is sent more than `_BOUND` times the mean, those above it come
+    after all others. Source: Mirrokni, Thorup and Zadimoghaddam, "Consistent hashing with bounded loads", 2016.
+    """
+    loads = _requests(healths)
+    shares = [_share(each, health, now) for each, health in zip(candidates, healths, strict=True)]
+    mean = (sum(loads) + 1.0) / sum(shares)
+    full = [load + 1.0 > max(_ROOM, ceil(_BOUND * mean * share)) for load, share in zip(loads, shares, strict=True)]
+    keys = [_sample_key(draw, share) for draw, share in zip(draws, shares, strict=True)]
+    order = sorted(
+        range(len(candidates)),
+        key=lambda at: (full[at], loads[at] / shares[at] if full[at] else keys[at]),
+    )
+    return _places(order)
+
+
 def latency(
     candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
 ) -> list[float]:
@@ -111,6 +155,7 @@ POLICIES: Final[Mapping[Policy, Score]] = {
     "price": price,
     "weighted": weighted,
     "least_busy": least_busy,
+    "least_load": least_load,
     "latency": latency,
     "throughput": throughput,
 }
@@ -119,6 +164,8 @@ SORTS: Final[Mapping[Sort, Score]] = {
     "latency": lowest_latency,
     "throughput": throughput,
 }
+# Policies that choose otherwise if the draws are fixed by a conversation.
+STICKY: Final[Mapping[Policy, Score]] = {"least_load": near_cache}
 # Policies whose weights depend only on the candidates, as long as all are healthy.
 WEIGHTS: Final[Mapping[Policy, Callable[[Sequence[Candidate]], list[float]]]] = {
     "price": by_price,
@@ -169,6 +216,30 @@ def _two_choices(costs: list[float], draws: Sequence[float]) -> list[float]:
 def _well(health: DeploymentHealth, now: float) -> float:
     """Returns the share of requests that succeed, reduced while the deployment warms up; at least 0.01."""
     return max(0.01, (1.0 - health.error_share(now)) * health.warmth(now))
+
+
+def _share(candidate: Candidate, health: DeploymentHealth, now: float) -> float:
+    """Returns the share of the load that a candidate should have: its weight, reduced by its failures."""
+    return candidate.weight * _well(health, now)
+
+
+def _requests(healths: Sequence[DeploymentHealth]) -> list[float]:
+    """Returns the requests at the candidates' servers: typical ones for those that do not tell, and this worker's own
+    if none does.
+    """
+    servers = [health.server for health in healths]
+    told = [float(each.requests) if each is not None and each.known else None for each in servers]
+    if all(each is None for each in told):
+        return [float(health.in_flight) for health in healths]
+    return _or_median(told)
+
+
+def _places(order: Sequence[int]) -> list[float]:
+    """Returns the place in an order of each that is in it."""
+    places = [0.0] * len(order)
+    for place, at in enumerate(order):
+        places[at] = float(place)
+    return places
 
 
 def _or_median(values: Sequence[float | None]) -> list[float]:

@@ -11,6 +11,7 @@ import msgspec
 from weebill.catalog.schema import Modality
 from weebill.routing.capabilities import Task
 from weebill.routing.readable_text import readable
+from weebill.routing.sticky import CACHED_BYTES
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Conversation, Document, Image, Part, Text, ToolResult
 from weebill.wire.errors import ApiError
@@ -201,6 +202,14 @@ class Requirements:
         """The part of a conversation that stays the same from turn to turn: the system prompt and the first user
         message.
         """
+        return _short(self._beginning())
+
+    @lazy
+    def prefix(self) -> bytes:
+        """The first bytes of that part, which requests of one application share if its system prompt is long."""
+        return self._beginning()[:CACHED_BYTES]
+
+    def _beginning(self) -> bytes:
         chat = self._chat
         if chat is not None and self._is_plain_chat:
             said: list[str] = []
@@ -208,7 +217,7 @@ class Requirements:
                 said.append(message.content or "")  # type: ignore[arg-type]
                 if message.role == "user":
                     break
-            return _short("\0".join(said).encode())
+            return "\0".join(said).encode()
         if self._canonical is None:
             return b""
         if not self.known.turns:
@@ -218,7 +227,7 @@ class Requirements:
             parts += (part.text.encode() if isinstance(part, Text) else _encode(part) for part in turn.parts)
             if turn.role == "user":
                 break
-        return _short(b"\0".join(parts))
+        return b"\0".join(parts)
 
 
 def _short(data: bytes) -> bytes:

@@ -24,6 +24,7 @@ from weebill.routing.filters import fits_all
 from weebill.routing.health import Health
 from weebill.routing.openrouter import known_preferences
 from weebill.routing.plan import Plan, RankedDeployment, make_plan
+from weebill.routing.policies import STICKY
 from weebill.routing.preferences import (
     DEMANDS,
     ResolvedPreferences,
@@ -135,7 +136,7 @@ class Router:
                     return attempts
         route = self.directory.route(asked.call.model, own.models)
         needs = asked.needs
-        conversation = self._conversation(asked, needs)
+        conversation = self._conversation(route, asked, needs)
         plan = self._plan(route, asked, needs, conversation, now)
         rotation = self._first_credential(conversation)
         return Attempts(self._shared, plan.choices, deadline, plan.policy, rotation, None, plan.wanted)
@@ -154,7 +155,9 @@ class Router:
     def _fast_attempts(self, fast_path: FastPath, asked: RouteRequest, now: float, deadline: float) -> Attempts | None:
         """Returns attempts by the fast path; None if a plan is needed."""
         if fast_path.only is not None:
-            rotation = self._first_credential(self._conversation(asked, asked.needs)) if fast_path.rotates else 0
+            rotation = 0
+            if fast_path.rotates:
+                rotation = self._first_credential(self._conversation(fast_path.route, asked, asked.needs))
             return Attempts.on_fast_path(self._shared, fast_path.only, deadline, rotation)
         if not fast_path.weighted or not self.health.quiet:
             return None
@@ -179,7 +182,7 @@ class Router:
         """Returns the plan that `route` would follow, for explanations. Raises ApiError as `route` does."""
         route = self.directory.route(asked.call.model, asked.call.own.models)
         needs = asked.needs
-        return self._plan(route, asked, needs, self._conversation(asked, needs), now)
+        return self._plan(route, asked, needs, self._conversation(route, asked, needs), now)
 
     def resolve_preferences(self, route: ModelRoute, asked: RouteRequest) -> ResolvedPreferences:
         """Returns the merged preferences of all scopes. Raises ApiError 400."""
@@ -212,10 +215,15 @@ class Router:
         wanted = self.resolve_preferences(route, asked)
         return make_plan(route, wanted, needs, self.health, self._settings, now, self._rng, conversation)
 
-    def _conversation(self, asked: RouteRequest, needs: Requirements) -> bytes | None:
-        """Returns the key of a sticky request; None if it is not sticky."""
+    def _conversation(self, route: ModelRoute, asked: RouteRequest, needs: Requirements) -> bytes | None:
+        """Returns the key of a sticky request; None if it is not sticky.
+
+        Servers of one's own cache prompts for all tenants, so that their key is the prompt's beginning alone.
+        """
         if not self._settings.sticky or asked.conversation is None or asked.call.prompt_bytes() < CACHED_BYTES:
             return None
+        if (route.policy or self._settings.policy) in STICKY:
+            return conversation_key("", needs.prefix)
         return conversation_key(asked.key_id, needs.opening)
 
     def _first_credential(self, conversation: bytes | None) -> int:

@@ -17,6 +17,7 @@ from weebill import __version__
 from weebill.config.load import Configuration, Sources
 from weebill.config.problems import ConfigError
 from weebill.control.role import ROLE as CONTROL
+from weebill.discovery.role import ROLE as DISCOVERY
 from weebill.engine.role import ROLE as ENGINE
 from weebill.engine.role import EngineBoot, EngineReady
 from weebill.gateway.role import ROLE as WORKER
@@ -62,7 +63,7 @@ Offers = Callable[[], Mapping[str, Offer]]
 """Returns all local models that there are, by name."""
 
 # In the order of their starts; those of one process each are drained last, the first one at the very end.
-ROLES: Final[tuple[Role, ...]] = (LEDGER, LEARNER, CONTROL, ENGINE, WORKER)
+ROLES: Final[tuple[Role, ...]] = (LEDGER, LEARNER, DISCOVERY, CONTROL, ENGINE, WORKER)
 # By then, only their own work is left.
 LAST_GRACE_S: Final = 5.0
 # An engine answers between two steps, and the steps of a larger model take longer.
@@ -114,10 +115,9 @@ class Supervisor:
         self._engine_role, worker = by_name.pop(ENGINE.name), by_name.pop(WORKER.name)
         self._memory = memory
         self._pool = Pool(self._engine, memory, lambda: self._settings.local, self._changed)
-        self._services = [self._child(role.name, role) for role in by_name.values()]
-        # Without `auto` there is nothing to learn.
-        self._resting = [child for child in self._services if child.name == LEARNER.name and not self._learns]
-        self._services = [child for child in self._services if child not in self._resting]
+        self._resting = list(by_name.values())
+        self._services: list[Child] = []
+        self._wake()
         self._workers: list[Child] = []
         self._offer()
         self._pool.start()
@@ -161,8 +161,8 @@ class Supervisor:
             return ReloadResult(problems=tuple(map(str, error.problems)))
         self._settings = reloaded.configuration.settings
         self._needs_restart = reloaded.needs_restart
-        if self._learns:
-            self._wake()
+        for child in self._wake():
+            child.start()
         logs.configure(self._settings.log, "supervisor")
         self._tell(Reload(settings=self._settings))
         log.info("configuration reloaded")
@@ -205,16 +205,13 @@ class Supervisor:
             pid=None if host is None else host.snapshot().pid,
         )
 
-    @property
-    def _learns(self) -> bool:
-        return bool(self._settings.autos)
-
-    def _wake(self) -> None:
-        """Starts the processes that a reload has made necessary."""
-        for child in self._resting:
-            child.start()
-        self._services += self._resting
-        self._resting = []
+    def _wake(self) -> list[Child]:
+        """Makes the services that the settings need and that are not there yet, and returns them."""
+        needed = [role for role in self._resting if role.needed(self._settings)]
+        self._resting = [role for role in self._resting if role not in needed]
+        made = [self._child(role.name, role) for role in needed]
+        self._services += made
+        return made
 
     def _origin(self) -> str:
         return self._listeners.origin("https" if self._settings.server.tls_cert else "http")

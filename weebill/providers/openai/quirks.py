@@ -11,16 +11,23 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final, TypeVar
 
+import msgspec
+from msgspec import Raw
+
 from weebill.providers import identifiers
 from weebill.providers.base import Quirks
 from weebill.providers.fit import Fit
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
+from weebill.wire.literals import EMPTY
 
 _Value = TypeVar("_Value")
 # What the gateway puts in where the provider takes it.
 _OURS: Final = frozenset({"model", "messages", "stream", "stream_options"})
 _SHORT_ID: Final = re.compile(r"[a-zA-Z0-9]{9}")
 _CALL_ID: Final = identifiers.any_of(40)
+_NO_MEMBERS: Final = Raw(b"{}")
 
 
 def call_id(given: str, quirks: Quirks) -> str:
@@ -34,7 +41,7 @@ def call_id(given: str, quirks: Quirks) -> str:
 
 def is_plain(quirks: Quirks) -> bool:
     """Tells whether fields pass as they are."""
-    return not quirks.rename and not quirks.refuse and not quirks.accept and quirks.stream_usage
+    return not quirks.rename and not quirks.move and not quirks.refuse and not quirks.accept and quirks.stream_usage
 
 
 def refused(fields: Iterable[str], quirks: Quirks) -> tuple[str, ...]:
@@ -54,7 +61,7 @@ def fitted(fields: Json, quirks: Quirks, fit: Fit) -> Json:
     if not quirks.stream_usage:
         # What the option is for is known anyway, as far as the provider says it.
         fields.pop("stream_options", None)
-    return renamed(fields, quirks)
+    return moved(renamed(fields, quirks), quirks)
 
 
 def renamed(fields: dict[str, _Value], quirks: Quirks) -> dict[str, _Value]:
@@ -63,4 +70,25 @@ def renamed(fields: dict[str, _Value], quirks: Quirks) -> dict[str, _Value]:
         if name in fields:
             value = fields.pop(name)
             fields.setdefault(theirs, value)
+    return fields
+
+
+def moved(fields: Json, quirks: Quirks) -> Json:
+    """Returns `fields` with those that the provider has as members of another, there; a member that is there already
+    keeps its value, and so does a holder that is no object.
+    """
+    for name, path in quirks.move.items():
+        if name not in fields:
+            continue
+        value = fields.pop(name)
+        if bytes(value) in EMPTY:
+            continue
+        holder, _, member = path.partition(".")
+        given = fields.get(holder, _NO_MEMBERS)
+        try:
+            members = dict(decode_object(_NO_MEMBERS if bytes(given) in EMPTY else given))
+        except UNREADABLE:
+            continue
+        members.setdefault(member, value)
+        fields[holder] = Raw(msgspec.json.encode(members))
     return fields

@@ -1,0 +1,80 @@
+"""The management API's endpoints for LoRA adapters of watched servers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from weebill.control.answers import Json
+from weebill.control.overview import Overview
+from weebill.process.questions import Unanswered
+from weebill.routing.adapters import (
+    TOPIC,
+    Adapted,
+    Adapter,
+    AdapterQuestion,
+    ListAdapters,
+    LoadAdapter,
+    UnloadAdapter,
+)
+from weebill.routing.servers import has_servers
+from weebill.wire.errors import ApiError
+
+_CODES: Final = {400: "invalid_value", 404: "adapter_not_found", 501: "adapters_off"}
+_decode_listed: Final = msgspec.msgpack.Decoder(list[Adapter]).decode
+_decode_adapted: Final = msgspec.msgpack.Decoder(Adapted).decode
+
+
+class NewAdapter(BaseModel):
+    """The body of `POST /api/v1/adapters`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200)
+    path: str = Field(min_length=1, max_length=4096)
+    provider: str
+
+
+class AdapterRoutes:
+    """Lists, loads and unloads adapters; `ask` asks the discovery process, and raises Unanswered."""
+
+    def __init__(self, overview: Overview, ask: Callable[[str, object], Awaitable[msgspec.Raw]]) -> None:
+        self._overview = overview
+        self._ask = ask
+        self.router = APIRouter()
+        self.router.add_api_route("/adapters", self._list)
+        self.router.add_api_route("/adapters", self._load, methods=["POST"])
+        self.router.add_api_route("/adapters/{provider}/{name:path}", self._unload, methods=["DELETE"])
+
+    async def _list(self) -> Response:
+        if not has_servers(self._overview.settings):
+            return Json({"object": "list", "data": []})
+        return Json({"object": "list", "data": _decode_listed(await self._asked(ListAdapters()))})
+
+    async def _load(self, new: NewAdapter) -> Response:
+        await self._adapt(LoadAdapter(new.provider, new.name, new.path))
+        return Json({"object": "adapter", "name": new.name, "provider": new.provider, "loaded": True}, 201)
+
+    async def _unload(self, provider: str, name: str) -> Response:
+        await self._adapt(UnloadAdapter(provider, name))
+        return Json({"object": "adapter", "name": name, "provider": provider, "loaded": False})
+
+    async def _adapt(self, wish: LoadAdapter | UnloadAdapter) -> None:
+        """Has a wish fulfilled. Raises ApiError."""
+        if not has_servers(self._overview.settings):
+            raise ApiError(404, "No server that takes adapters is configured.", code="no_servers", param="provider")
+        outcome = _decode_adapted(await self._asked(wish))
+        if outcome.status != 200:
+            code = _CODES.get(outcome.status, "server_failed")
+            raise ApiError(outcome.status, f"{outcome.message}.", code=code, param=outcome.param)
+
+    async def _asked(self, question: AdapterQuestion) -> msgspec.Raw:
+        try:
+            return await self._ask(TOPIC, question)
+        except Unanswered as error:
+            message = f"The discovery process does not answer: {error}."
+            raise ApiError(503, message, code="discovery_unavailable") from error

@@ -1,0 +1,1 @@
+"""Watches servers for models, such as vLLM and SGLang: their health, their models and their load."""
