@@ -47,11 +47,12 @@ class Engine:
             model="tiny",
             api_key=_KEY,
             path=str(path),
+            engine=EngineSettings(context=tiny.CONTEXT, parallel=1, threads=1),
             sampling=sampling or Sampling(),
             chat_template=chat_template,
             adapters=tuple(map(str, adapters)),
         )
-        self._server = LlamaServer.start(told, EngineSettings(context=tiny.CONTEXT, parallel=1, threads=1))
+        self._server = LlamaServer.start(told)
 
     def ask(self, path: str, **body: object) -> Any:
         """Asks llama.cpp's server."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,8 @@ from types import MappingProxyType
 from weebill.models import curated
 from weebill.models.curated import CuratedFile, CuratedModel, Fact, Licence, Sampling
 
-GGUF = b"GGUF" + bytes(range(256)) * 4096
+# A head without entries and tensors, and something after it.
+GGUF = struct.pack("<4sIQQ", b"GGUF", 3, 0, 0) + bytes(range(256)) * 4096
 NAME = "tiny:1m"
 MEMBER = "weebill_test_model/model.gguf"
 
