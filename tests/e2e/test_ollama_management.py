@@ -37,7 +37,7 @@ HI: Final = [{"role": "user", "content": "hello"}]
 @pytest.fixture(scope="module")
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("source")
-    tiny.save(folder, tiny.FAMILIES["llama"])
+    tiny.save(folder, tiny.FAMILIES["llama"], max_position_embeddings=1024)
     return converted(folder, "F16")[0]
 
 
@@ -66,7 +66,7 @@ def test_a_model_of_an_uploaded_file(client: ollama.Client, gguf: Path) -> None:
             "made:latest",
             files={"tiny.gguf": digest},
             system="Be brief.",
-            parameters={"num_predict": 3, "temperature": 0.0, "stop": ["zz"]},
+            parameters={"num_predict": 3, "temperature": 0.0, "stop": ["zz"], "num_ctx": 256},
             messages=[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}],
             license=["MIT"],
             stream=True,
@@ -79,6 +79,7 @@ def test_a_model_of_an_uploaded_file(client: ollama.Client, gguf: Path) -> None:
     answer = client.chat("made", HI)
     assert (answer.done_reason, answer.eval_count) == ("length", 3)
     assert (answer.prompt_eval_count or 0) > (plain.prompt_eval_count or 0) + 20
+    assert {model.model: model.context_length for model in client.ps().models}["made"] == 256
     # Its own settings take precedence.
     assert client.chat("made:latest", HI, options={"num_predict": 1}).eval_count == 1
 
