@@ -70,7 +70,7 @@ class Running:
         urls = [each["image_url"]["url"] for each in self.content() if each["type"] == "image_url"]
         return [Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls]
 
-    def helpers(self) -> list[psutil.Process]:
+    def image_processes(self) -> list[psutil.Process]:
         children = psutil.Process(self.worker.process.pid).children()
         return [each for each in children if "weebill.images" in each.cmdline()]
 
@@ -235,17 +235,17 @@ async def test_a_model_without_eyes_says_what_would_help(running: Running) -> No
     answer = await running.chat(HELLO, shown(), model=BLIND, drop_params=True)
     assert answer.headers["x-weebill-dropped"] == "messages[0].content[1].image_url"
     assert running.content() == [HELLO]
-    assert running.helpers() == []
+    assert running.image_processes() == []
 
 
 async def test_what_ends_the_process_concerns_that_image_alone(running: Running) -> None:
     """A decoder that crashes or hangs: here the process is killed, or stopped, in its place."""
     assert (await running.chat(shown())).status_code == 200
-    [helper] = running.helpers()
-    assert helper.environ().keys() <= {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH"} | {
+    [at_work] = running.image_processes()
+    assert at_work.environ().keys() <= {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH"} | {
         "PYTHONHOME", "PYTHONPATH", "TMPDIR"
     }  # fmt: skip
-    helper.send_signal(signal.SIGSTOP)
+    at_work.send_signal(signal.SIGSTOP)
     worker, noise = psutil.Process(running.worker.process.pid), written(Image.effect_noise((120, 120), 90))
     before = worker.io_counters().write_chars
     asked = asyncio.create_task(running.chat(shown(data_url(noise))))
@@ -253,7 +253,7 @@ async def test_what_ends_the_process_concerns_that_image_alone(running: Running)
         await asyncio.sleep(0.01)
     others = await running.ask(CHAT, {"messages": [{"role": "user", "content": "Hi"}]})
     assert others.status_code == 200
-    helper.kill()
+    at_work.kill()
     answer = await asked
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_value")
     assert "working on it takes more than" in answer.json()["error"]["message"]
@@ -265,7 +265,7 @@ async def test_a_client_that_leaves_does_not_mix_up_the_images(running: Running)
     sizes = [(width, 3) for width in range(3, 11)]
     asked = [asyncio.create_task(running.chat(shown(data_url(written(plain(*size)))))) for size in sizes]
     await asyncio.sleep(0)
-    while not running.helpers():
+    while not running.image_processes():
         await asyncio.sleep(0.01)
     for each in asked[::2]:
         each.cancel()
@@ -277,10 +277,10 @@ async def test_a_client_that_leaves_does_not_mix_up_the_images(running: Running)
 
 async def test_the_process_ends_with_its_worker(running: Running) -> None:
     assert (await running.chat(shown())).status_code == 200
-    [helper] = running.helpers()
+    [at_work] = running.image_processes()
     running.worker.process.kill()
-    psutil.wait_procs([helper], timeout=20)
-    assert not helper.is_running()
+    psutil.wait_procs([at_work], timeout=20)
+    assert not at_work.is_running()
 
 
 @pytest.mark.parametrize("running", [ImageSettings(ocr=True)], indirect=True)
