@@ -7,6 +7,7 @@
 # make kills  kill processes at random under load, for KILL_SECONDS (300): is a record lost, doubled or wrong?
 # make hostile  attack an installation; how long the others wait meanwhile
 # make docs   build the documentation into site/
+# make session  run the documentation's offline session, and write down what it prints
 # make picture  draw the folders and their layers into docs/images/rooms.svg
 # make wheel  compile the hot path and build a wheel into dist/; takes a C compiler and some two minutes
 
@@ -34,7 +35,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 NAME_ONE = install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)
 KILL_SECONDS ?= 300
 
-.PHONY: run check test test-all tests clients lint types bench soak kills hostile docs picture wheel clean
+.PHONY: run check test test-all tests clients lint types bench soak kills hostile docs session picture wheel clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -73,6 +74,9 @@ hostile: $(VENV)/.dev
 
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict
+
+session: $(VENV)/.dev
+	$(BIN)/python -m tests.session $(ARGS)
 
 picture: $(VENV)/.dev
 	$(BIN)/python -m tests.rooms
