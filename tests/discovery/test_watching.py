@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -74,6 +75,35 @@ async def test_sglang_is_asked_for_health_rarely_as_it_generates_for_that(client
         it.clock.now += 30
         await it.watch.look()
         assert server.asked("/health") == 3
+
+
+async def test_sglang_whose_model_generates_nothing_any_more_is_down_after_three_looks(client: Client) -> None:
+    async with running_server("sglang") as server:
+        it = Watched(server, client, timeout_s=0.05)
+        assert (await it.watch.look()).status == "ready"
+        server.sick = True
+        it.clock.now += 30
+        assert [(await it.watch.look()).status for _ in range(3)] == ["ready", "ready", "down"]
+        server.sick = False
+        assert (await it.watch.look()).status == "ready"
+
+
+async def test_a_fault_ends_no_watch(client: Client) -> None:
+    async with running_server("vllm") as server:
+        it = Watched(server, client, interval_s=0.1)
+        put, faults = it._put, 2
+
+        def fails(state: ServerState) -> bool:
+            nonlocal faults
+            faults -= 1
+            return 1 / 0 > 0 if faults >= 0 else put(state)
+
+        it.watch._put = fails
+        running = asyncio.create_task(it.watch.run())
+        async with asyncio.timeout(20):
+            while not it.told:
+                await asyncio.sleep(0.02)
+        running.cancel()
 
 
 async def test_one_that_starts_again_keeps_the_names_of_its_models(client: Client) -> None:

@@ -131,6 +131,7 @@ GUIDED = {
     "guided_regex": ("regex", "a+"),
     "guided_choice": ("choice", ["a", "b"]),
     "guided_grammar": ("grammar", 'root ::= "a"'),
+    "grammar": ("grammar", 'root ::= "b"'),
 }
 
 
@@ -147,7 +148,7 @@ async def test_constraints_in_the_words_of_older_servers_reach_vllm_in_its_own(t
 
 async def test_constraints_that_sglang_would_pass_over_are_refused_by_name(tmp_path: Path) -> None:
     async with running_server("sglang") as server, running(tmp_path, server) as worker:
-        for name, sent in {"guided_regex": "regex", "guided_grammar": "ebnf"}.items():
+        for name, sent in {"guided_regex": "regex", "guided_grammar": "ebnf", "grammar": "ebnf"}.items():
             assert (await chat(worker, **{name: "x"})).status_code == 200
             assert server.chats[-1][sent] == "x"
         for name, value in {

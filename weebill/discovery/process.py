@@ -68,11 +68,6 @@ class Watching:
         """Returns the watch over a provider's server; None if there is none."""
         return self._watches.get(provider)
 
-    @property
-    def moves(self) -> bool:
-        """True unless a watch has ended by a fault."""
-        return not any(task.done() for task in self._tasks.values())
-
     def close(self) -> None:
         """Ends all watches."""
         for task in self._tasks.values():
@@ -99,7 +94,7 @@ async def main() -> int:
     watching.configure(boot.settings)
     link.send(Ready())
     pinged = asyncio.Event()
-    answering = asyncio.create_task(_answer(link, pinged, server, watching))
+    answering = asyncio.create_task(_answer(link, pinged, server))
     drain = await _follow(link, pinged, watching)
     answering.cancel()
     if drain is None:
@@ -127,11 +122,11 @@ async def _follow(link: Link, pinged: asyncio.Event, watching: Watching) -> Drai
     return None
 
 
-async def _answer(link: Link, pinged: asyncio.Event, server: QuestionServer, watching: Watching) -> None:
-    """Answers each Ping while all watches and the server's thread make progress."""
+async def _answer(link: Link, pinged: asyncio.Event, server: QuestionServer) -> None:
+    """Answers each Ping once the server's threads make progress."""
     while True:
         await pinged.wait()
-        if server.moves and watching.moves:
+        if server.moves:
             pinged.clear()
             link.send(Pong())
         else:

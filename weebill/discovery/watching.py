@@ -26,8 +26,6 @@ _MOST_INTERVAL_S: Final = 10.0
 _LATE_ANSWERS: Final = 3
 # Between two questions that have the model generate.
 _GENERATING_INTERVAL_S: Final = 30.0
-# SGLang itself waits as long for its model before it says that it is unwell.
-_GENERATING_TIMEOUT_S: Final = 25.0
 _MODELS: Final = "/models"
 _API: Final = "/v1"
 
@@ -63,7 +61,11 @@ class Watch:
     async def run(self) -> None:
         """Watches until it is cancelled."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # whatever it is, the other servers are watched by the same process
+                log.exception("a server cannot be examined", extra={"upstream": self._name})
+                self._failures += 1
             await asyncio.sleep(self.interval_s)
 
     @property
@@ -108,8 +110,10 @@ class Watch:
         now = self._clock()
         if self._last.status == "ready" and now - self._health_at < _GENERATING_INTERVAL_S:
             return None
-        self._health_at = now
-        return await self._get(self._root(self.server.health), _GENERATING_TIMEOUT_S)
+        answer = await self._get(self._root(self.server.health), self._settings.timeout_s)
+        # After a late answer it is asked at the next look again, until it is clear whether it was late only once.
+        self._health_at = -_GENERATING_INTERVAL_S if answer.late else now
+        return answer
 
     async def _load(self) -> Load | None:
         answer = await self._get(self._root(self.server.metrics), self._settings.timeout_s)
