@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 from PIL import Image
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Boxes are of one row if they share half of the height of the lower one.
 _SHARED: Final = 0.5
@@ -23,6 +27,13 @@ class Found(NamedTuple):
     left: float
     top: float
     bottom: float
+
+
+class _Read(Protocol):
+    """The output of RapidOCR where it both finds and reads text: boxes of four corners (N, 4, 2)."""
+
+    txts: Sequence[str] | None
+    boxes: NDArray[np.float32] | None
 
 
 class TextReader:
@@ -44,7 +55,7 @@ class TextReader:
 
     def lines(self, image: Image.Image) -> list[str]:
         """Returns the lines of text in an image in RGB, from the top down."""
-        read = self._read(image)
+        read = cast("_Read", self._read(image))
         if read.txts is None or read.boxes is None:
             return []
         found: list[Found] = []
