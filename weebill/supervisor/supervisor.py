@@ -280,7 +280,8 @@ class Supervisor:
         return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds, self._hear)
 
     def _engine_states(self) -> tuple[EngineState, ...]:
-        return tuple(map(self._engine_state, self._pool.models))
+        # What was removed is not there any more, even if its host still answers what it was asked.
+        return tuple(self._engine_state(each) for each in self._pool.models if not each.gone)
 
     def _engine_state(self, model: PooledModel) -> EngineState:
         host, served = model.host, model.offer.model
