@@ -144,7 +144,7 @@ def _start_engine(folder: Path, model: str, stack: ExitStack) -> str:
             pass_fds=(theirs.fileno(),),
         )
     stack.callback(service.stop)
-    told = EngineBoot.of(model, served, _KEY)
+    told = EngineBoot.of(model, served, settings.local.engine, _KEY)
     boot = Boot(role="engine", home=str(folder), settings=settings, own=own(told))
     ours.sendall(msgspec.json.encode(boot) + b"\n")
     ours.settimeout(_START_TIMEOUT_S)

@@ -43,7 +43,7 @@ def drawn() -> str:
     shapes += [
         f'<line class="arrow" x1="{_SIDE // 2}" y1="{_MARGIN}" x2="{_SIDE // 2}" y2="{bottom - _MARGIN}"/>',
         f'<text class="note" text-anchor="middle" transform="translate({_SIDE // 2 + 14} {bottom // 2}) rotate(90)">'
-        "imports point down, never up and never in a circle</text>",
+        "imports point down or to the right, never up and never in a circle</text>",
     ]
     size = f'viewBox="0 0 {_WIDTH} {bottom}"'
     return "\n".join(

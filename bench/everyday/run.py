@@ -26,6 +26,7 @@ from bench.everyday.items import Item
 from bench.everyday.large import Large, is_right, serving, tokens
 from bench.proc import BenchError, Service, free_port
 from weebill.catalog.load import load
+from weebill.config.auto import AUTO
 from weebill.config.schema import Settings
 from weebill.factory.checkers import Answer
 from weebill.models.pull import pull
@@ -211,7 +212,7 @@ class _Weebill:
             name=name,
             seen=seen,
             seconds=time.monotonic() - began,
-            told=msgspec.json.decode(self._said("auto", "status", "--json"), type=Told | None),
+            told=msgspec.json.decode(self._said("auto", "status", "--json"), type=dict[str, Told]).get(AUTO),
             spent_nano=sum(each.nano or 0 for each in usage if each.request_id in asked),
             audits_nano=sum(each.nano or 0 for each in audits),
             audited=self._audited(asked),

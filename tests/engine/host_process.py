@@ -58,7 +58,7 @@ class Host:
                 role="engine",
                 home="/",
                 settings=Settings(local=local),
-                own=own(EngineBoot.of(name, model, KEY)),
+                own=own(EngineBoot.of(name, model, local.engine, KEY)),
             )
         )
 

@@ -31,7 +31,9 @@ def supervised(models: Path, silence_s: float) -> AbstractAsyncContextManager[Ch
     """A host that is ready, with a window of 8,192 tokens."""
     settings = Settings(local=LocalSettings(models=(MODEL,), engine=EngineSettings(parallel=4)))
     model = ModelStore(models).find(MODEL).served()
-    boot = Boot(role="engine", home="/", settings=settings, own=own(EngineBoot.of(MODEL, model, KEY)))
+    boot = Boot(
+        role="engine", home="/", settings=settings, own=own(EngineBoot.of(MODEL, model, settings.local.engine, KEY))
+    )
     return process.supervised(ROLE, boot, silence_s)
 
 

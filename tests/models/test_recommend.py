@@ -5,7 +5,7 @@ import pytest
 from weebill.config.schema import EngineSettings
 from weebill.models.curated import CuratedFile, CuratedModel, Fact, Licence, curated
 from weebill.models.gguf import ModelFacts
-from weebill.models.needs import FIXED_BYTES, context_bytes
+from weebill.models.needs import FIXED_BYTES, Costs, token_bytes, window_of
 from weebill.models.recommend import Measured, best_of, expected, fitting
 
 SETTINGS = EngineSettings(context=1024, parallel=1)
@@ -24,10 +24,10 @@ def model(name, megabytes, parameters=None, task="chat"):
 
 
 def test_speeds_follow_from_what_was_measured_by_size():
-    found = expected(model("twice", 200), MEASURED, SETTINGS)
+    found = expected(model("twice", 200), MEASURED, SETTINGS, ROOMY)
     assert (found.answer, found.first_token_s) == (40.0, 50 / 200)
-    assert found.memory == 200_000_000 + FIXED_BYTES + 1024 * 114_688
-    assert expected(model("unknown", None), MEASURED, SETTINGS) is None
+    assert found.window.memory == 200_000_000 + FIXED_BYTES + 1024 * 114_688
+    assert expected(model("unknown", None), MEASURED, SETTINGS, ROOMY) is None
 
 
 def test_the_best_has_the_most_parameters_of_those_that_are_as_fast_as_people_read():
@@ -70,4 +70,26 @@ def test_the_curated_list_has_something_for_a_usual_machine():
     ],
 )
 def test_a_token_of_context_takes_what_the_file_says(facts, bytes_):
-    assert context_bytes(facts, EngineSettings(context=256, parallel=2)) == 512 * bytes_
+    assert token_bytes(facts) == bytes_
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [
+        (1000 + 8192 * 4, (8192, 4)),
+        (1000 + 8192 * 4 - 1, (8192, 2)),
+        (1000 + 8192 * 2 - 1, (8192, 1)),
+        (1000 + 8192 - 1, (4096, 1)),
+        (1000 + 4096 - 1, (2048, 1)),
+        (0, (2048, 1)),  # the least there is
+    ],
+)
+def test_contexts_are_what_fits_first_for_fewer_answers_then_shorter(room, expected):
+    window = window_of(Costs(1000, 1), EngineSettings(context=8192, parallel=4), None, room)
+    assert window == (*expected, 1000 + expected[0] * expected[1])
+
+
+def test_a_context_is_no_longer_than_what_the_model_was_trained_for():
+    settings = EngineSettings(context=8192, parallel=4)
+    assert window_of(Costs(0, 1), settings, 512, 1 << 40)[:2] == (512, 4)
+    assert window_of(Costs(0, 1), settings, 512, 0)[:2] == (512, 1)

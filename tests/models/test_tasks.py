@@ -12,7 +12,7 @@ from weebill.config.schema import EngineSettings
 from weebill.models.convert.conversion import conversion
 from weebill.models.curated import Task
 from weebill.models.gguf import ModelFacts
-from weebill.models.needs import FIXED_BYTES, memory_of
+from weebill.models.needs import FIXED_BYTES, Window, window_of
 from weebill.models.pull import add_file
 from weebill.models.store import ModelStore
 from weebill.models.tasks import Serving, serving
@@ -45,7 +45,12 @@ def test_a_model_that_reads_whole_texts_needs_room_for_one_alone(models: ModelSt
     made.write(content, lambda done: None)
     (tmp_path / "tiny.gguf").write_bytes(content.getvalue())
     model = add_file(models, "tiny:1", tmp_path / "tiny.gguf")
-    short, long = (memory_of(model, EngineSettings(context=context)) for context in (32, 8192))
-    assert model.size + FIXED_BYTES < short < long
+    served = model.served()
+
+    def window(context: int) -> Window:
+        return window_of(served.costs, EngineSettings(context=context), served.trained_context, 1 << 40)
+
+    assert model.size + FIXED_BYTES < window(32).memory < window(8192).memory
     # It was trained for 64 tokens, so more are not reserved.
-    assert long == memory_of(model, EngineSettings(context=64)) < model.size + FIXED_BYTES + (1 << 20)
+    assert window(8192) == window(64)
+    assert window(64).memory < model.size + FIXED_BYTES + (1 << 20)

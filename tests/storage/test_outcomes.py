@@ -14,7 +14,7 @@ from weebill.auto.learning import Audited, Content, Decided, Pair, Report
 from weebill.config.auto import AUTO, Tier
 from weebill.storage import outcomes
 from weebill.storage.disposable import open_disposable
-from weebill.storage.outcomes import OutcomeError, OutcomeStore
+from weebill.storage.outcomes import OutcomeError, OutcomeStore, kept_questions
 
 PAIR = Pair("s/small", "l/large", "place-1")
 OTHER = Pair("s/other", "l/large", "place-1")
@@ -146,3 +146,18 @@ def test_a_newer_store_is_refused(path: Path) -> None:
     newer.close()
     with pytest.raises(OutcomeError, match="newer Weebill"):
         OutcomeStore(path)
+
+
+def test_what_is_kept_is_read_beside_the_writer_and_never_changed(store: OutcomeStore, path: Path) -> None:
+    content = Content(question="Who?", small="Me", large="I")
+    store.add(Report(PAIR, (decided(1), decided(2)), (audited(1, content=content), audited(2))))
+    assert list(kept_questions(path)) == [("Who?", 1.0, 1.0)]
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    with pytest.raises(OutcomeError, match="of another version"):
+        list(kept_questions(path))
+    damaged = path.with_name("damaged")
+    damaged.write_bytes(b"no database" * 1000)
+    with pytest.raises(OutcomeError, match="not a database"):
+        list(kept_questions(damaged))
+    assert damaged.read_bytes() == b"no database" * 1000

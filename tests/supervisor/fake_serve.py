@@ -12,6 +12,7 @@ import msgspec
 
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
+from weebill.models.needs import Costs
 from weebill.models.store import ServedModel
 from weebill.supervisor.listeners import ListenError
 from weebill.supervisor.lock import AlreadyRunningError
@@ -40,7 +41,7 @@ def main() -> None:
             lambda status: print(msgspec.json.encode(status).decode(), flush=True),
             [replace(role, **FAKE) for role in ROLES],
             lambda: {
-                path.stem: Offer(ServedModel(path=path), lambda: 100 << 20)
+                path.stem: Offer(ServedModel(path=path, costs=Costs(100 << 20, 0)))
                 for path in sorted(Path(home, "offered").glob("*"))
             },
             int(os.environ.get("MEMORY_MB", "0")) << 20,

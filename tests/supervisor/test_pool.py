@@ -103,7 +103,7 @@ def test_a_model_that_does_not_fit_is_down_with_the_reason(
     installation.start()
     say(installation, "wanted", "one")
     found = installation.until("one", "down")
-    assert "one needs 100 MiB, and [local] memory_mb leaves 50 for it" in found.failure
+    assert "one needs 100 MiB for a context of 2,048 tokens, and [local] memory_mb leaves 50 for it" in found.failure
     assert "one" not in wait_for(lambda: (told := installation.get()) and told, "an answer")["cold"]
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from pathlib import Path
 
 import pytest
 
+from weebill.config.schema import LocalSettings
+from weebill.models.needs import Costs
 from weebill.models.store import ServedModel
 from weebill.supervisor.pool import Offer, Pool, PooledModel
 
 MIB = 1 << 20
 
 
-def offer(file: str, need: int) -> Offer:
-    return Offer(ServedModel(path=Path(file)), partial(int, need * MIB), file)
+def offer(file: str, need: int, token: int = 0) -> Offer:
+    """Returns a model that needs `need` MiB, and `token` bytes for each token."""
+    return Offer(ServedModel(path=Path(file), costs=Costs(need * MIB, token)), file)
 
 
 class Host:
@@ -44,7 +46,7 @@ class Fixture:
 
     def __init__(self, **needs: int) -> None:
         self.now, self.made, self.changes = 1000.0, [], 0
-        self.pool = Pool(self.make, 250 * MIB, lambda: 300.0, self.changed, lambda: self.now)
+        self.pool = Pool(self.make, 250 * MIB, LocalSettings, self.changed, lambda: self.now)
         self.pool.offer({name: offer(name, need) for name, need in needs.items()}, ())
 
     def make(self, model: PooledModel) -> Host:
@@ -182,15 +184,13 @@ async def test_one_that_was_replaced_is_loaded_from_its_new_file(three: Fixture)
     assert [each.name for each in three.pool.models] == ["one"]
 
 
-async def test_one_whose_file_cannot_be_read_is_down_and_others_are_loaded(three: Fixture) -> None:
-    def unreadable() -> int:
-        raise OSError("Input/output error")
-
-    three.pool.offer({"one": offer("one", 100)._replace(weigh=unreadable), "two": offer("two", 100)}, ())
-    three.pool.want("one")
-    three.pool.want("two")
-    assert (three.model("one").failure, three.model("one").is_cold(three.now)) == ("Input/output error", False)
-    assert three.names == ["two"]
+async def test_contexts_are_what_fits_beside_the_models_that_stay() -> None:
+    pool = Fixture().pool
+    pool.offer({"kept": offer("kept", 10, 1000), "other": offer("other", 50, 10_000)}, ("kept",))
+    windows = {each.name: each.window for each in pool.models}
+    # Of 250 MiB, the one that stays takes 41.25, which leaves enough for two answers of the other one and not for four.
+    assert windows["kept"][:2] == (8192, 4)
+    assert windows["other"] == (8192, 2, 50 * MIB + 2 * 8192 * 10_000)
 
 
 async def test_a_model_whose_file_was_mended_need_not_wait(three: Fixture) -> None:
@@ -204,3 +204,30 @@ async def test_a_model_whose_file_was_mended_need_not_wait(three: Fixture) -> No
     three.pool.offer({"one": offer("one", 100)}, ())
     assert three.model("one").is_cold(three.now)
     three.loaded("one")
+
+
+async def test_a_replaced_file_gets_contexts_of_its_own_once_its_host_has_ended() -> None:
+    one = Fixture(one=100)
+    host = one.loaded("one")
+    one.pool.offer({"one": offer("another", 100, 10_000)}, ())
+    assert one.model("one").window == (8192, 4, 100 * MIB)  # that of the host that is ending
+    await one.ended(host)
+    assert one.model("one").window[:2] == (8192, 1)
+
+
+async def test_a_model_that_was_loaded_at_last_may_fail_again_with_a_short_wait(three: Fixture) -> None:
+    async def failed() -> float:
+        three.pool.want("one")
+        host = three.made[-1]
+        host.fail()
+        three.after(0.25)
+        await three.ended(host)
+        return three.model("one").retry_at - three.now
+
+    first, second = await failed(), (three.after(100), await failed())[1]
+    assert second > first
+    three.after(100)
+    host = three.loaded("one")
+    three.pool.unload("one")
+    await three.ended(host)
+    assert await failed() == first

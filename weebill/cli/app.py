@@ -63,15 +63,19 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default=False)] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.", show_default=False)] = None,
     workers: Annotated[int | None, typer.Option(help="Gateway processes.", show_default=False)] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Local model, loaded at the start; the first is `mini`.", show_default=False),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Serve until Ctrl-C.
 
-    Fetches the compact model first if it is missing.
+    Fetches the local models first if they are missing.
     """
     from weebill.cli.serve import serve
 
-    serve(sources_of(context, config, {"host": host, "port": port, "workers": workers}), quiet)
+    serve(sources_of(context, config, {"host": host, "port": port, "workers": workers}, model or ()), quiet)
 
 
 @app.command()

@@ -20,7 +20,7 @@ from weebill.cli.output import NOTHING, console, print_table
 from weebill.config.auto import AUTO
 from weebill.config.paths import Home
 from weebill.process.questions import Questions, Unanswered
-from weebill.storage.outcomes import OutcomeError, OutcomeStore
+from weebill.storage.outcomes import OutcomeError, kept_questions
 
 _BAR: Final = 24  # letters
 _ROWS: Final = 12
@@ -61,10 +61,8 @@ def export(home: Home) -> None:
     if not home.lessons.exists():
         raise CommandError("nothing was learnt here", "`weebill auto status` shows what is")
     try:
-        store = OutcomeStore(home.lessons)
-        for question, small, large in store.texts():
+        for question, small, large in kept_questions(home.lessons):
             typer.echo(msgspec.json.encode({"prompt": question, "weak": small, "strong": large}).decode())
-        store.close()
     except OutcomeError as error:
         raise CommandError(str(error)) from error
 

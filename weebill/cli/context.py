@@ -47,15 +47,22 @@ def home_of(context: typer.Context) -> Home:
 
 
 def sources_of(
-    context: typer.Context, config: Path | None, server_flags: dict[str, str | int | None] | None = None
+    context: typer.Context,
+    config: Path | None,
+    server_flags: dict[str, str | int | None] | None = None,
+    models: Collection[str] = (),
 ) -> Sources:
-    """Returns the sources of the settings; `server_flags` are options of `[server]`, None if not given."""
+    """Returns the sources of the settings; `server_flags` are options of `[server]`, None if not given, and `models`
+    those of the command line.
+    """
     from weebill.config.load import Sources
 
     given: Globals = context.obj
     flags: dict[tuple[str, ...], object] = {
         ("server", name): value for name, value in (server_flags or {}).items() if value is not None
     }
+    if models:
+        flags["local", "models"] = list(models)
     if given.verbose:
         flags["log", "level"] = "debug"
     return Sources.of_process(home_of(context), config, flags, installed_models)

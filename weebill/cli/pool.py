@@ -53,7 +53,7 @@ def _rows(status: Status, loaded: list[ModelStatus]) -> Iterator[tuple[str, ...]
         yield (
             model.name,
             model.state,
-            f"{model.context:,}" if model.context else NOTHING,
+            f"{model.context:,} x {model.slots}" if model.context else NOTHING,
             size(model.need) if model.need else NOTHING,
             "the server ends" if model.stays else f"{duration(left)} from now" if model.ready else NOTHING,
             str(model.pid or NOTHING),

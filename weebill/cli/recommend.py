@@ -17,7 +17,8 @@ from weebill.cli.models_catalogue import print_json
 from weebill.cli.output import NOTHING, console, count, print_table, size
 from weebill.cli.progress import show_progress
 from weebill.config.load import Sources, load
-from weebill.models.curated import Task, curated
+from weebill.config.schema import LocalSettings
+from weebill.models.curated import CuratedModel, Task, curated
 from weebill.models.needs import free_memory, usable_cores
 from weebill.models.pull import pull
 from weebill.models.recommend import PROMPT_TOKENS, READING, Expected, Measured, Speed, best_of, fitting
@@ -26,6 +27,8 @@ from weebill.models.store import ModelStore
 # The model that is measured: small, and to be had from a package.
 _MEASURED: Final = "smollm2:135m"
 _TIMEOUT_S: Final = 120.0
+# Of a measurement that nobody has asked for.
+_QUICK_TIMEOUT_S: Final = 15.0
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s)\Z")
 _ROWS: Final = 12
 
@@ -57,10 +60,43 @@ def recommend(sources: Sources, task: str, latency: str | None, as_json: bool) -
     _print(best, fits, task, memory, {each.name for each in store.list()})
 
 
-def _measure(file: Path, bytes_: int, threads: int) -> Measured:
+def better(sources: Sources, settings: LocalSettings) -> str:
+    """Returns a command that pulls the best model for a chat that fits here, with its size and speed.
+
+    Measures for two seconds. Returns "" if there is none, it is here already, or the hub's offline mode is on.
+    """
+    store = ModelStore.of(settings, sources.home)
+    here = {each.name: each for each in store.list()}
+    if _MEASURED not in here or not _may_fetch():
+        return ""
+    try:
+        measured = _measure(here[_MEASURED].path, here[_MEASURED].size, settings.engine.threads, _QUICK_TIMEOUT_S)
+    except CommandError:
+        return ""
+    fits = fitting(curated().values(), "chat", measured, settings.memory_mb << 20 or free_memory(), settings.engine)
+    best = best_of(fits)
+    if best is None or best.model.name in here:
+        return ""
+    return f"weebill pull {best.model.name}  # {size(_bytes_of(best.model))}, about {best.answer:.0f} tokens/s here"
+
+
+def _may_fetch() -> bool:
+    try:
+        from huggingface_hub import is_offline_mode
+    except ImportError:
+        return False
+    return not is_offline_mode()
+
+
+def _bytes_of(model: CuratedModel) -> int:
+    """Returns the size of a model's files, those of unknown size left out."""
+    return sum(file.size or 0 for file in model.files)
+
+
+def _measure(file: Path, bytes_: int, threads: int, timeout_s: float = _TIMEOUT_S) -> Measured:
     command = [sys.executable, "-P", "-m", "weebill.engine.probe", str(file), str(threads)]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=True)  # noqa: S603 - our own
+        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=True)  # noqa: S603 - our own
         speed = msgspec.json.decode(done.stdout, type=Speed)
     except (subprocess.SubprocessError, OSError, msgspec.MsgspecError) as error:
         hint = "`pip install 'weebill[local]'` brings the engine, if it is missing"
@@ -92,17 +128,17 @@ def _print(best: Expected | None, fits: list[Expected], task: str, memory: int, 
         )
     if fits:
         out.print()
-        headings = ("MODEL", "PARAMETERS", "SIZE", "MEMORY", "TOKENS/S", "FIRST TOKEN", "LICENCE", "FOR")
+        headings = ("MODEL", "PARAMETERS", "SIZE", "MEMORY", "CONTEXT", "TOKENS/S", "FIRST TOKEN", "LICENCE", "FOR")
         print_table(headings, [_row(each) for each in fits[:_ROWS]])
         out.print(
-            "\nSpeeds follow from that measurement by size, and are rather too low. Memory is with the contexts that "
-            "[local.engine] asks for; of many models, less will do",
+            "\nSpeeds follow from that measurement by size, and are rather too low. Contexts are for each of several "
+            "answers at a time, as [local.engine] says or else as many as fit; of many models, they need less memory",
             style="dim",
         )
     else:
         out.print(
-            f"Models may take {size(memory)}. Smaller contexts, or fewer answers at once, need less: `context` and "
-            "`parallel` in [local.engine]"
+            f"Models may take {size(memory)}, which is too little for any of them: `memory_mb` in [local], or what "
+            "else this machine runs"
         )
 
 
@@ -111,8 +147,9 @@ def _row(each: Expected) -> tuple[str, ...]:
     return (
         model.name,
         count(model.parameters),
-        size(sum(file.size or 0 for file in model.files)),
-        size(each.memory),
+        size(_bytes_of(model)),
+        size(each.window.memory),
+        f"{each.window.context:,} x {each.window.parallel}",
         f"{each.answer:.0f}",
         f"{each.first_token_s:.1f} s",
         model.licence.name,
@@ -125,8 +162,10 @@ def _described(each: Expected) -> dict[str, object]:
         "name": each.model.name,
         "task": each.model.task,
         "parameters": each.model.parameters,
-        "memory": each.memory,
-        "tokens_per_s": round(each.answer, 1),
+        "memory": each.window.memory,
+        "context": each.window.context,
+        "parallel": each.window.parallel,
+        "tokens_per_s": round(each.answer, 3),
         "first_token_s": round(each.first_token_s, 3),
         "licence": each.model.licence.name,
     }

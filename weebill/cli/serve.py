@@ -6,7 +6,6 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -18,11 +17,12 @@ from weebill.cli.auto_tiers import tiers_in_words
 from weebill.cli.models import acceptance
 from weebill.cli.output import console
 from weebill.cli.progress import show_progress
+from weebill.cli.recommend import better
 from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import write_private
 from weebill.config.schema import LocalSettings
 from weebill.models.errors import ModelError
-from weebill.models.needs import free_memory, memory_of
+from weebill.models.needs import free_memory
 from weebill.models.pull import pull
 from weebill.models.store import ModelStore, ServedModel
 from weebill.models.tasks import UNSERVED
@@ -54,11 +54,14 @@ class Startup:
 
     def __init__(self, sources: Sources, configuration: Configuration, quiet: bool) -> None:
         self.configuration = configuration
+        self._sources = sources
         self._home = sources.home
         self._quiet = quiet
         # The first key, until it has been shown; without a terminal, the file that it is in.
         self._unshown_key: str | None = None
         self._untold_file: Path | None = None
+        # A command that pulls a better model than the default one.
+        self._better = ""
 
     def prepare(self) -> Mapping[str, ServedModel]:
         """Fetches missing models and makes the first key; returns the local models by name."""
@@ -71,6 +74,7 @@ class Startup:
             created = keys.create_first(FIRST_KEY_NAME, "admin")
         if created and sys.stdout.isatty():
             self._unshown_key = created.secret
+            self._better = self._named_better()
         elif created:
             # Without a terminal, output may be a log or a pipe, which others keep, and for longer.
             write_private(self._home.first_key, f"{created.secret}\n")
@@ -78,6 +82,13 @@ class Startup:
         if not self._quiet:
             typer.echo("Starting ...", err=True)
         return served
+
+    def _named_better(self) -> str:
+        local = self.configuration.settings.local
+        if self._quiet or local.models != _DEFAULT:
+            return ""
+        typer.echo("Measuring this machine for two seconds ...", err=True)
+        return better(self._sources, local)
 
     def offers(self) -> Mapping[str, Offer]:
         """Returns the models in the store that an engine can load and ask; others are left out."""
@@ -88,7 +99,7 @@ class Startup:
                 continue
             try:
                 files = " ".join(each.sha256 for each in model.manifest.files)
-                found[model.name] = Offer(model.served(), partial(memory_of, model, local.engine), files)
+                found[model.name] = Offer(model.served(), files)
             except (ModelError, OSError) as error:
                 log.warning("%s is not served: %s", model.name, error)
         return found
@@ -102,7 +113,8 @@ class Startup:
                 typer.echo(line)
             return
         out = console()
-        for text, style in banner(status, self._model_names(), key, key_file, tiers_in_words(self.configuration)):
+        autos = tiers_in_words(self.configuration)
+        for text, style in banner(status, self._model_names(), key, key_file, autos, self._better):
             out.print(text, style=style)
 
     def rescue_key(self) -> None:
@@ -124,9 +136,10 @@ def banner(
     key: str | None,
     key_file: Path | None,
     autos: Mapping[str, str] = MappingProxyType({}),
+    better: str = "",
 ) -> Iterator[tuple[str, str]]:
     """Yields lines with their styles. At the first start, `key` is the first key, or `key_file` its file; `autos` are
-    the tiers of `auto` and its like.
+    the tiers of `auto` and its like, and `better` is a command that pulls a better model than the default one.
     """
     down = [model for model in status.models if model.stays and not model.ready]
     yield "", ""
@@ -144,7 +157,8 @@ def banner(
         yield "  API key    one you have, or `weebill keys create NAME`", ""
     yield f"  Models     {_shortened(models)}", ""
     if [model.name for model in status.models] == list(_DEFAULT):
-        yield "  Better     that is for a first try; `weebill recommend` finds a model for this machine", ""
+        found = better or "`weebill recommend` finds a model for this machine"
+        yield f"  Better     that is for a first try; {found}", ""
     for name, tiers in autos.items():
         yield f"  {name:<10} {tiers}", ""
     for model in down:

@@ -31,6 +31,8 @@ from weebill.config.warnings import warnings
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
 _ERROR_LINE = re.compile(r"\(at line (\d+), column \d+\)")
+# Of settings that are lists: a flag is given for each of its values.
+_FLAGS: dict[KeyPath, str] = {("local", "models"): "--model"}
 # Settings of a provider that are paths; like `file:` keys, relative ones start at the configuration file's folder.
 _PROVIDER_FILES = ("ca_file", "client_cert", "client_key")
 
@@ -155,7 +157,7 @@ def _catalogue(home: Home) -> Catalogue:
 
 def flag_name(path: KeyPath) -> str:
     """Returns the flag of a setting: `--port` for `("server", "port")`."""
-    return "--" + path[-1].replace("_", "-")
+    return _FLAGS.get(path) or "--" + path[-1].replace("_", "-")
 
 
 def _read_file(sources: Sources) -> tuple[dict[str, object], dict[KeyPath, int]]:

@@ -1,1 +1,1 @@
-"""Compact models on this machine: the store of their files, fetching them, and the host that runs one."""
+"""The host process of a local model: llama.cpp's server, its memory and its log."""

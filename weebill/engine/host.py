@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from weebill.config.schema import EngineSettings
 from weebill.engine import memory
 from weebill.engine.errors import EngineError
 from weebill.engine.guard import killed_if_closed
@@ -52,7 +51,7 @@ def main() -> NoReturn:
         native = NativeLog(_log)
         told = msgspec.json.decode(boot.own, type=EngineBoot)
         logs.configure(boot.settings.log, f"engine {told.model}")
-        server = _load(link, told, boot.settings.local.engine, native)
+        server = _load(link, told, native)
         native.keep_private()
         ready = EngineReady(base_url=server.base_url, context=server.context)
         link.send(Ready(own=own(ready)))
@@ -88,8 +87,8 @@ def _prepare(server: LlamaServer) -> None:
         _log.warning("%s", error)
 
 
-def _load(link: SyncLink, told: EngineBoot, settings: EngineSettings, native: NativeLog) -> LlamaServer:
-    started = time.monotonic()
+def _load(link: SyncLink, told: EngineBoot, native: NativeLog) -> LlamaServer:
+    settings, started = told.engine, time.monotonic()
     # A debugger attached to a dying process would only delay its restart.
     os.environ["GGML_NO_BACKTRACE"] = "1"
     memory.limit(settings.memory_mb << 20 or memory.of_machine())
@@ -98,7 +97,7 @@ def _load(link: SyncLink, told: EngineBoot, settings: EngineSettings, native: Na
             from weebill.engine.llama import LlamaServer
 
             native.start()
-            server = LlamaServer.start(told, settings)
+            server = LlamaServer.start(told)
     except ImportError as error:
         _fail(link, f"The engine is not installed ({error}). Install it with: pip install 'weebill[local]'")
     except EngineError as error:

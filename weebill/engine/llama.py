@@ -61,15 +61,12 @@ class LlamaServer:
         self.context = properties.default_generation_settings.n_ctx
 
     @classmethod
-    def start(
-        cls,
-        told: EngineBoot,
-        settings: EngineSettings,
-    ) -> Self:
+    def start(cls, told: EngineBoot) -> Self:
         """Loads the model and serves it on a loopback port that the system chooses; returns when it answers.
 
         Holds the interpreter's lock while it loads. Raises EngineError.
         """
+        settings = told.engine
         parameters = xllamacpp.CommonParams()
         parameters.model.path = told.path
         parameters.model_alias = {told.model}
@@ -185,10 +182,7 @@ def _set_encoding(parameters: xllamacpp.CommonParams, settings: EngineSettings, 
         parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
     elif not told.is_pooled:
         parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
-    # Beyond what it was trained for, a model may have no numbers for a token's position.
-    context = min(settings.context, told.trained_context or settings.context)
-    parameters.n_ctx = context * settings.parallel
-    parameters.n_batch = parameters.n_ubatch = context
+    parameters.n_batch = parameters.n_ubatch = settings.context
     parameters.cache_ram_mib = 0
     # Without it, each pair of tokens would take four bytes for each head.
     parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED

@@ -37,7 +37,7 @@ class _Completion(msgspec.Struct):
 def measure(file: Path, threads: int) -> Speed:
     """Returns the speed of the model in `file`: the best of what two seconds allow. Raises EngineError."""
     settings = EngineSettings(context=1024, parallel=1, threads=threads)
-    server = LlamaServer.start(EngineBoot(model="probe", api_key=_KEY, path=str(file)), settings)
+    server = LlamaServer.start(EngineBoot(model="probe", api_key=_KEY, path=str(file), engine=settings))
     _ask(server)  # the first one reads the file
     best, until = Speed(0.0, 0.0), time.monotonic() + _MEASURED_S
     while time.monotonic() < until:

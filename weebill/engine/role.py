@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from weebill.config.schema import Settings
+from weebill.config.schema import EngineSettings, Settings
 from weebill.models.curated import Sampling
 from weebill.models.store import ServedModel
 from weebill.models.tasks import Serving
@@ -15,28 +15,28 @@ from weebill.process.role import Role, module
 
 
 class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a host's `Boot` that is its own: the name of the model, the key that requests must carry, and the
-    rest as in `ServedModel`.
+    """The part of a host's `Boot` that is its own: the name of the model, the key that requests must carry, how it is
+    run, and the rest as in `ServedModel`.
     """
 
     model: str
     api_key: str
     path: str
     task: Serving = "chat"
-    trained_context: int = 0
+    engine: EngineSettings
     is_pooled: bool = False
     sampling: Sampling = Sampling()
     chat_template: str | None = None
 
     @classmethod
-    def of(cls, name: str, model: ServedModel, api_key: str) -> EngineBoot:
+    def of(cls, name: str, model: ServedModel, engine: EngineSettings, api_key: str) -> EngineBoot:
         """Returns the boot of a model that is served under `name`."""
         return cls(
             model=name,
             api_key=api_key,
             path=str(model.path),
             task=model.task,
-            trained_context=model.trained_context,
+            engine=engine,
             is_pooled=model.is_pooled,
             sampling=model.sampling,
             chat_template=model.chat_template,

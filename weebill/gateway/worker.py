@@ -165,7 +165,8 @@ class Worker:
             for task in tasks:
                 task.cancel()
             await self._shadows.close()
-            await self._audits.close()
+            if self._drained.is_set():  # else there is no learner either
+                await self._audits.close()
             if self._redis is not None:
                 await self._redis.close()
             self._close()

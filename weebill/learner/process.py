@@ -1,4 +1,4 @@
-"""The learner process: the only one that opens the store of outcomes.
+"""The learner process: the only one that writes the store of outcomes.
 
 Workers need it for nothing that a client waits for: without it they keep to what they were told last.
 

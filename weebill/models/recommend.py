@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from weebill.config.schema import EngineSettings
 from weebill.models.curated import CuratedModel, Task
-from weebill.models.needs import FIXED_BYTES
+from weebill.models.needs import FIXED_BYTES, Costs, Window, window_of
 
 PROMPT_TOKENS: Final = 50
 """The length of the prompt whose first token is told."""
@@ -41,33 +41,33 @@ class Measured(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """The expectations of a model here: memory in bytes, tokens a second, and seconds to the first token."""
+    """The expectations of a model here: contexts and memory, tokens a second, and seconds to the first token."""
 
     model: CuratedModel
-    memory: int
+    window: Window
     answer: float
     first_token_s: float
 
 
-def expected(model: CuratedModel, measured: Measured, settings: EngineSettings) -> Expected | None:
-    """Returns what is expected of a model; None if its size is not known."""
+def expected(model: CuratedModel, measured: Measured, settings: EngineSettings, room: int) -> Expected | None:
+    """Returns what is expected of a model in `room` bytes; None if its size is not known."""
     sizes = [each.size for each in model.files]
     known = [each for each in sizes if each is not None]
     if len(known) < len(sizes):
         return None
     size = sum(known)
-    memory = size + FIXED_BYTES + _CONTEXT_BYTES * settings.context * settings.parallel
+    window = window_of(Costs(size + FIXED_BYTES, _CONTEXT_BYTES), settings, model.context, room)
     slower = size / measured.size
-    return Expected(model, memory, measured.answer / slower, PROMPT_TOKENS / (measured.prompt / slower))
+    return Expected(model, window, measured.answer / slower, PROMPT_TOKENS / (measured.prompt / slower))
 
 
 def fitting(
     models: Iterable[CuratedModel], task: Task, measured: Measured, memory: int, settings: EngineSettings
 ) -> list[Expected]:
     """Returns the models for a task that fit into the memory, the largest first."""
-    found = [expected(each, measured, settings) for each in models if task in _tasks(each)]
-    fits = [each for each in found if each is not None and each.memory <= memory]
-    return sorted(fits, key=lambda each: (-(each.model.parameters or 0), each.memory, each.model.name))
+    found = [expected(each, measured, settings, memory) for each in models if task in _tasks(each)]
+    fits = [each for each in found if each is not None and each.window.memory <= memory]
+    return sorted(fits, key=lambda each: (-(each.model.parameters or 0), each.window.memory, each.model.name))
 
 
 def best_of(fits: Iterable[Expected], first_token_s: float | None = None) -> Expected | None:

@@ -26,12 +26,13 @@ from weebill.models import partial
 from weebill.models.blobs import Blobs
 from weebill.models.curated import Role, Sampling, find_curated, read_template
 from weebill.models.errors import ModelDamagedError, ModelMissingError, ModelNameError, written_to
-from weebill.models.gguf import ModelFacts, read_first_facts, require_magic
+from weebill.models.gguf import read_first_facts, require_magic
 from weebill.models.manifests import Manifest, Manifests, StoredFile, slug
 from weebill.models.names import PlainName, is_plain, parse
+from weebill.models.needs import Costs, costs_of
 from weebill.models.progress import SILENT, Progress
 from weebill.models.takeover import take_over
-from weebill.models.tasks import ANSWERS, Serving, serving
+from weebill.models.tasks import Serving, serving
 
 # Bytes; what may come before it has room in the 255 that file systems allow.
 _LONGEST_LINK: Final = 200
@@ -61,12 +62,13 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
     def served(self) -> ServedModel:
         """Returns what an engine is told. Raises ModelFormatError if the model is no GGUF, which engines read."""
         require_magic(self.path, f"{self.name} ({self.path})")
-        facts = ModelFacts() if self.manifest.task in ANSWERS else read_first_facts(self.path)
+        facts = read_first_facts(self.path)
         task, template = serving(self.manifest.task, facts), self.manifest.chat_template
         known = find_curated(self.name)
         return ServedModel(
             path=self.path,
             task=task,
+            costs=costs_of(self.size, task, facts),
             trained_context=facts.context or 0,
             dimensions=facts.embedding or 0 if task == "embed" else 0,
             is_pooled=bool(facts.pooling),
@@ -79,13 +81,14 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
 class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model as an engine is told of it: its file, and what overrides the file's own sampling and template.
 
-    `trained_context` is the longest text that it was trained for in tokens, 0 if that is not known; `dimensions` the
-    length of its vectors, 0 if it makes none. `is_pooled` is True if its file says how it makes one vector of a text's.
-    `aliases` are further names by the curated list.
+    `costs` are those of its host. `trained_context` is the longest text that it was trained for in tokens, 0 if that is
+    not known; `dimensions` the length of its vectors, 0 if it makes none. `is_pooled` is True if its file says how it
+    makes one vector of a text's. `aliases` are further names by the curated list.
     """
 
     path: Path
     task: Serving = "chat"
+    costs: Costs = Costs(0, 0)
     trained_context: int = 0
     dimensions: int = 0
     is_pooled: bool = False

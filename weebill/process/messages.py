@@ -24,15 +24,17 @@ class Message(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     """A local model and the address of its host; `base_url` is None while it is down.
 
-    `base_url` is an origin such as `http://127.0.0.1:40123`, without `/v1`. `answers` is False while the host is up but
-    late with an answer to the supervisor. A model that is `cold` is loaded for the first request that waits for it.
-    `task` says what it is asked for, and `dimensions` how long its vectors are. `aliases` are further names of it.
+    `base_url` is an origin such as `http://127.0.0.1:40123`, without `/v1`. `context` is in tokens, for each of `slots`
+    answers; 0 where it is not known. `answers` is False while the host is up but late with an answer to the supervisor.
+    A model that is `cold` is loaded for the first request that waits for it. `task` says what it is asked for, and
+    `dimensions` how long its vectors are. `aliases` are further names of it.
     """
 
     model: str
     api_key: str
     base_url: str | None = None
     context: int = 0
+    slots: int = 0
     answers: bool = True
     cold: bool = False
     task: Literal["chat", "embed", "rerank"] = "chat"

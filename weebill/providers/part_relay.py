@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
 from weebill.wire.call import Call
 from weebill.wire.failure import UpstreamFailure
 
 
-class TakesSome(ABC):
+class TakesSome(metaclass=ABCMeta):
     """A `Translator` that passes bytes through, but not for all that its API can say.
 
     A class rather than a protocol, whose methods would cost as much to call as most of what they do.

@@ -155,7 +155,8 @@ def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream 
     if engine.base_url is None and not engine.cold:
         return None
     base_url = engine.base_url or _NOBODY
-    max_in_flight = settings.parallel + settings.max_waiting
+    slots = engine.slots or settings.parallel
+    max_in_flight = slots + settings.max_waiting
     origin, _ = Origin.parse(base_url, max_in_flight)
     return Upstream(
         name=LOCAL,
@@ -167,7 +168,7 @@ def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream 
         whole_timeouts=_ENGINE_TIMEOUTS,
         forward_headers=frozenset(),
         max_in_flight=max_in_flight,
-        slots=settings.parallel,
+        slots=slots,
         engine=engine.model,
         cold=engine.base_url is None,
     )

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 
 def open_disposable(path: Path, steps: Sequence[Sequence[str]], newer: Exception) -> sqlite3.Connection:
-    """Opens the file, making it or bringing it up to date; nobody else may read it. One that is no database, or a
-    damaged one, is moved away for a new one.
+    """Opens the file for its one writer, making it or bringing it up to date. One that is no database, or damaged, is
+    moved away for a new one.
 
     The statements of the first of `steps` make the file's first version, those of each other one the next version. The
     number of steps that were done is its `user_version`; `newer` is raised if that is greater than all of them. Raises
@@ -40,6 +40,23 @@ def open_disposable(path: Path, steps: Sequence[Sequence[str]], newer: Exception
     for suffix in ("-wal", "-shm"):  # of the damaged file: a new one must not take them for its own
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     return _open(path, steps, newer)
+
+
+def read_disposable(path: Path, steps: Sequence[Sequence[str]], other: Exception) -> sqlite3.Connection:
+    """Opens an existing file for reading, beside its writer; `other` is raised if it is of another version.
+
+    Raises sqlite3.Error.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        [(found,)] = connection.execute("PRAGMA user_version").fetchall()
+        if found != len(steps):
+            raise other
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _open(path: Path, steps: Sequence[Sequence[str]], newer: Exception) -> sqlite3.Connection:

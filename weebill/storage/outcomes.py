@@ -9,14 +9,14 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from weebill.auto.learning import Audited, Decided, Pair, Report, Source
 from weebill.config.auto import AUTO, Tier
 from weebill.storage.database import transaction
-from weebill.storage.disposable import open_disposable
+from weebill.storage.disposable import open_disposable, read_disposable
 
 MAX_DECISIONS: Final = 10_000
 MAX_OUTCOMES: Final = 50_000
@@ -234,14 +234,6 @@ class OutcomeStore:
                 "SELECT at, spent_nano FROM outcomes WHERE auto = ? AND source = 'audit' AND spent_nano > 0", (auto,)
             ).fetchall()
 
-    def texts(self) -> Iterator[tuple[str, float | None, float | None]]:
-        """Yields the questions that were kept, oldest first, with the small and the large tier's scores."""
-        with self._errors():
-            yield from self._connection.execute(
-                "SELECT question, outcomes.small, outcomes.large FROM contents JOIN outcomes ON outcome = number"
-                " WHERE question != '' AND outcomes.small IS NOT NULL ORDER BY number"
-            )
-
     def close(self) -> None:
         """Lets go of the file."""
         with self._errors():
@@ -261,14 +253,31 @@ class OutcomeStore:
         with self._errors(), transaction(self._connection):
             yield self._connection
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (OverflowError, sqlite3.IntegrityError) as error:
-            raise UnkeepableError(f"{self._path} cannot hold it: {error}") from error
-        except (sqlite3.Error, OSError) as error:
-            raise OutcomeError(f"Cannot use the store of outcomes {self._path}: {error}.") from error
+    def _errors(self) -> AbstractContextManager[None]:
+        return _errors(self._path)
+
+
+def kept_questions(path: Path) -> Iterator[tuple[str, float | None, float | None]]:
+    """Yields the questions that a store keeps, oldest first, with the small and the large tier's scores.
+
+    Its writer may be at work meanwhile. Raises OutcomeError.
+    """
+    other = OutcomeError(f"The store of outcomes {path} is of another version; `weebill serve` brings it up to date.")
+    with _errors(path), closing(read_disposable(path, _STEPS, other)) as connection:
+        yield from connection.execute(
+            "SELECT question, outcomes.small, outcomes.large FROM contents JOIN outcomes ON outcome = number"
+            " WHERE question != '' AND outcomes.small IS NOT NULL ORDER BY number"
+        )
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OverflowError, sqlite3.IntegrityError) as error:
+        raise UnkeepableError(f"{path} cannot hold it: {error}") from error
+    except (sqlite3.Error, OSError) as error:
+        raise OutcomeError(f"Cannot use the store of outcomes {path}: {error}.") from error
 
 
 def _open(path: Path) -> sqlite3.Connection:

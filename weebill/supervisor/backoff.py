@@ -14,10 +14,14 @@ class Backoff:
         self._cap_s = cap_s
         self._next_s = first_s
 
+    def reset(self) -> None:
+        """Has the next wait be the shortest again."""
+        self._next_s = self._first_s
+
     def after(self, uptime_s: float) -> float:
         """Returns the seconds to wait after a life of `uptime_s`."""
         if uptime_s >= STABLE_S:
-            self._next_s = self._first_s
+            self.reset()
         wait_s = self._next_s
         self._next_s = min(2 * wait_s, self._cap_s)
         return wait_s

@@ -40,7 +40,7 @@ class OfferRequest(msgspec.Struct, frozen=True, tag="offer"):
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A local model: its context window in tokens (0 while it is not loaded), and the reason if it is down.
+    """A local model: its context in tokens for each of `slots` answers at a time, and the reason if it is down.
 
     A `cold` model is loaded for the first request. `stays` if it is never unloaded for another one, nor for want of
     use. `need` is the memory in bytes that its host is counted with, `idle_s` the time since it was used last.
@@ -49,6 +49,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     state: Literal["ready", "loading", "cold", "down"]
     context: int = 0
+    slots: int = 0
     failure: str = ""
     stays: bool = True
     need: int = 0

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
 from typing import Final, NamedTuple
 
-from weebill.models.errors import ModelError
+from weebill.config.schema import EngineSettings, LocalSettings
+from weebill.models.needs import Window, window_of
 from weebill.models.store import ServedModel
 from weebill.supervisor.backoff import Backoff
 from weebill.supervisor.child import Child
@@ -34,20 +35,10 @@ _GRACE_S: Final = 5.0
 log = logging.getLogger(__name__)
 
 
-def no_memory() -> int:
-    """Returns the memory of a model of which it is not known."""
-    return 0
-
-
 class Offer(NamedTuple):
-    """A model that this machine has, and what tells its files from others.
-
-    `weigh` returns the memory that its host needs in bytes; reading that from a file takes up to half a second, so it
-    is called when a model is to be loaded. Raises ModelError or OSError.
-    """
+    """A model that this machine has, and what tells its files from others."""
 
     model: ServedModel
-    weigh: Callable[[], int] = no_memory
     identity: str = ""
 
 
@@ -56,8 +47,8 @@ class PooledModel:
 
     def __init__(self, name: str, offer: Offer, *, stays: bool) -> None:
         self.name = name
-        self.need = 0
-        """The memory of its host in bytes, once it was to have one."""
+        self.window = Window(0, 0, 0)
+        """The contexts that its host has, or will have."""
         self.offer = offer
         self.stays = stays
         self.host: Child | None = None
@@ -69,9 +60,10 @@ class PooledModel:
         self.gone = False
         self.backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
 
-    def weigh(self) -> None:
-        """Works out the memory that its host needs. Raises ModelError or OSError."""
-        self.need = self.need or self.offer.weigh()
+    @property
+    def need(self) -> int:
+        """The memory of its host in bytes."""
+        return self.window.memory
 
     def is_cold(self, now: float) -> bool:
         """True if a request may wait for it: it has no host that serves, and can get one."""
@@ -88,14 +80,14 @@ class Pool:
         self,
         make_host: Callable[[PooledModel], Child],
         budget: int,
-        keep_alive_s: Callable[[], float],
+        local: Callable[[], LocalSettings],
         on_change: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`budget` is the memory of all hosts together in bytes, 0 for no limit."""
         self._make_host = make_host
         self._budget = budget
-        self._keep_alive_s = keep_alive_s
+        self._local = local
         self._on_change = on_change
         self._clock = clock
         self._models: dict[str, PooledModel] = {}
@@ -129,10 +121,8 @@ class Pool:
             if known is None:
                 self._models[name] = PooledModel(name, offer, stays=name in stay)
             else:
-                if (known.offer.model, known.offer.identity) != (offer.model, offer.identity):
-                    known.need = 0
-                    if not known.stays:
-                        self._end(known, "its file was replaced")
+                if known.offer != offer and not known.stays:
+                    self._end(known, "its file was replaced")
                 known.offer, known.gone = offer, False
                 known.retry_at = 0.0
         for gone in [each for name, each in self._models.items() if name not in models]:
@@ -140,13 +130,12 @@ class Pool:
             self._end(gone, "it was removed")
             if gone.host is None:
                 del self._models[gone.name]
+        self._fit()
 
     def start(self) -> None:
         """Makes the hosts of the models that stay; the caller starts them."""
         for model in self._models.values():
             if model.stays and model.host is None:
-                with suppress(ModelError, OSError):  # its host says what is wrong
-                    model.weigh()
                 model.host = self._make_host(model)
 
     def want(self, name: str) -> None:
@@ -182,7 +171,7 @@ class Pool:
         for model in sorted(self._wanted(now), key=lambda each: each.wanted_at or 0.0):
             if not self._load(model, now):
                 break  # in the order in which they were wanted
-        keep_alive_s = self._keep_alive_s()
+        keep_alive_s = self._local().keep_alive_s
         for model in self._models.values():
             if self._idle_s(model, now) > keep_alive_s:
                 self._end(model, f"nobody has used it for {keep_alive_s:.0f} s")
@@ -200,6 +189,21 @@ class Pool:
         """Ends all hosts."""
         self._closed = True
         await asyncio.gather(*(host.stop(0.0) for host in self.hosts), *self._ends)
+
+    def _fit(self) -> None:
+        """Works out the contexts of all models without a host: what fits beside the models that stay."""
+        engine, room = self._local().engine, self._budget or sys.maxsize
+        staying = [each for each in self._models.values() if each.stays]
+        for model in staying:
+            self._fit_one(model, engine, room // len(staying))
+        for model in self._models.values():
+            if not model.stays:
+                self._fit_one(model, engine, room - sum(each.need for each in staying))
+
+    def _fit_one(self, model: PooledModel, engine: EngineSettings, room: int) -> None:
+        if model.host is None:
+            served = model.offer.model
+            model.window = window_of(served.costs, engine, served.trained_context, room)
 
     def _wanted(self, now: float) -> list[PooledModel]:
         wanted = []
@@ -219,6 +223,7 @@ class Pool:
             return
         if host.ready is not None:
             model.failure, model.wanted_at = "", None
+            model.backoff.reset()
         elif host.failure and host.failed_to_start:
             model.failure = host.failure
             model.retry_at = now + model.backoff.after(0.0)
@@ -227,14 +232,18 @@ class Pool:
 
     def _load(self, model: PooledModel, now: float) -> bool:
         """Starts the host of a model; False if it has to wait for others to end."""
-        try:
-            model.weigh()
-        except (ModelError, OSError) as error:
-            self._refuse(model, now, str(error))
-            return True
         if self._budget and not self._make_room(model, now):
             return bool(model.failure)
-        log.info("loading a model", extra={"model": model.name, "needs_mb": model.need >> 20})
+        window = model.window
+        log.info(
+            "loading a model",
+            extra={
+                "model": model.name,
+                "needs_mb": window.memory >> 20,
+                "context": window.context,
+                "parallel": window.parallel,
+            },
+        )
         model.used_at = now
         model.host = self._make_host(model)
         model.host.start()
@@ -245,9 +254,8 @@ class Pool:
         staying = sum(each.need for each in self._models.values() if each.stays)
         if model.need > self._budget - staying:
             why = (
-                f"{model.name} needs {model.need >> 20:,} MiB, and [local] memory_mb leaves "
-                f"{max(0, self._budget - staying) >> 20:,} for it; a smaller context or fewer parallel answers in "
-                "[local.engine] need less"
+                f"{model.name} needs {model.need >> 20:,} MiB for a context of {model.window.context:,} tokens, and "
+                f"[local] memory_mb leaves {max(0, self._budget - staying) >> 20:,} for it"
             )
             self._refuse(model, now, why)
             return False
@@ -292,6 +300,7 @@ class Pool:
         model.ending = False
         if model.gone:
             del self._models[model.name]
+        self._fit()  # its file may be another one
         if not self._closed:
             self._on_change()
             self.advance()

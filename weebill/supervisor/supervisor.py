@@ -110,7 +110,7 @@ class Supervisor:
         by_name = {role.name: role for role in roles}
         self._engine_role, worker = by_name.pop(ENGINE.name), by_name.pop(WORKER.name)
         self._memory = memory
-        self._pool = Pool(self._engine, memory, lambda: self._settings.local.keep_alive_s, self._changed)
+        self._pool = Pool(self._engine, memory, lambda: self._settings.local, self._changed)
         self._services = [self._child(role.name, role) for role in by_name.values()]
         # Without `auto` there is nothing to learn.
         self._resting = [child for child in self._services if child.name == LEARNER.name and not self._learns]
@@ -194,6 +194,7 @@ class Supervisor:
             name=model.name,
             state="ready" if serves else "cold" if state.cold and not loads else "loading" if loads else "down",
             context=state.context,
+            slots=state.slots,
             failure=model.failure or ("" if host is None else host.failure),
             stays=model.stays,
             need=model.need,
@@ -238,7 +239,9 @@ class Supervisor:
 
         def own() -> EngineBoot:
             # In each life anew: the model's file may have been replaced by one of another name.
-            return EngineBoot.of(model.name, model.offer.model, self._engine_key(model.name))
+            context, parallel, _ = model.window
+            engine = msgspec.structs.replace(self._settings.local.engine, context=context, parallel=parallel)
+            return EngineBoot.of(model.name, model.offer.model, engine, self._engine_key(model.name))
 
         return self._child(f"engine {model.name}", self._engine_role, own, silence_s)
 
@@ -291,6 +294,8 @@ class Supervisor:
             task=served.task,
             dimensions=served.dimensions,
             aliases=served.aliases,
+            context=model.window.context,
+            slots=model.window.parallel,
         )
         if host is None or host.ready is None or model.ending:
             return msgspec.structs.replace(state, cold=model.is_cold(self._pool.now()))
