@@ -292,7 +292,8 @@ HOSTILE: Final[dict[str, tuple[Callable[[], dict[str, object]], set[int]]]] = {
     "100,000 biases": (lambda: body("kept", logit_bias={str(n): 1 for n in range(100_000)}), {400}),
     "1,000 biases": (lambda: body("kept", tokens=64, logit_bias={str(n): 1 for n in range(1_000)}), {200}),
     "10,000 words that end it": (lambda: body("kept", stop=[f"word{n}" for n in range(10_000)]), {400}),
-    "128 answers": (lambda: body("kept", tokens=1, n=128), {200}),
+    "128 answers": (lambda: body("kept", tokens=1, n=128), {400}),
+    "as many answers as there are slots": (lambda: body("kept", tokens=16, n=2), {200}),
     "probabilities": (lambda: body("kept", tokens=100, logprobs=True, top_logprobs=20), {200}),
     "an endless answer": (lambda: body("kept", tokens=10**15), {200}),
     "a number beyond all": (lambda: body("kept", temperature=1e308), {400}),
@@ -306,6 +307,7 @@ async def test_others_are_answered_beside_hostile_requests(weebill: Installation
     key = weebill.weebill("keys", "create", "hostile", "--quiet").strip()
     pid = status(weebill, "kept").pid
     async with client(weebill) as ordinary, client(weebill, key) as hostile:
+        hostile.timeout = httpx.Timeout(300)
         print(f"alone: {seconds(await beside(ordinary, asyncio.sleep(5)))}")
         for name, (made, expected) in HOSTILE.items():
             content = json.dumps(made()).encode()

@@ -1,6 +1,6 @@
 """Counts the slots of llama.cpp that a request needs: one for each choice of each prompt, and for each document.
 
-Embeddings are asked for in parts of a second's work, so one of them is one, though its texts are read side by side.
+Embeddings are asked for in small parts, each of which counts as one, though its texts are read side by side.
 
 Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-context.cpp
 """
