@@ -157,6 +157,7 @@ def kill(weebill: Installation, model: str) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 async def test_a_file_of_another_name_under_the_same_one(weebill: Installation, tmp_path: Path) -> None:
     """A model that stays goes on with the file that it has, and is loaded from the new one after a crash."""
     models = Path(weebill.env["WEEBILL_LOCAL_MODELS_DIR"])
