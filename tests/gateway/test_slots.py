@@ -139,6 +139,34 @@ async def test_what_is_worked_on_in_several_slots_counts_as_several() -> None:
     assert places.idle
 
 
+async def test_what_takes_all_is_next_once_it_has_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often others ask meanwhile, one after another."""
+    monkeypatch.setattr(module, "_OVERDUE_S", 0.05)
+    places = SlotQueue(4, 64)
+    [one] = await asked(places, "b")
+    [all_of_them] = await asked(places, "a", count=9)
+    while not all_of_them.done():
+        [more] = await asked(places, "b")
+        places.give_back("b", await one)
+        await asyncio.sleep(0.01)
+        if not more.done():  # it waits for the one that is next
+            await asyncio.wait_for(all_of_them, 10)
+        one = more
+    assert not one.done()
+    places.give_back("a", await all_of_them)
+    assert await asyncio.wait_for(one, 10) == 1
+
+
+async def test_what_takes_all_is_next_though_nothing_else_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_OVERDUE_S", 0.05)
+    places = SlotQueue(4, 64)
+    [once] = await asked(places, "b")
+    places.give_back("b", await once)
+    [all_of_them] = await asked(places, "a", count=9)
+    assert not all_of_them.done()
+    assert await asyncio.wait_for(all_of_them, 10) == 4
+
+
 @pytest.mark.parametrize(
     ("most", "asking", "kept"),
     # The first of each has its slot, and waits for nothing.

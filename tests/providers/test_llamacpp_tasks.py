@@ -65,12 +65,14 @@ def test_other_errors_stay_what_they_are() -> None:
 @pytest.mark.parametrize(
     ("body", "slots"),
     [
-        ({"input": "a"}, 1),
-        ({"input": ["a", "b", "c"]}, 3),
-        ({"input": [1, 2, 3]}, 1),
-        ({"input": [[1, 2], [3]]}, 2),
+        ({"prompt": "a", "n": 2}, 2),
+        ({"prompt": ["a", "b", "c"], "n": 2}, 6),
+        ({"prompt": [1, 2, 3]}, 1),
+        ({"prompt": [[1, 2], [3]]}, 2),
         ({"query": "q", "documents": ["a", "b"]}, 2),
+        # They come a few at a time, and are soon done.
+        ({"input": ["a", "b", "c"]}, 1),
     ],
 )
-def test_each_text_needs_a_slot(body: dict[str, object], slots: int) -> None:
-    assert slots_of(UpstreamRequest(b"/embeddings", json.dumps(body).encode())) == slots
+def test_each_answer_needs_a_slot(body: dict[str, object], slots: int) -> None:
+    assert slots_of(UpstreamRequest(b"/", json.dumps(body).encode())) == slots

@@ -130,6 +130,17 @@ def test_models_come_and_go(pool: Installation) -> None:
     pool.until("four", "ready")
 
 
+def test_what_was_removed_is_gone_at_once_though_its_host_ends_its_answers(pool: Installation) -> None:
+    pool.behave("engine one", "slow-drain")
+    pool.start()
+    say(pool, "wanted", "one")
+    pool.until("one", "ready")
+    pool.offer("two")
+    pool.ask(OfferRequest())
+    wait_for(lambda: "one" not in pool.get()["up"], "the worker to be told")
+    assert pool.child("engine one").state == "draining"
+
+
 def test_a_model_that_stays_is_loaded_from_its_new_file_when_its_host_dies(pool: Installation) -> None:
     """A file of another name, in whose favour the old one is gone."""
     pool.offer("kept.first")

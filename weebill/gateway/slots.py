@@ -2,7 +2,8 @@
 
 1. A request takes its slots, or waits in its key's queue; it is refused if the key has too many waiting.
 2. A free slot goes to the key that holds least; among equals, to the one that has waited longest.
-3. No key holds more than its share while another key has asked within a minute.
+3. No key holds more than its share while another key has asked within a minute, but for a request that needs more: once
+   it has waited for half a minute, it is next.
 4. A client that leaves is taken from the queue at once.
 
 llama.cpp serves in the order of arrival, and knows no keys. So requests wait here. Only the number of busy slots is
@@ -21,17 +22,20 @@ from weebill.transport.errors import PoolFull, cancelled_unsent
 
 # Seconds after its last request during which a key's share is kept free.
 _RECENT_S: Final = 60.0
+# Seconds after which a request that needs more than its key's share need not wait for the others to rest.
+_OVERDUE_S: Final = 30.0
 _MAX_RECENT: Final = 1000
 
 
 class _Waiter:
-    """A request that waits for `count` slots at once."""
+    """A request that waits for `count` slots at once, since a time of the loop."""
 
-    __slots__ = ("count", "granted")
+    __slots__ = ("count", "granted", "since")
 
-    def __init__(self, count: int, granted: asyncio.Future[None]) -> None:
+    def __init__(self, count: int, granted: asyncio.Future[None], since: float) -> None:
         self.count = count
         self.granted = granted
+        self.since = since
 
 
 class SlotQueue:
@@ -64,8 +68,9 @@ class SlotQueue:
         Raises PoolFull if too many wait already; if cancelled, the exception of `cancelled_unsent`.
         """
         loop = asyncio.get_running_loop()
-        self._note(key, loop.time())
-        waiter = _Waiter(min(count, self._total), loop.create_future())
+        now = loop.time()
+        self._note(key, now)
+        waiter = _Waiter(min(count, self._total), loop.create_future(), now)
         before = len(self._waiting.get(key, ()))
         self._waiting.setdefault(key, []).append(waiter)
         self.waiting += 1
@@ -115,7 +120,10 @@ class SlotQueue:
             share = self._share()
             held = self._held
             fits = [key for key, queue in self._waiting.items() if held[key] + queue[0].count <= share]
-            if fits:
+            overdue = self._overdue(share)
+            if overdue is not None:
+                key = overdue
+            elif fits:
                 key = min(fits, key=held.__getitem__)
             elif self._free == self._total and self._recent.keys() <= self._waiting.keys():
                 key = next(iter(self._waiting))  # all keys want more than their share, and no other key has asked
@@ -134,6 +142,13 @@ class SlotQueue:
             self._free -= waiter.count
             waiter.granted.set_result(None)
 
+    def _overdue(self, share: int) -> str | None:
+        """Returns the key whose first request needs more than its share, and has waited for too long; the longest."""
+        before = asyncio.get_running_loop().time() - _OVERDUE_S
+        first = {key: queue[0] for key, queue in self._waiting.items() if queue[0].count > share}
+        overdue = [key for key, waiter in first.items() if waiter.since <= before]
+        return min(overdue, key=lambda key: first[key].since) if overdue else None
+
     def _share(self) -> int:
         recent = self._recent
         before = asyncio.get_running_loop().time() - _RECENT_S
@@ -142,10 +157,13 @@ class SlotQueue:
         return -(-self._total // len(recent.keys() | self._held.keys() | self._waiting.keys()))
 
     def _again_later(self) -> None:
-        """Schedules another look, for when a recent key may have been forgotten."""
+        """Schedules another look, for when a recent key may have been forgotten, or a request may be overdue."""
         if self._timer is None and self._recent:
-            at = self._recent[next(iter(self._recent))] + _RECENT_S
-            self._timer = asyncio.get_running_loop().call_at(at + 0.001, self._look_again)
+            forgotten = self._recent[next(iter(self._recent))] + _RECENT_S
+            overdue = min(queue[0].since for queue in self._waiting.values()) + _OVERDUE_S
+            loop = asyncio.get_running_loop()
+            at = min(forgotten, overdue) if overdue > loop.time() else forgotten
+            self._timer = loop.call_at(at + 0.001, self._look_again)
 
     def _look_again(self) -> None:
         self._timer = None

@@ -239,11 +239,10 @@ class Supervisor:
         def silence_s() -> float:
             return self._silence_s() * longest
 
-        context, parallel, _ = model.window
-        engine = msgspec.structs.replace(self._settings.local.engine, context=context, parallel=parallel)
-
         def own() -> EngineBoot:
             # In each life anew: the model's file may have been replaced by one of another name.
+            context, parallel, _ = model.window
+            engine = msgspec.structs.replace(self._settings.local.engine, context=context, parallel=parallel)
             return EngineBoot.of(model.name, model.offer.model, engine, self._engine_key(model.name))
 
         return self._child(f"engine {model.name}", self._engine_role, own, silence_s)
@@ -292,7 +291,8 @@ class Supervisor:
         return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds, self._hear)
 
     def _engine_states(self) -> tuple[EngineState, ...]:
-        return tuple(map(self._engine_state, self._pool.models))
+        # What was removed is not there any more, even if its host still answers what it was asked.
+        return tuple(self._engine_state(each) for each in self._pool.models if not each.gone)
 
     def _engine_state(self, model: PooledModel) -> EngineState:
         host, served = model.host, model.offer.model

@@ -1,4 +1,6 @@
-"""Counts the slots of llama.cpp that a request needs: one for each choice of each prompt, and for each text of others.
+"""Counts the slots of llama.cpp that a request needs: one for each choice of each prompt, and for each document.
+
+Embeddings are asked for in small parts, each of which counts as one, though its texts are read side by side.
 
 Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-context.cpp
 """
@@ -12,8 +14,8 @@ import msgspec
 from weebill.providers.upstream_request import UpstreamRequest
 from weebill.wire.json_values import decode_object
 
-# Of completions, embeddings and reranking.
-_LISTS: Final = ("prompt", "input", "documents")
+# Of completions and reranking.
+_LISTS: Final = ("prompt", "documents")
 _decode: Final = msgspec.json.Decoder().decode
 
 
