@@ -9,9 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.decoders import tiny
-from weebill.config.schema import EngineSettings
 from weebill.engine.llama import LlamaServer
-from weebill.engine.role import EngineBoot
+from weebill.engine.role import EngineBoot, HostSettings
 from weebill.models.convert.conversion import Conversion, conversion
 from weebill.models.curated import Sampling
 from weebill.models.plan import Precision
@@ -47,7 +46,7 @@ class Engine:
             model="tiny",
             api_key=_KEY,
             path=str(path),
-            engine=EngineSettings(context=tiny.CONTEXT, parallel=1, threads=1),
+            engine=HostSettings(context=tiny.CONTEXT, parallel=1, threads=1),
             sampling=sampling or Sampling(),
             chat_template=chat_template,
             adapters=tuple(map(str, adapters)),

@@ -14,10 +14,9 @@ from urllib.parse import urlsplit
 import msgspec
 import xllamacpp
 
-from weebill.config.schema import EngineSettings
 from weebill.engine import memory
 from weebill.engine.errors import EngineError
-from weebill.engine.role import EngineBoot
+from weebill.engine.role import EngineBoot, HostSettings
 from weebill.models.curated import Sampling
 from weebill.models.errors import ModelFormatError
 from weebill.models.gguf import read_first_facts
@@ -92,7 +91,7 @@ class LlamaServer:
             raise EngineError(str(error)) from error
 
     @staticmethod
-    def room(settings: EngineSettings) -> int | None:
+    def room(settings: HostSettings) -> int | None:
         """Returns the bytes that this process may use once it has loaded; None if unknown."""
         return memory.with_room(_http_threads(settings), _PROMPT_CACHE_MIB << 20)
 
@@ -156,7 +155,7 @@ def _set_private(parameters: xllamacpp.CommonParams) -> None:
     parameters.timeout_read = parameters.timeout_write = _SOCKET_TIMEOUT_S
 
 
-def _set_memory(parameters: xllamacpp.CommonParams, settings: EngineSettings) -> None:
+def _set_memory(parameters: xllamacpp.CommonParams, settings: HostSettings) -> None:
     # Each slot has its whole context to itself: no request is cut short or slowed by others. Values of 16 bits: with 8,
     # a prompt takes nearly twice as long to read.
     parameters.n_parallel = settings.parallel
@@ -169,7 +168,7 @@ def _set_memory(parameters: xllamacpp.CommonParams, settings: EngineSettings) ->
     parameters.fit_params = False
 
 
-def _set_threads(parameters: xllamacpp.CommonParams, settings: EngineSettings) -> None:
+def _set_threads(parameters: xllamacpp.CommonParams, settings: HostSettings) -> None:
     # Threads wait for each other at every step, so one that loses its core delays all: one core is left for the rest of
     # the machine. Writing an answer hardly gains from more than half of them.
     cores = usable_cores()
@@ -182,7 +181,7 @@ def _set_threads(parameters: xllamacpp.CommonParams, settings: EngineSettings) -
     parameters.n_threads_http = _http_threads(settings)
 
 
-def _set_encoding(parameters: xllamacpp.CommonParams, settings: EngineSettings, told: EngineBoot) -> None:
+def _set_encoding(parameters: xllamacpp.CommonParams, settings: HostSettings, told: EngineBoot) -> None:
     """For vectors and ratings: a text is read in one step, and its end sees its beginning and the other way round."""
     parameters.embedding = True
     if told.task == "rerank":
@@ -214,7 +213,7 @@ def _set_images(parameters: xllamacpp.CommonParams, projector: Path) -> None:
         parameters.n_batch = parameters.n_ubatch = max(parameters.n_batch, WHOLE_STEP)
 
 
-def _http_threads(settings: EngineSettings) -> int:
+def _http_threads(settings: HostSettings) -> int:
     return settings.parallel + settings.max_waiting + _SPARE_HTTP_THREADS
 
 

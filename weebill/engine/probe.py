@@ -14,9 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from weebill.config.schema import EngineSettings
 from weebill.engine.llama import LlamaServer
-from weebill.engine.role import EngineBoot
+from weebill.engine.role import EngineBoot, HostSettings
 from weebill.models.recommend import Speed
 
 _KEY: Final = "probe"
@@ -36,7 +35,7 @@ class _Completion(msgspec.Struct):
 
 def measure(file: Path, threads: int) -> Speed:
     """Returns the speed of the model in `file`: the best of what two seconds allow. Raises EngineError."""
-    settings = EngineSettings(context=1024, parallel=1, threads=threads)
+    settings = HostSettings(context=1024, parallel=1, threads=threads)
     server = LlamaServer.start(EngineBoot(model="probe", api_key=_KEY, path=str(file), engine=settings))
     _ask(server)  # the first one reads the file
     best, until = Speed(0.0, 0.0), time.monotonic() + _MEASURED_S

@@ -14,6 +14,16 @@ from weebill.models.tasks import Serving
 from weebill.process.role import Role, module
 
 
+class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[local.engine]` for one host: what fits, so that a context may be shorter than one that can be configured."""
+
+    context: int
+    parallel: int
+    threads: int = 0
+    max_waiting: int = 64
+    memory_mb: int = 0
+
+
 class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a host's `Boot` that is its own: the name of the model, the key that requests must carry, how it is
     run, and the rest as in `ServedModel`.
@@ -23,7 +33,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str
     path: str
     task: Serving = "chat"
-    engine: EngineSettings
+    engine: HostSettings
     is_pooled: bool = False
     sampling: Sampling = Sampling()
     chat_template: str | None = None
@@ -38,7 +48,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
             api_key=api_key,
             path=str(model.path),
             task=model.task,
-            engine=engine,
+            engine=msgspec.convert(engine, HostSettings, from_attributes=True),
             is_pooled=model.is_pooled,
             sampling=model.sampling,
             chat_template=model.chat_template,
