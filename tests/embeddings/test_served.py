@@ -17,9 +17,11 @@ from tests.e2e.installation import Installation, installation
 from tests.embeddings import tiny_bert
 from tests.embeddings.texts import DIFFERENT, TEXTS, VECTORS
 from tests.fixtures.model import EMBEDDING_MODEL
+from weebill.config.paths import Home
 from weebill.models.convert.conversion import conversion
 from weebill.models.pull import add_file
 from weebill.models.store import ModelStore
+from weebill.supervisor.commands import Status, StatusRequest, ask
 
 CONFIG: Final = """
 [local]
@@ -202,3 +204,9 @@ def test_the_origin_of_a_converted_model_is_told(weebill: Installation) -> None:
     shown = " ".join(weebill.weebill("show", EMBEDDING_MODEL).split())
     assert "converted from model.safetensors (53aa51172d14)" in shown
     assert "quantization F16" in shown
+
+
+def test_a_model_has_one_host_under_all_of_its_names(weebill: Installation, client: httpx.Client) -> None:
+    assert np.allclose(vectors(embed(client, "Hello", "minilm:l6-v2")), vectors(embed(client, "Hello")))
+    status = ask(Home(weebill.home), StatusRequest(), Status)
+    assert [each.name for each in status.models if each.name.startswith("minilm")] == ["minilm"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
 import typer
 
 from weebill import __version__
@@ -25,7 +26,7 @@ from weebill.config.schema import LocalSettings
 from weebill.models.errors import ModelError
 from weebill.models.needs import free_memory
 from weebill.models.pull import pull
-from weebill.models.store import ModelStore, ServedModel
+from weebill.models.store import InstalledModel, ModelStore, ServedModel
 from weebill.models.tasks import UNSERVED
 from weebill.routing.servers import watched
 from weebill.storage.keys import open_keys
@@ -71,7 +72,7 @@ class Startup:
         served = {}
         for model in self.configuration.settings.local.models:
             with show_progress(self._quiet) as progress:
-                served[model] = pull(store, model, progress, acceptance(quiet=self._quiet)).served()
+                served[model] = _served_as(model, pull(store, model, progress, acceptance(quiet=self._quiet)))
         with open_keys(self._home) as keys:
             created = keys.create_first(FIRST_KEY_NAME, "admin")
         if created and sys.stdout.isatty():
@@ -93,15 +94,20 @@ class Startup:
         return better(self._sources, local)
 
     def offers(self) -> Mapping[str, Offer]:
-        """Returns the models in the store that an engine can load and ask; others are left out."""
+        """Returns the models in the store that an engine can load and ask; others are left out.
+
+        A model that the configuration names is called as it says there, so that it has one host under all of its names.
+        """
         local = self.configuration.settings.local
-        found = {}
-        for model in ModelStore.of(local, self._home).list():
+        store, found = ModelStore.of(local, self._home), {}
+        configured = {store.canonical(name): name for name in reversed(local.models)}
+        for model in store.list():
             if model.manifest.task in UNSERVED:
                 continue
             try:
+                name = configured.get(model.name, model.name)
                 files = " ".join(each.sha256 for each in model.manifest.files)
-                found[model.name] = Offer(model.served(), files)
+                found[name] = Offer(_served_as(name, model), files)
             except (ModelError, OSError) as error:
                 log.warning("%s is not served: %s", model.name, error)
         return found
@@ -135,6 +141,14 @@ class Startup:
         """Returns the providers whose servers list their models, which are not known yet."""
         servers = watched(self.configuration.settings, load_catalogue())
         return [name for name, provider, _ in servers if not provider.models]
+
+
+def _served_as(name: str, model: InstalledModel) -> ServedModel:
+    """Returns the model as an engine is told of it under `name`; its own name is a further one then."""
+    served = model.served()
+    others = dict.fromkeys((*served.aliases, model.name))
+    others.pop(name, None)
+    return msgspec.structs.replace(served, aliases=tuple(others))
 
 
 def banner(
