@@ -20,8 +20,9 @@ from weebill.discovery.adapters import Adapters
 from weebill.discovery.states import States
 from weebill.discovery.watching import Watch
 from weebill.process import logs
+from weebill.process.following import follow
 from weebill.process.link import Link
-from weebill.process.messages import Drain, Failed, Ping, Pong, Ready, Reload
+from weebill.process.messages import Failed, Ready
 from weebill.process.questions import QuestionServer
 from weebill.routing.adapters import TOPIC as ADAPTERS
 from weebill.routing.servers import TOPIC, watched
@@ -93,10 +94,7 @@ async def main() -> int:
         return 1
     watching.configure(boot.settings)
     link.send(Ready())
-    pinged = asyncio.Event()
-    answering = asyncio.create_task(_answer(link, pinged, server))
-    drain = await _follow(link, pinged, watching)
-    answering.cancel()
+    drain = await follow(link, PROCESS_NAME, watching.configure, lambda: server.moves)
     if drain is None:
         os._exit(1)  # at once: nothing is kept here
     watching.close()
@@ -104,30 +102,3 @@ async def main() -> int:
     with suppress(FileNotFoundError):
         home.discovery_socket.unlink()
     return 0
-
-
-async def _follow(link: Link, pinged: asyncio.Event, watching: Watching) -> Drain | None:
-    """Handles the supervisor's messages up to `Drain`; returns None if the supervisor is gone."""
-    async for message in link:
-        match message:
-            case Drain():
-                return message
-            case Ping():
-                pinged.set()
-            case Reload(settings=settings):
-                logs.configure(settings.log, PROCESS_NAME)
-                watching.configure(settings)
-            case _:
-                log.warning("the supervisor sent a message that is not for the discovery process")
-    return None
-
-
-async def _answer(link: Link, pinged: asyncio.Event, server: QuestionServer) -> None:
-    """Answers each Ping once the server's threads make progress."""
-    while True:
-        await pinged.wait()
-        if server.moves:
-            pinged.clear()
-            link.send(Pong())
-        else:
-            await asyncio.sleep(_LOOK_S)

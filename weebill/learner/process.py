@@ -9,7 +9,6 @@ Workers need it for nothing that a client waits for: without it they keep to wha
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from contextlib import suppress
@@ -21,8 +20,9 @@ from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.learner.topics import Learning
 from weebill.process import logs
+from weebill.process.following import follow
 from weebill.process.link import Link
-from weebill.process.messages import Drain, Failed, Ping, Pong, Ready, Reload
+from weebill.process.messages import Failed, Ready
 from weebill.process.questions import QuestionServer
 from weebill.storage.outcomes import OutcomeError
 
@@ -52,40 +52,10 @@ async def main() -> int:
         link.close()
         return 1
     link.send(Ready())
-    pinged = asyncio.Event()
-    answering = asyncio.create_task(_answer(link, pinged, server))
-    drain = await _follow(link, pinged, learning)
-    answering.cancel()
+    drain = await follow(link, PROCESS_NAME, learning.configure, lambda: server.moves)
     if drain is None:
         os._exit(1)  # at once: the store survives that
     server.close()
     with suppress(FileNotFoundError):
         home.learner_socket.unlink()
     return 0
-
-
-async def _follow(link: Link, pinged: asyncio.Event, learning: Learning) -> Drain | None:
-    """Handles the supervisor's messages up to `Drain`; returns None if the supervisor is gone."""
-    async for message in link:
-        match message:
-            case Drain():
-                return message
-            case Ping():
-                pinged.set()
-            case Reload(settings=settings):
-                logs.configure(settings.log, PROCESS_NAME)
-                learning.settings = settings.autos
-            case _:
-                log.warning("the supervisor sent a message that is not for the learner process")
-    return None
-
-
-async def _answer(link: Link, pinged: asyncio.Event, server: QuestionServer) -> None:
-    """Answers each Ping once the server's thread makes progress."""
-    while True:
-        await pinged.wait()
-        if server.moves:
-            pinged.clear()
-            link.send(Pong())
-        else:
-            await asyncio.sleep(_LOOK_S)

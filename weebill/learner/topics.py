@@ -29,6 +29,7 @@ from weebill.auto.learning import (
 from weebill.auto.standing import Standing
 from weebill.auto.tradeoff import Tradeoff
 from weebill.config.auto import AutoSettings
+from weebill.config.schema import Settings
 from weebill.learner.belief import Belief, initial
 from weebill.learner.course import Course
 from weebill.learner.state import Knowledge
@@ -61,6 +62,10 @@ class Learning:
         self._nothing = encode(Lesson(source=self._source, version=1, pair=NOBODY, decisions=0))
         self._courses: dict[str, Course] = {}
         self._follow_settings()
+
+    def configure(self, settings: Settings) -> None:
+        """Takes over changed settings."""
+        self.settings = settings.autos
 
     def answer(self, question: Raw) -> bytes:
         """Returns the answer that `weebill.auto.learning` defines. Raises Unanswered."""

@@ -22,12 +22,14 @@ from weebill.accounts.api_key import TOPIC as KEYS
 from weebill.auto.experiments import TOPIC as EXPERIMENTS
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
+from weebill.config.schema import Settings
 from weebill.ledger.ingestion import IngestThread
 from weebill.ledger.prices import Prices
 from weebill.ledger.topics import Keys, Responses, RunningExperiments
 from weebill.process import logs
+from weebill.process.following import follow
 from weebill.process.link import Link
-from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Ready, Reload, ToChild
+from weebill.process.messages import Engines, Failed, Ready, ToChild
 from weebill.process.questions import QuestionServer
 from weebill.storage.database import open_ledger
 from weebill.wire.responses_store import TOPIC as RESPONSES
@@ -65,14 +67,21 @@ async def main() -> int:
         return 1
     prices = Prices(home, boot.settings)
     ingestion = IngestThread(home, boot.settings.metering.ingest_interval_s, prices.cost)
+
+    def reload(settings: Settings) -> None:
+        prices.settings = settings
+        ingestion.interval_s = settings.metering.ingest_interval_s
+
+    def hear(message: ToChild) -> bool:
+        if isinstance(message, Engines):
+            prices.engines = message.engines
+        return isinstance(message, Engines)
+
     for message in boot.told:
-        _hear(message, prices, ingestion)
+        hear(message)
     ingestion.start()
     link.send(Ready())
-    pinged = asyncio.Event()
-    answering = asyncio.create_task(_answer(link, pinged, ingestion, server))
-    drain = await _follow(link, pinged, prices, ingestion)
-    answering.cancel()
+    drain = await follow(link, PROCESS_NAME, reload, lambda: ingestion.moves and server.moves, hear)
     if drain is None:
         os._exit(1)  # at once: journals and ledger survive that
     await asyncio.to_thread(ingestion.finish, _FINISH_S)
@@ -80,39 +89,3 @@ async def main() -> int:
     with suppress(FileNotFoundError):
         home.ledger_socket.unlink()
     return 0
-
-
-async def _follow(link: Link, pinged: asyncio.Event, prices: Prices, ingestion: IngestThread) -> Drain | None:
-    """Handles the supervisor's messages up to `Drain`; returns None if the supervisor is gone."""
-    async for message in link:
-        match message:
-            case Drain():
-                return message
-            case Ping():
-                pinged.set()
-            case _:
-                _hear(message, prices, ingestion)
-    return None
-
-
-def _hear(message: ToChild, prices: Prices, ingestion: IngestThread) -> None:
-    match message:
-        case Reload(settings=settings):
-            logs.configure(settings.log, PROCESS_NAME)
-            prices.settings = settings
-            ingestion.interval_s = settings.metering.ingest_interval_s
-        case Engines(engines=engines):
-            prices.engines = engines
-        case _:
-            log.warning("the supervisor sent a message that is not for the ledger process")
-
-
-async def _answer(link: Link, pinged: asyncio.Event, ingestion: IngestThread, server: QuestionServer) -> None:
-    """Answers each Ping once all threads make progress, too: this is the only watch over them."""
-    while True:
-        await pinged.wait()
-        if ingestion.moves and server.moves:
-            pinged.clear()
-            link.send(Pong())
-        else:
-            await asyncio.sleep(_LOOK_S)
