@@ -159,11 +159,11 @@ class Upstreams:
             held = self._held_slots.pop(response, None) if upstream.slots else None
             if held is not None:
                 queue, key, count, body, host = held
-                queue.give_back(key, count)
                 if response.inbox is not None and isinstance(response.inbox.failure, UpstreamLost):
                     self._died(upstream.engine, body, host)
                 elif response.inbox is None or response.inbox.ended:
                     self._fatal.answered(upstream.engine, body)
+                queue.give_back(key, count)
             response.close()
 
     def whole(self, response: Response) -> Coroutine[object, object, bytes]:
@@ -232,10 +232,10 @@ class Upstreams:
                     upstream = await self.warming.warm(upstream)
                 response = await self._send_to_host(upstream, request, timeouts, patience_s, going)
         except BaseException as error:
-            if count:
-                queue.give_back(key, count)
             if isinstance(error, UpstreamLost) or (going.went and isinstance(error, UpstreamConnectError)):
                 self._died(upstream.engine, request.body, upstream.origin)
+            if count:
+                queue.give_back(key, count)
             if isinstance(error, TimeoutError) and limit.expired():
                 raise PoolFull("it has been at work on others' requests, or loading, all the time") from None
             raise
@@ -246,6 +246,7 @@ class Upstreams:
         """Notes that a host died with a request, unless it was told to end."""
         if self.warming.serves(model, host):
             self._fatal.died(model, body, host)
+            self.warming.lose(model, host)
 
     def _send_to_host(
         self, upstream: Upstream, request: UpstreamRequest, timeouts: Timeouts, patience_s: float, going: _Going

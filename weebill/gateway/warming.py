@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from weebill.gateway.failures import model_unavailable
@@ -38,6 +39,8 @@ class Warming:
         self._used: set[str] = set()
         self._told = 0
         self._heard = asyncio.Event()
+        # By model, the address of a host that broke off an answer: most likely it is dead.
+        self._lost: dict[str, Origin] = {}
 
     def follow(self, send: Callable[[FromChild], None]) -> None:
         """Tells the supervisor by `send` from now on."""
@@ -85,6 +88,10 @@ class Warming:
                 found = self._upstream(model)
                 if found is None:
                     raise model_unavailable(model)
+                if self._lost.get(model) == found.origin:
+                    await self._hear(found)
+                    self._lost.pop(model, None)
+                    continue
                 if not found.cold:
                     return found
                 loaded = self._waiting.get(model)
@@ -105,19 +112,28 @@ class Warming:
         found = self._upstream(model)
         return found is not None and found.origin == host
 
+    def lose(self, model: str, host: Origin) -> None:
+        """Notes that a host broke off an answer: until there is news of it, no other request is sent there."""
+        self._lost[model] = host
+
     async def hear_of_death(self, upstream: Upstream) -> None:
         """Waits until the supervisor has told that a host, whose address refuses, is gone.
 
         Raises ApiError 503 if it does not; if cancelled, the exception of `cancelled_unsent`.
         """
         try:
+            await self._hear(upstream)
+        except asyncio.CancelledError:
+            raise cancelled_unsent() from None
+        if self.serves(upstream.engine, upstream.origin):
+            raise model_unavailable(upstream.engine)
+
+    async def _hear(self, upstream: Upstream) -> None:
+        """Waits for the news that a host is gone, as long as that may take."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(_NEWS_S):
                 while self.serves(upstream.engine, upstream.origin):
                     await self._heard.wait()
-        except TimeoutError:
-            raise model_unavailable(upstream.engine) from None
-        except asyncio.CancelledError:
-            raise cancelled_unsent() from None
 
     def _upstream(self, model: str) -> Upstream | None:
         known = self._router.directory.deployments.get(f"{LOCAL}/{model}")

@@ -42,6 +42,7 @@ test("ollama: errors", async () => {
   const failing = async (status, asking) => await assert.rejects(asking, (error) => error.status_code === status);
   await failing(404, () => client.chat({ model: "none", messages }));
   await failing(404, () => client.generate({ model: "none", prompt: "Hi", stream: true }));
-  await failing(501, () => client.pull({ model: "mini" }));
+  await failing(501, () => client.push({ model: "mini" }));
+  await failing(404, () => client.delete({ model: "none" }));
   await failing(401, () => new Ollama({ host: WEEBILL_URL }).list());
 });
