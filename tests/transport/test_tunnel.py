@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from pathlib import Path
@@ -211,7 +212,7 @@ async def test_both_ends_of_a_websocket_go_with_either(serve: Serve, client: Cli
 
 async def test_control_process_is_down(serve: Serve, client: Client, tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
-    _, port = await serve(Tunnel(client, str(path)).relay)
+    _, port = await serve(Tunnel(client, str(path), patience_s=0.1).relay)
     async with connected(port) as peer:
         peer.send(GET)
         missing = await peer.reply()
@@ -224,6 +225,22 @@ async def test_control_process_is_down(serve: Serve, client: Client, tmp_path: P
     for reply in (missing, refused):
         assert (reply.status, reply.headers[b"retry-after"]) == (503, b"1")
         assert b"control_unavailable" in reply.body
+
+
+async def test_a_control_process_that_starts_is_waited_for(serve: Serve, client: Client, tmp_path: Path) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup")
+        writer.close()
+
+    path = tmp_path / "control.sock"
+    _, port = await serve(Tunnel(client, str(path)).relay)
+    async with connected(port) as peer:
+        peer.send(GET)
+        await asyncio.sleep(0.1)
+        async with await asyncio.start_unix_server(answer, path):
+            assert (await peer.reply()).body == b"up"
 
 
 async def test_control_process_dies_without_an_answer(serve: Serve, client: Client, tmp_path: Path) -> None:

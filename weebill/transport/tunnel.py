@@ -15,6 +15,7 @@ from weebill.wire.errors import ApiError
 # The control process streams events for hours, and takes its time for large uploads.
 _TIMEOUTS: Final = Timeouts(connect=2.0, first_byte=600.0, idle=inf, total=inf)
 _MAX_CONNECTIONS: Final = 4096
+_LOOK_S: Final = 0.05
 
 # Set anew on each side. A client's claims about its address are not forwarded.
 _REPLACED_IN_REQUEST: Final = frozenset(
@@ -34,8 +35,12 @@ _REPLACED_IN_RESPONSE: Final = frozenset({b"content-length", b"x-request-id"})
 class Tunnel:
     """Relays to the control process, upgrades included; `relaying` is the number of exchanges under way."""
 
-    def __init__(self, client: Client, socket_path: str) -> None:
+    def __init__(self, client: Client, socket_path: str, patience_s: float = 5.0) -> None:
+        """While the control process starts, requests wait for it for `patience_s` seconds."""
         self.relaying = 0
+        self._path = socket_path
+        self._patience_s = patience_s
+        self._listens = False
         self._client = client
         self._origin = Origin(path=socket_path, max_connections=_MAX_CONNECTIONS)
 
@@ -53,11 +58,14 @@ class Tunnel:
 
     async def _relay(self, exchange: Exchange) -> None:
         body = exchange.received
+        if not self._listens:
+            await self._wait()
         try:
             response = await self._client.send(
                 self._origin, request_head(exchange), exchange.chunks() if body is None else body, _TIMEOUTS
             )
         except UpstreamConnectError:
+            self._listens = False
             raise ApiError(
                 503,
                 "The control process is not running at the moment; try again.",
@@ -77,6 +85,21 @@ class Tunnel:
             exchange.abort()
         finally:
             response.close()
+
+    async def _wait(self) -> None:
+        """Returns when the control process listens, or does not for too long."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._patience_s
+        while not self._listens:
+            try:
+                _, writer = await asyncio.open_unix_connection(self._path)
+            except OSError:
+                if loop.time() >= until:
+                    return
+                await asyncio.sleep(_LOOK_S)
+            else:
+                writer.close()
+                self._listens = True
 
 
 def request_head(exchange: Exchange) -> bytes:
