@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -21,6 +20,7 @@ import numpy as np
 
 from weebill.models.convert.safetensors import Floats
 from weebill.models.errors import LibraryMissingError, ModelFormatError
+from weebill.models.needs import usable_cores
 
 _PACKAGE: Final = "xllamacpp"
 _LIBRARY: Final = "xllamacpp*.so"
@@ -43,16 +43,12 @@ def quantize(kind: int, block: int, block_bytes: int, values: Floats, row: int) 
     def part(first: int, count: int) -> None:
         chunk(kind, source.ctypes.data, target.ctypes.data, first * row, count, row, None)
 
-    threads = min(_MOST_THREADS, _cores(), max(1, source.size // _LEAST_VALUES), rows)
+    threads = min(_MOST_THREADS, usable_cores(), max(1, source.size // _LEAST_VALUES), rows)
     bounds = [rows * number // threads for number in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(part, first, end - first) for first, end in itertools.pairwise(bounds)]:
             done.result()
     return target.tobytes()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
