@@ -124,11 +124,16 @@ def used(parts: Sequence[Vectors]) -> Usage | None:
     return Usage.reported(tokens, 0)
 
 
-def _cut(vector: Raw, dimensions: int) -> Raw:
-    """Returns the first dimensions of a vector in base64, made to have the length 1 again."""
+def numbers_of(vector: Raw) -> list[float]:
+    """Returns the numbers of a vector in base64. Raises UpstreamFailure if it is none."""
     try:
-        values = from_base64(decode_text(vector))[:dimensions]
+        return from_base64(decode_text(vector))
     except (*UNREADABLE, ValueError) as error:
         raise no_answer("a list of embeddings") from error
+
+
+def _cut(vector: Raw, dimensions: int) -> Raw:
+    """Returns the first dimensions of a vector in base64, made to have the length 1 again."""
+    values = numbers_of(vector)[:dimensions]
     length = math.sqrt(math.fsum(value * value for value in values)) or 1.0
     return Raw(_encode(to_base64([value / length for value in values])))

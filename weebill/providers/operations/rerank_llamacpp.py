@@ -17,7 +17,7 @@ from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.providers.llamacpp.room import beyond_window, most_bytes
 from weebill.providers.llamacpp.tasks import item_of, item_too_long, require_task
 from weebill.providers.operations.embeddings import request_of as embeddings_request
-from weebill.providers.operations.embeddings_llamacpp import LlamaCppEmbeddings, used
+from weebill.providers.operations.embeddings_llamacpp import LlamaCppEmbeddings, numbers_of, used
 from weebill.providers.operations.errors import check_fields, no_answer
 from weebill.providers.operations.parts import Part, Vectors, parts_of
 from weebill.providers.operations.rerank import (
@@ -30,11 +30,8 @@ from weebill.providers.operations.rerank import (
     request_of,
     texts_of,
 )
-from weebill.providers.operations.vectors import from_base64
 from weebill.wire.embeddings import EmbeddingsRequest
-from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure
-from weebill.wire.json_values import decode_text
 from weebill.wire.operation_call import OperationCall
 
 _encode = msgspec.json.encode
@@ -75,7 +72,7 @@ class LlamaCppRerank(RerankRelay):
         return _EMBEDDINGS.decode_part(body)
 
     def joined(self, call: OperationCall, parts: Sequence[Vectors]) -> Answer:
-        vectors = [_numbers(vector) for part in parts for vector in part.vectors]
+        vectors = [numbers_of(vector) for part in parts for vector in part.vectors]
         if len(vectors) != 1 + len(request_of(call).documents):
             raise no_answer("a vector of each text")
         query, *documents = vectors
@@ -116,13 +113,6 @@ def _as_embeddings(call: OperationCall, target: Target) -> OperationCall:
     fields = {name: value for name, value in call.fields.items() if name not in RANKING_FIELDS}
     fields["input"] = Raw(_encode(request.input))
     return OperationCall(request, fields, call.model, call.stream, call.own, call.endpoint)
-
-
-def _numbers(vector: Raw) -> list[float]:
-    try:
-        return from_base64(decode_text(vector))
-    except (*UNREADABLE, ValueError) as error:
-        raise no_answer("a list of embeddings") from error
 
 
 def _relevance(result: Scored) -> float:
