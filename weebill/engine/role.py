@@ -9,6 +9,7 @@ import msgspec
 
 from weebill.config.schema import EngineSettings, Settings
 from weebill.models.curated import Sampling
+from weebill.models.engines import DEFAULT_ENGINE, EngineKind
 from weebill.models.store import ServedModel
 from weebill.models.tasks import Serving
 from weebill.process.role import Role, module
@@ -32,6 +33,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     api_key: str
     path: str
+    kind: EngineKind = DEFAULT_ENGINE
     task: Serving = "chat"
     engine: HostSettings
     is_pooled: bool = False
@@ -47,6 +49,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
             model=name,
             api_key=api_key,
             path=str(model.path),
+            kind=model.kind,
             task=model.task,
             engine=msgspec.convert(engine, HostSettings, from_attributes=True),
             is_pooled=model.is_pooled,

@@ -25,6 +25,7 @@ from weebill.config.schema import LocalSettings
 from weebill.models import partial
 from weebill.models.blobs import Blobs
 from weebill.models.curated import Role, Sampling, Task, find_curated, read_template
+from weebill.models.engines import DEFAULT_ENGINE, EngineKind
 from weebill.models.errors import ModelDamagedError, ModelMissingError, ModelNameError, written_to
 from weebill.models.gguf import read_facts, read_first_facts, require_magic
 from weebill.models.manifests import Manifest, Manifests, StoredFile, slug
@@ -105,13 +106,14 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
 class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model as an engine is told of it: its file, and what overrides the file's own sampling and template.
 
-    `costs` are those of its host. `trained_context` is the longest text that it was trained for in tokens, 0 if that is
-    not known; `dimensions` the length of its vectors, 0 if it makes none. `is_pooled` is True if its file says how it
-    makes one vector of a text's. `aliases` are further names by the curated list; `context` is in tokens, 0 for the
-    configured one. With a `projector` it reads images.
+    `kind` is that of its engine, `costs` are those of its host. `trained_context` is the longest text that it was
+    trained for in tokens, 0 if that is not known; `dimensions` the length of its vectors, 0 if it makes none.
+    `is_pooled` is True if its file says how it makes one vector of a text's. `aliases` are further names by the curated
+    list; `context` is in tokens, 0 for the configured one. With a `projector` it reads images.
     """
 
     path: Path
+    kind: EngineKind = DEFAULT_ENGINE
     task: Serving = "chat"
     costs: Costs = Costs(0, 0)
     trained_context: int = 0
