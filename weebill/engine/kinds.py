@@ -22,6 +22,13 @@ def _llama_cpp() -> type[Engine]:
     return LlamaServer
 
 
+def _static() -> type[Engine]:
+    from weebill.engine.static import StaticServer
+
+    return StaticServer
+
+
 KINDS: Final[Mapping[EngineKind, Kind]] = {
     "llama.cpp": Kind(_llama_cpp, "local"),
+    "static": Kind(_static, "local"),
 }

@@ -41,6 +41,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: str | None = None
     adapters: tuple[str, ...] = ()
     projector: str | None = None
+    tokenizer: str | None = None
 
     @classmethod
     def of(cls, name: str, model: ServedModel, engine: EngineSettings, api_key: str) -> EngineBoot:
@@ -57,6 +58,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
             chat_template=model.chat_template,
             adapters=tuple(map(str, model.adapters)),
             projector=None if model.projector is None else str(model.projector),
+            tokenizer=None if model.tokenizer is None else str(model.tokenizer),
         )
 
 

@@ -26,12 +26,13 @@ from weebill.models import partial
 from weebill.models.blobs import Blobs
 from weebill.models.curated import Role, Sampling, Task, find_curated, read_template
 from weebill.models.engines import DEFAULT_ENGINE, EngineKind
-from weebill.models.errors import ModelDamagedError, ModelMissingError, ModelNameError, written_to
+from weebill.models.errors import ModelDamagedError, ModelFormatError, ModelMissingError, ModelNameError, written_to
 from weebill.models.gguf import read_facts, read_first_facts, require_magic
 from weebill.models.manifests import Manifest, Manifests, StoredFile, slug
 from weebill.models.names import PlainName, is_plain, parse
 from weebill.models.needs import Costs, costs_of
 from weebill.models.progress import SILENT, Progress
+from weebill.models.static import TOKENIZER, is_kept_static, static_costs, static_facts
 from weebill.models.takeover import take_over
 from weebill.models.tasks import Serving, serving
 from weebill.models.templating import with_beginning
@@ -72,7 +73,9 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         return tuple((file, self.path.parent / names[file]) for file in self.manifest.of_role(role))
 
     def served(self) -> ServedModel:
-        """Returns what an engine is told. Raises ModelFormatError if the model is no GGUF, which engines read."""
+        """Returns what an engine is told. Raises ModelFormatError if the model is of no format that an engine reads."""
+        if is_kept_static(self.manifest):
+            return self._served_static()
         require_magic(self.path, f"{self.name} ({self.path})")
         facts = read_first_facts(self.path)
         task = serving(self.manifest.task, facts)
@@ -93,6 +96,25 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
             aliases=() if known is None or known.name != self.name else known.aliases,
         )
 
+    def _served_static(self) -> ServedModel:
+        facts = static_facts(self.path)
+        known = find_curated(self.name)
+        tokenizer = next((each for each in self.paths("config") if each[0].name.endswith(TOKENIZER)), None)
+        if tokenizer is None:
+            raise ModelFormatError(f"{self.name} has no {TOKENIZER}, without which its vectors are of no use.")
+        file, path = tokenizer
+        return ServedModel(
+            path=self.path,
+            kind="static",
+            task="embed",
+            costs=static_costs(self.size, file.size),
+            dimensions=facts.embedding or 0,
+            is_pooled=True,
+            context=self.manifest.context,
+            tokenizer=path,
+            aliases=() if known is None or known.name != self.name else known.aliases,
+        )
+
     def _template(self) -> str | None:
         """Returns what replaces the template of the file, None for nothing."""
         manifest = self.manifest
@@ -109,7 +131,8 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     `kind` is that of its engine, `costs` are those of its host. `trained_context` is the longest text that it was
     trained for in tokens, 0 if that is not known; `dimensions` the length of its vectors, 0 if it makes none.
     `is_pooled` is True if its file says how it makes one vector of a text's. `aliases` are further names by the curated
-    list; `context` is in tokens, 0 for the configured one. With a `projector` it reads images.
+    list; `context` is in tokens, 0 for the configured one. With a `projector` it reads images. `tokenizer` is the file
+    of one that the model's own does not hold.
     """
 
     path: Path
@@ -124,6 +147,7 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     context: int = 0
     adapters: tuple[Path, ...] = ()
     projector: Path | None = None
+    tokenizer: Path | None = None
     aliases: tuple[str, ...] = ()
 
 
@@ -271,7 +295,9 @@ def own_template(manifest: Manifest, path: Path) -> str:
     Raises ModelFormatError or OSError.
     """
     known = manifest.chat_template
-    return read_facts(path).chat_template if known is None else read_template(known)
+    if known is not None:
+        return read_template(known)
+    return "" if is_kept_static(manifest) else read_facts(path).chat_template
 
 
 def _link_names(files: tuple[StoredFile, ...]) -> dict[StoredFile, str]:
