@@ -28,6 +28,10 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     answers; 0 where it is not known. `answers` is False while the host is up but late with an answer to the supervisor.
     A model that is `cold` is loaded for the first request that waits for it. `task` says what it is asked for, and
     `dimensions` how long its vectors are. `aliases` are further names of it; with `vision` it reads images.
+
+    Models with the same `host`, if it is not "", share one. Requests to such a model have `defaults` where they say
+    nothing themselves, `scales` for the adapters of its host, and the model's name where `begins`, as it has a
+    beginning for conversations. Models with other `adapters` (hashes) are served one after the other.
     """
 
     model: str
@@ -41,6 +45,11 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     dimensions: int = 0
     aliases: tuple[str, ...] = ()
     vision: bool = False
+    host: str = ""
+    defaults: dict[str, int | float | list[str]] = {}
+    scales: tuple[float, ...] = ()
+    adapters: tuple[str, ...] = ()
+    begins: bool = False
 
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,11 +42,14 @@ class OfferRequest(msgspec.Struct, frozen=True, tag="offer"):
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A local model: its context in tokens for each of `slots` answers at a time, and the reason if it is down.
 
+    `names` are those of all models that share its host, its own one first.
+
     A `cold` model is loaded for the first request. `stays` if it is never unloaded for another one, nor for want of
     use. `need` is the memory in bytes that its host is counted with, `idle_s` the time since it was used last.
     """
 
     name: str
+    names: tuple[str, ...] = ()
     state: Literal["ready", "loading", "cold", "down"]
     context: int = 0
     slots: int = 0
