@@ -121,6 +121,7 @@ def deployments(
             on_unsupported=settings.routing.on_unsupported,
             task=engine.task,
             dimensions=engine.dimensions,
+            slots=engine.slots or settings.local.engine.parallel,
             defaults={name: Raw(msgspec.json.encode(value)) for name, value in engine.defaults.items()},
             begins=engine.begins,
         )

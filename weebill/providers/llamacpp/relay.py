@@ -19,7 +19,7 @@ from msgspec import Raw
 
 from weebill.providers.base import AnswerCollector, ByteStream, Quirks, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
-from weebill.providers.llamacpp.bounds import check_bounds
+from weebill.providers.llamacpp.bounds import check_bounds, check_choices
 from weebill.providers.llamacpp.collected_answer import CollectedAnswer
 from weebill.providers.llamacpp.control import as_text
 from weebill.providers.llamacpp.created import add_defaults, name_beginning
@@ -102,6 +102,7 @@ class LlamaCppTranslator(OpenAITranslator):
         try:
             fields = _fitted(call, fit)
             check_bounds(fields)
+            check_choices(fields, target.slots)
             bound_length(_text_bytes(call, fields), fields, target.max_output_tokens, fit)
             fields = fitted_to_model(fields, target, fit)
         except Unsupported as unsupported:
