@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,8 +14,8 @@ from tests.decoders import tiny
 from weebill.engine.llama import LlamaServer
 from weebill.engine.role import EngineBoot, HostSettings
 from weebill.models.convert.conversion import Conversion, conversion
-from weebill.models.curated import Sampling
 from weebill.models.plan import Precision
+from weebill.models.templating import Beginning
 
 _KEY = "of-the-test"
 
@@ -38,17 +40,18 @@ class Engine:
     def __init__(
         self,
         path: Path,
-        sampling: Sampling | None = None,
         chat_template: str | None = None,
+        beginnings: Mapping[str, Beginning] = MappingProxyType({}),
         adapters: tuple[Path, ...] = (),
+        parallel: int = 1,
     ) -> None:
         told = EngineBoot(
             model="tiny",
             api_key=_KEY,
             path=str(path),
-            engine=HostSettings(context=tiny.CONTEXT, parallel=1, threads=1),
-            sampling=sampling or Sampling(),
+            engine=HostSettings(context=tiny.CONTEXT, parallel=parallel, threads=1),
             chat_template=chat_template,
+            beginnings=dict(beginnings),
             adapters=tuple(map(str, adapters)),
         )
         self._server = LlamaServer.start(told)
@@ -72,8 +75,8 @@ class Engine:
         found: list[int] = self.ask("/tokenize", content=text, add_special=True)["tokens"]
         return found
 
-    def likeliest(self, tokens: list[int], shown: int) -> dict[int, float]:
-        """The likeliest next tokens, each with the logarithm of its probability.
+    def likeliest(self, tokens: list[int], shown: int, **more: object) -> dict[int, float]:
+        """The likeliest next tokens, each with the logarithm of its probability; `more` are fields of the request.
 
         A token that shows is chosen: llama.cpp tells nothing of one that is a part of a character.
         """
@@ -84,7 +87,7 @@ class Engine:
             n_predict=1,
             temperature=0,
             n_probs=shown,
-            cache_prompt=False,
             logit_bias=[[plain, 1000.0]],
+            **{"cache_prompt": False, **more},
         )
         return {each["id"]: each["logprob"] for each in answer["completion_probabilities"][0]["top_logprobs"]}

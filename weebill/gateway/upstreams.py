@@ -65,7 +65,7 @@ class Upstreams:
     ) -> None:
         self._client = client
         self._index = index
-        self._slot_queues: dict[str, SlotQueue] = {}  # by the model's name
+        self._slot_queues: dict[str, SlotQueue] = {}  # by the host's name
         # The slots that each answer holds: the queue, the key and the number; the request's body and the host.
         self._held_slots: dict[Response, tuple[SlotQueue, str, int, bytes, Origin]] = {}
         self._fatal = FatalRequests()
@@ -212,12 +212,12 @@ class Upstreams:
         key = caller_of(exchange).key.id
         timeouts = upstream.whole_timeouts if whole else upstream.timeouts
         self._fatal.check(upstream.engine, request.body)
-        queue = self._slot_queues.get(upstream.engine) or self._slot_queue(upstream)
+        queue = self._slot_queues.get(upstream.host) or self._slot_queue(upstream)
         going = _Going(spending)
         count = 0
         try:
             async with asyncio.timeout(min(patience_s, timeouts.first_byte)) as limit:
-                count = await queue.take(key, slots_of(request))
+                count = await queue.take(key, slots_of(request), upstream.adapters)
                 upstream = await self.warming.warm(upstream)
             try:
                 response = await self._send_to_host(upstream, request, timeouts, patience_s, going)
@@ -251,14 +251,15 @@ class Upstreams:
     def _send_to_host(
         self, upstream: Upstream, request: UpstreamRequest, timeouts: Timeouts, patience_s: float, going: _Going
     ) -> Coroutine[object, object, Response]:
-        return self._client.send(upstream.origin, upstream.head(request), request.body, timeouts, patience_s, going)
+        body = _adapted(request, upstream)
+        return self._client.send(upstream.origin, upstream.head(request), body, timeouts, patience_s, going)
 
     def _slot_queue(self, upstream: Upstream) -> SlotQueue:
         """Returns the queue for this worker's part of the upstream's slots; at least one, maybe shared."""
-        for engine in [engine for engine, queue in self._slot_queues.items() if queue.idle]:
-            del self._slot_queues[engine]  # the model may be gone
+        for host in [host for host, queue in self._slot_queues.items() if queue.idle]:
+            del self._slot_queues[host]  # the model may be gone
         part = len(range(self._index, upstream.slots, self.settings.workers)) or 1
-        queue = self._slot_queues[upstream.engine] = SlotQueue(part, upstream.max_in_flight - upstream.slots)
+        queue = self._slot_queues[upstream.host] = SlotQueue(part, upstream.max_in_flight - upstream.slots)
         return queue
 
     async def _send_signed(
@@ -276,6 +277,11 @@ class Upstreams:
         except asyncio.CancelledError:
             raise cancelled_unsent() from None
         return await self._client.send(upstream.origin, head, request.body, timeouts, patience_s, spending)
+
+
+def _adapted(request: UpstreamRequest, upstream: Upstream) -> bytes:
+    """Returns the body, an object, with the choice among the adapters of the host that it goes to."""
+    return request.body[:-1] + upstream.added + b"}" if upstream.added else request.body
 
 
 class _Going(Sender):

@@ -28,6 +28,10 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     answers; 0 where it is not known. `answers` is False while the host is up but late with an answer to the supervisor.
     A model that is `cold` is loaded for the first request that waits for it. `task` says what it is asked for, and
     `dimensions` how long its vectors are. `aliases` are further names of it; with `vision` it reads images.
+
+    Models with the same `host`, if it is not "", share one. Requests to such a model have `defaults` where they say
+    nothing themselves, `scales` for the adapters of its host, and the model's name where `begins`, as it has a
+    beginning for conversations. Models with other `adapters` (hashes) are served one after the other.
     """
 
     model: str
@@ -41,6 +45,11 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     dimensions: int = 0
     aliases: tuple[str, ...] = ()
     vision: bool = False
+    host: str = ""
+    defaults: dict[str, int | float | list[str]] = {}
+    scales: tuple[float, ...] = ()
+    adapters: tuple[str, ...] = ()
+    begins: bool = False
 
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +136,15 @@ class InUse(Message, frozen=True, kw_only=True):
 
 
 class Stocked(Message, frozen=True, kw_only=True):
-    """From the control process: this machine has other models than before."""
+    """From the control process: this machine has other models than before. `number` counts what it said of that."""
+
+    number: int
+
+
+class Known(Message, frozen=True, kw_only=True):
+    """To the control process: all processes that serve know the models of its Stocked `number`."""
+
+    number: int
 
 
 def own(struct: msgspec.Struct | None) -> Raw:
@@ -135,5 +152,5 @@ def own(struct: msgspec.Struct | None) -> Raw:
     return Raw(msgspec.json.encode(struct))
 
 
-ToChild = Boot | Reload | Engines | Processes | Drain | Ping
+ToChild = Boot | Reload | Engines | Processes | Known | Drain | Ping
 FromChild = Ready | Failed | Pong | Wanted | InUse | Stocked

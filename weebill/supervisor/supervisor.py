@@ -9,6 +9,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ from weebill.config.load import Configuration, Sources
 from weebill.config.problems import ConfigError
 from weebill.control.role import ROLE as CONTROL
 from weebill.discovery.role import ROLE as DISCOVERY
+from weebill.engine.defaults import defaults_of
 from weebill.engine.role import ROLE as ENGINE
 from weebill.engine.role import EngineBoot, EngineReady
 from weebill.gateway.role import ROLE as WORKER
@@ -32,6 +34,7 @@ from weebill.process.messages import (
     EngineState,
     FromChild,
     InUse,
+    Known,
     Processes,
     ProcessState,
     Reload,
@@ -54,12 +57,12 @@ from weebill.supervisor.commands import (
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
 from weebill.supervisor.manager import ServiceManager
-from weebill.supervisor.pool import Offer, Pool, PooledModel
+from weebill.supervisor.pool import Pool, PooledModel
 from weebill.supervisor.reload import reload
 
 log = logging.getLogger(__name__)
 
-Offers = Callable[[], Mapping[str, Offer]]
+Offers = Callable[[], Mapping[str, ServedModel]]
 """Returns all local models that there are, by name."""
 
 # In the order of their starts; those of one process each are drained last, the first one at the very end.
@@ -70,9 +73,11 @@ LAST_GRACE_S: Final = 5.0
 _COMPACT_BYTES: Final = 256 << 20
 # The time to look at an image on few cores, in times of `watchdog_s`.
 _IMAGE_STEPS: Final = 60.0
+# A worker that has not heard of other models by then is one that hangs.
+_KNOWN_S: Final = 5.0
 
 
-def no_more() -> Mapping[str, Offer]:
+def no_more() -> Mapping[str, ServedModel]:
     """Returns no models beside those that are loaded at the start."""
     return {}
 
@@ -104,6 +109,7 @@ class Supervisor:
         self._on_started = on_started
         self._started_at = time.time()
         self._needs_restart: tuple[str, ...] = ()
+        self._news: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._on_terminal = os.isatty(STDERR_FD)
         self._told_engines: tuple[EngineState, ...] = ()
@@ -190,11 +196,12 @@ class Supervisor:
         )
 
     def _model_status(self, model: PooledModel) -> ModelStatus:
-        state, host, now = self._engine_state(model), model.host, self._pool.now()
+        state, host, now = self._engine_state(model, model.name), model.host, self._pool.now()
         serves = host is not None and host.answers and state.base_url is not None
         loads = host is not None and host.ready is None and not model.ending
         return ModelStatus(
             name=model.name,
+            names=tuple(model.offer.members),
             state="ready" if serves else "cold" if state.cold and not loads else "loading" if loads else "down",
             context=state.context,
             slots=state.slots,
@@ -226,12 +233,10 @@ class Supervisor:
 
     def _offer(self) -> None:
         """Has the pool know all models that there are; those of the start come first, and may lack a file."""
-        more = self._offers()
-        start = {name: more.get(name, Offer(model)) for name, model in self._loaded_at_start.items()}
-        self._pool.offer({**start, **more}, self._loaded_at_start)
+        self._pool.offer({**self._loaded_at_start, **self._offers()}, self._loaded_at_start)
 
     def _engine(self, model: PooledModel) -> Child:
-        served = model.offer.model
+        served = model.offer.first
         size = served.path.stat().st_size if served.path.exists() else 0
         # An image is looked at in one step.
         longest = max(1.0, size / _COMPACT_BYTES) + (_IMAGE_STEPS if served.projector is not None else 0.0)
@@ -243,7 +248,7 @@ class Supervisor:
             # In each life anew: the model's file may have been replaced by one of another name.
             context, parallel, _ = model.window
             engine = msgspec.structs.replace(self._settings.local.engine, context=context, parallel=parallel)
-            return EngineBoot.of(model.name, model.offer.model, engine, self._engine_key(model.name))
+            return EngineBoot.of(model.name, model.boot(), engine, self._engine_key(model.name))
 
         return self._child(f"engine {model.name}", self._engine_role, own, silence_s)
 
@@ -263,12 +268,22 @@ class Supervisor:
                 self._pool.want(model)
             case InUse(models=models):
                 self._pool.in_use(models)
-            case Stocked():
-                self._offer()
-                # Always: it waits for that.
-                self._told_engines = self._engine_states()
-                self._tell(Engines(engines=self._told_engines))
-                self._changed()
+            case Stocked(number=number):
+                news = asyncio.create_task(self._make_known(number))
+                self._news.add(news)
+                news.add_done_callback(self._news.discard)
+
+    async def _make_known(self, number: int) -> None:
+        await self._offer_known()
+        self._tell(Known(number=number))
+
+    async def _offer_known(self) -> None:
+        """Offers the models that there are; returns when the workers know them, or do not answer."""
+        self._offer()
+        self._changed()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_KNOWN_S):
+                await asyncio.gather(*(worker.caught_up() for worker in self._workers))
 
     def _child(
         self,
@@ -292,12 +307,13 @@ class Supervisor:
 
     def _engine_states(self) -> tuple[EngineState, ...]:
         # What was removed is not there any more, even if its host still answers what it was asked.
-        return tuple(self._engine_state(each) for each in self._pool.models if not each.gone)
+        models = [each for each in self._pool.models if not each.gone]
+        return tuple(self._engine_state(each, name) for each in models for name in each.offer.members)
 
-    def _engine_state(self, model: PooledModel) -> EngineState:
-        host, served = model.host, model.offer.model
+    def _engine_state(self, model: PooledModel, name: str) -> EngineState:
+        host, (offer, served) = model.host, model.told(name)
         state = EngineState(
-            model=model.name,
+            model=name,
             api_key=self._engine_key(model.name),
             task=served.task,
             dimensions=served.dimensions,
@@ -305,9 +321,16 @@ class Supervisor:
             context=model.window.context,
             slots=model.window.parallel,
             vision=served.projector is not None,
+            host=model.name,
+            defaults=defaults_of(served.sampling),
+            scales=offer.scales(served) if served.task == "chat" else (),
+            adapters=tuple(each.sha256 for each in served.adapters),
+            begins=bool(served.beginning),
         )
-        if host is None or host.ready is None or model.ending:
+        if host is None or not model.serves:
             return msgspec.structs.replace(state, cold=model.is_cold(self._pool.now()))
+        if model.lacks(name):
+            return msgspec.structs.replace(state, cold=True)
         ready = msgspec.json.decode(host.ready.own, type=EngineReady)
         return msgspec.structs.replace(state, base_url=ready.base_url, context=ready.context, answers=host.answers)
 
@@ -351,7 +374,7 @@ class Supervisor:
             await service.stop(LAST_GRACE_S)
         log.info("stopped")
 
-    def _answer(self, request: commands.Request) -> commands.Reply:
+    async def _answer(self, request: commands.Request) -> commands.Reply:
         match request:
             case StatusRequest():
                 return self.status()
@@ -364,8 +387,7 @@ class Supervisor:
                     self._pool.want(model)
                 return self.status()
             case OfferRequest():
-                self._offer()
-                self._changed()
+                await self._offer_known()
                 return self.status()
 
     def _interrupt(self) -> None:

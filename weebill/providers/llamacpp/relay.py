@@ -19,9 +19,10 @@ from msgspec import Raw
 
 from weebill.providers.base import AnswerCollector, ByteStream, Quirks, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
-from weebill.providers.llamacpp.bounds import check_bounds
+from weebill.providers.llamacpp.bounds import check_bounds, check_choices
 from weebill.providers.llamacpp.collected_answer import CollectedAnswer
 from weebill.providers.llamacpp.control import as_text
+from weebill.providers.llamacpp.created import add_defaults, name_beginning
 from weebill.providers.llamacpp.fields import CHAT, COMPLETION, bound_length, check_forms, drop_empty, read_of
 from weebill.providers.llamacpp.gbnf import check_grammar
 from weebill.providers.llamacpp.grammar import Json, answer_or_call_grammar, json_grammar
@@ -101,6 +102,7 @@ class LlamaCppTranslator(OpenAITranslator):
         try:
             fields = _fitted(call, fit)
             check_bounds(fields)
+            check_choices(fields, target.slots)
             bound_length(_text_bytes(call, fields), fields, target.max_output_tokens, fit)
             fields = fitted_to_model(fields, target, fit)
         except Unsupported as unsupported:
@@ -116,6 +118,7 @@ class LlamaCppTranslator(OpenAITranslator):
             fields["grammar"] = Raw(_encode(json_grammar(_plain(fields.pop("json_schema")), "json_schema")))
         if isinstance(call.request, ChatRequest):
             as_text(fields)
+            name_beginning(fields, target)
             if bytes(fields.get("stop", b"null")) not in _NO_WORDS:
                 fields |= _TELLS_STOP
             bound = _bound_to_tools(call.request)
@@ -128,6 +131,7 @@ class LlamaCppTranslator(OpenAITranslator):
             if bound or free:
                 # The grammar is what makes the call; "none" keeps llama.cpp from looking for one in the text.
                 fields["tool_choice"] = Raw(b'"none"')
+        add_defaults(fields, target)
         fields["stream"] = _TRUE
         # What it says while it reads a prompt is how it notices that the client has left meanwhile.
         fields["return_progress"] = _TRUE
