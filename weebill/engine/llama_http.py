@@ -1,0 +1,78 @@
+"""What a host asks of llama.cpp's server over HTTP, wherever that runs."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from weebill.engine.errors import EngineError
+
+# The host's own requests are answered between two steps of generation.
+_ASK_TIMEOUT_S: Final = 60.0
+_ASKING: Final = (OSError, http.client.HTTPException)
+
+
+class _Generation(msgspec.Struct):
+    n_ctx: int
+
+
+class _Properties(msgspec.Struct):
+    default_generation_settings: _Generation
+
+
+class LlamaHttp:
+    """A server at `base_url` that takes requests with `api_key`."""
+
+    def __init__(self, base_url: str, api_key: str) -> None:
+        self.base_url = base_url
+        self._api_key = api_key
+
+    def context(self) -> int:
+        """Returns the longest text of a request in tokens. Raises EngineError."""
+        try:
+            properties = msgspec.json.decode(self.ask("/props"), type=_Properties)
+        except (*_ASKING, msgspec.MsgspecError) as error:
+            raise EngineError(f"its properties cannot be read: {error!r}") from error
+        return properties.default_generation_settings.n_ctx
+
+    def prepare(self) -> None:
+        """Makes llama.cpp prepare for schemas, for which the first one would wait half a second. Raises EngineError."""
+        schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 9}}}
+        body = {"prompt": "a", "n_predict": 1, "json_schema": schema, "cache_prompt": False}
+        try:
+            self.ask("/completion", msgspec.json.encode(body))
+        except _ASKING as error:
+            raise EngineError(f"no schema can be followed: {error!r}") from error
+
+    def is_idle(self) -> bool:
+        """True if no request is being worked on or waiting. Raises EngineError."""
+        try:
+            gauges = _gauges(self.ask("/metrics"))
+            return gauges["llamacpp:requests_processing"] == gauges["llamacpp:requests_deferred"] == 0
+        except (*_ASKING, KeyError) as error:
+            raise EngineError(f"the metrics cannot be read: {error!r}") from error
+
+    def ask(self, path: str, body: bytes | None = None) -> bytes:
+        """Returns the body of an answer. Raises EngineError, OSError or HTTPException."""
+        address = urlsplit(self.base_url)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_ASK_TIMEOUT_S)
+        try:
+            method = "GET" if body is None else "POST"
+            headers = {"Authorization": f"Bearer {self._api_key}", "Content-Type": "application/json"}
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            if response.status != http.client.OK:
+                raise EngineError(f"{path} answered with status {response.status}")
+            return response.read()
+        finally:
+            connection.close()
+
+
+def _gauges(exposition: bytes) -> Mapping[str, float]:
+    """Returns the values in Prometheus text without labels, by name."""
+    lines = (line.split() for line in exposition.decode().splitlines() if line and not line.startswith("#"))
+    return {fields[0]: float(fields[1]) for fields in lines if len(fields) == 2}

@@ -1,0 +1,132 @@
+"""llama.cpp's server as a program, `llama-server`: a build for this machine, for its GPU or its instruction sets.
+
+1. The host starts the program with the same options as the engine in its own process, and with a key in its
+   environment, where nobody else reads it.
+2. It waits until the program answers; what the program says of a failure is logged as any engine's.
+3. The program ends with the host, and the host with the program.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from typing import Final, Self
+
+from weebill.engine.errors import EngineError
+from weebill.engine.llama_http import LlamaHttp
+from weebill.engine.llama_options import Options, Value, options_of
+from weebill.engine.role import EngineBoot, HostSettings
+
+_log = logging.getLogger("weebill.engine")
+
+_KEY_VARIABLE: Final = "LLAMA_API_KEY"
+_POLL_S: Final = 0.1
+# Its standard input ends with the process that holds the other end.
+_KILL_AT_THE_END: Final = ("/bin/sh", "-c", 'read -r nothing; kill -KILL "$1"', "sh")
+# Options that have no opposite, or that are so anyhow.
+_ALONE: Final = frozenset({"metrics", "embedding"})
+
+
+class LlamaProgram:
+    """A running program: it answers at `base_url` until this process ends. `context` is a request's context in tokens."""
+
+    def __init__(self, server: LlamaHttp) -> None:
+        self._http = server
+        self.base_url = server.base_url
+        self.context = server.context()
+
+    @classmethod
+    def start(cls, told: EngineBoot) -> Self:
+        """Starts the program; returns when it answers. Raises EngineError."""
+        program = shutil.which(told.engine.llama_server)
+        if program is None:
+            raise EngineError(f"there is no program {told.engine.llama_server!r} ([local.engine] llama_server)")
+        port = _free_port()
+        command = [program, *arguments(options_of(told)), "--port", str(port)]
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, env=_environment(told.api_key))
+        except OSError as error:
+            raise EngineError(f"{program} cannot be run: {error}") from error
+        _end_with_this_process(process.pid)
+        server = LlamaHttp(f"http://127.0.0.1:{port}", told.api_key)
+        _wait_until_loaded(process, server)
+        threading.Thread(target=_end_with_program, args=(process,), name="program", daemon=True).start()
+        return cls(server)
+
+    @staticmethod
+    def room(settings: HostSettings) -> int | None:
+        """Returns None: this process loads nothing, and the program keeps the limit that it was started with."""
+        return None
+
+    def prepare(self) -> None:
+        """Does in advance what the first schema would wait for. Raises EngineError."""
+        self._http.prepare()
+
+    def is_idle(self) -> bool:
+        """True if no request is being worked on or waiting. Raises EngineError."""
+        return self._http.is_idle()
+
+    def wait_for_loop(self) -> None:
+        """Returns when llama.cpp's loop has answered: between two of its steps, ahead of all requests."""
+        self._http.is_idle()
+
+
+def arguments(options: Options) -> list[str]:
+    """Returns the options as a command line's."""
+    return [word for name, value in options.items() for word in _words(name, value)]
+
+
+def _words(name: str, value: Value) -> list[str]:
+    match value:
+        case bool():
+            return [f"--{name}"] if value else [] if name in _ALONE else [f"--no-{name}"]
+        case list():
+            return [word for each in value for word in (f"--{name}", each)]
+        case _:
+            return [f"--{name}", str(value)]
+
+
+def _environment(key: str) -> dict[str, str]:
+    # Others' settings of the same program would be taken over without a word.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LLAMA_ARG_")}
+    return kept | {_KEY_VARIABLE: key, "LLAMA_ARG_OFFLINE": "1"}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _end_with_this_process(program: int) -> None:
+    """Has the program killed once this process is gone, however that came."""
+    subprocess.Popen([*_KILL_AT_THE_END, str(program)], stdin=subprocess.PIPE)
+
+
+def _end_with_program(process: subprocess.Popen[bytes]) -> None:
+    """Ends this process with the program, so that both are started again."""
+    _log.error(_end(process.wait()))
+    os._exit(1)
+
+
+def _wait_until_loaded(process: subprocess.Popen[bytes], server: LlamaHttp) -> None:
+    """Waits as long as it loads, which the supervisor bounds. Raises EngineError if it ends."""
+    while process.poll() is None:
+        try:
+            server.ask("/health")
+            return
+        except (EngineError, OSError, http.client.HTTPException):
+            time.sleep(_POLL_S)
+    raise EngineError(_end(process.returncode))
+
+
+def _end(status: int) -> str:
+    said = f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
+    return f"llama-server {said}"
