@@ -144,19 +144,12 @@ class Adapter(NamedTuple):
 class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model as an engine is told of it: its file, and what overrides the file's own sampling and template.
 
-<<<<<<< .merge_file_W45w7H
-    `kind` is that of its engine, `costs` are those of its host. `trained_context` is the longest text that it was
-    trained for in tokens, 0 if that is not known; `dimensions` the length of its vectors, 0 if it makes none.
-    `is_pooled` is True if its file says how it makes one vector of a text's. `aliases` are further names by the curated
-    list; `context` is in tokens, 0 for the configured one. With a `projector` it reads images. `tokenizer` is the file
-    of one that the model's own does not hold.
-=======
-    `costs` are those of its host, without adapters. `trained_context` is the longest text that it was trained for in
-    tokens, 0 if that is not known; `dimensions` the length of its vectors, 0 if it makes none. `is_pooled` is True if
-    its file says how it makes one vector of a text's. `aliases` are further names by the curated list; `context` is in
-    tokens, 0 for the configured one. With a `projector` it reads images. `files` tell its files from those of others,
-    but for adapters; "" for what is not known.
->>>>>>> .merge_file_mcKnnB
+    `kind` is that of its engine, `costs` are those of its host, without adapters. `trained_context` is the longest text
+    that it was trained for in tokens, 0 if that is not known; `dimensions` the length of its vectors, 0 if it makes
+    none. `is_pooled` is True if its file says how it makes one vector of a text's. `aliases` are further names by the
+    curated list; `context` is in tokens, 0 for the configured one. With a `projector` it reads images. `tokenizer` is
+    the file of one that the model's own does not hold. `files` tell its files from those of others, but for adapters;
+    "" for what is not known.
     """
 
     path: Path
