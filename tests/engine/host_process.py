@@ -52,8 +52,8 @@ class Host:
     def send(self, message: Message) -> None:
         self.link.sendall(msgspec.json.encode(message) + b"\n")
 
-    def boot(self, model: ServedModel, name: str = MODEL, **engine: int) -> None:
-        local = LocalSettings(models=(name,), engine=EngineSettings(**engine))
+    def boot(self, model: ServedModel, name: str = MODEL, **engine: int | str) -> None:
+        local = LocalSettings(models=(name,), engine=msgspec.convert(engine, EngineSettings))
         self.send(
             Boot(
                 role="engine",

@@ -54,7 +54,8 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 class EngineSettings(Section, frozen=True, kw_only=True):
     """`[local.engine]`: how each compact model is run. `threads = 0` leaves a core for other processes.
 
-    `memory_mb` is a host's most memory in MiB; 0 stands for its use after loading, plus some.
+    `memory_mb` is a host's most memory in MiB; 0 stands for its use after loading, plus some. `llama_server` is
+    llama.cpp's program of that name, by its path or as it is found on `PATH`, for the engine "llama-server".
     """
 
     context: Annotated[int, Meta(ge=256)] = 8192
@@ -62,6 +63,7 @@ class EngineSettings(Section, frozen=True, kw_only=True):
     threads: NonNegativeInt = 0
     max_waiting: PositiveInt = 64
     memory_mb: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
+    llama_server: Name = "llama-server"
 
 
 class ImageSettings(Section, frozen=True, kw_only=True):

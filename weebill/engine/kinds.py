@@ -22,6 +22,12 @@ def _llama_cpp() -> type[Engine]:
     return LlamaServer
 
 
+def _llama_server() -> type[Engine]:
+    from weebill.engine.llama_program import LlamaProgram
+
+    return LlamaProgram
+
+
 def _static() -> type[Engine]:
     from weebill.engine.static import StaticServer
 
@@ -30,5 +36,6 @@ def _static() -> type[Engine]:
 
 KINDS: Final[Mapping[EngineKind, Kind]] = {
     "llama.cpp": Kind(_llama_cpp, "local"),
+    "llama-server": Kind(_llama_server, ""),
     "static": Kind(_static, "local"),
 }

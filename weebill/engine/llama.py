@@ -95,7 +95,7 @@ class LlamaServer:
 
         Holds the interpreter's lock while it loads. Raises EngineError.
         """
-        parameters = _parameters(options_of(told))
+        parameters = parameters_of(options_of(told))
         parameters.port = 0
         parameters.api_keys = [told.api_key]
         try:
@@ -124,7 +124,8 @@ class LlamaServer:
         self._handle.handle_metrics()
 
 
-def _parameters(options: Options) -> xllamacpp.CommonParams:
+def parameters_of(options: Options) -> xllamacpp.CommonParams:
+    """Returns the parameters of a server with these options."""
     parameters = xllamacpp.CommonParams()
     # Nothing is changed by a request, and nothing said of requests under way.
     parameters.endpoint_props = False

@@ -34,7 +34,9 @@ _ALONE: Final = frozenset({"metrics", "embedding"})
 
 
 class LlamaProgram:
-    """A running program: it answers at `base_url` until this process ends. `context` is a request's context in tokens."""
+    """A running program: it answers at `base_url` until this process ends. `context` is a request's context in
+    tokens.
+    """
 
     def __init__(self, server: LlamaHttp) -> None:
         self._http = server
@@ -50,7 +52,9 @@ class LlamaProgram:
         port = _free_port()
         command = [program, *arguments(options_of(told)), "--port", str(port)]
         try:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, env=_environment(told.api_key))
+            process = subprocess.Popen(  # noqa: S603 - the operator's program
+                command, stdin=subprocess.DEVNULL, stdout=2, env=_environment(told.api_key)
+            )
         except OSError as error:
             raise EngineError(f"{program} cannot be run: {error}") from error
         _end_with_this_process(process.pid)
@@ -107,7 +111,7 @@ def _free_port() -> int:
 
 def _end_with_this_process(program: int) -> None:
     """Has the program killed once this process is gone, however that came."""
-    subprocess.Popen([*_KILL_AT_THE_END, str(program)], stdin=subprocess.PIPE)
+    subprocess.Popen([*_KILL_AT_THE_END, str(program)], stdin=subprocess.PIPE)  # noqa: S603 - our own
 
 
 def _end_with_program(process: subprocess.Popen[bytes]) -> None:

@@ -23,6 +23,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 0
     max_waiting: int = 64
     memory_mb: int = 0
+    llama_server: str = "llama-server"
 
 
 class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-EngineKind = Literal["llama.cpp", "openvino", "static"]
+EngineKind = Literal["llama.cpp", "llama-server", "openvino", "static"]
 # It reads every model that is a GGUF.
 DEFAULT_ENGINE: Final = "llama.cpp"
