@@ -44,7 +44,8 @@ class Upstream:
     `patience_s` is the longest silence before a stream's first content that its timeouts allow. `slots` is the number
     of requests that a local model works on at once, else 0, and `engine` its name; while it is `cold`, the address is
     nobody's, and requests wait until the model is loaded. Models with the same `host` share slots; a request holds them
-    together with others for the same `adapters` alone, and its body has `added` at its end.
+    together with others for the same `adapters` alone, and its body has `added` at its end. One that `stays` is not
+    unloaded for want of use.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Upstream:
     host: str = ""
     adapters: str = ""
     added: bytes = b""
+    stays: bool = False
     patience_s: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -194,6 +196,7 @@ def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream 
         host=engine.host or engine.model,
         adapters=" ".join(engine.adapters),
         added=_scales(engine.scales),
+        stays=engine.stays,
     )
 
 

@@ -39,6 +39,7 @@ from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure, UpstreamFailure
 from weebill.wire.json_values import decode_list, decode_object, decode_objects, decode_text
+from weebill.wire.keep_alive import KEEP_ALIVE, keep_alive_of
 from weebill.wire.openai_chat_request import FunctionChoice
 from weebill.wire.requests import ABSENT, ChatRequest, ContentPart, FunctionDefinition, Tool
 
@@ -99,8 +100,10 @@ class LlamaCppTranslator(OpenAITranslator):
         require_task(target, "chat")
         check_room(call.fields, target.max_output_tokens)
         fit = Fit(call.on_unsupported(target.on_unsupported))
+        keep_s = keep_alive_of(call.fields)
         try:
             fields = _fitted(call, fit)
+            fields.pop(KEEP_ALIVE, None)
             check_bounds(fields)
             check_choices(fields, target.slots)
             bound_length(_text_bytes(call, fields), fields, target.max_output_tokens, fit)
@@ -136,7 +139,9 @@ class LlamaCppTranslator(OpenAITranslator):
         # What it says while it reads a prompt is how it notices that the client has left meanwhile.
         fields["return_progress"] = _TRUE
         fields["model"] = Raw(_encode(target.model))
-        return UpstreamRequest(PATHS[type(call.request)], _encode(with_usage(fields)), dropped=fit.dropped)
+        return UpstreamRequest(
+            PATHS[type(call.request)], _encode(with_usage(fields)), dropped=fit.dropped, keep_s=keep_s
+        )
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         """A relay; one that turns text into tool calls where tools are offered."""
