@@ -47,7 +47,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     aliases: tuple[str, ...] = ()
     vision: bool = False
     host: str = ""
-    defaults: dict[str, int | float | list[str]] = {}
+    defaults: dict[str, Raw] = {}
     scales: tuple[float, ...] = ()
     adapters: tuple[str, ...] = ()
     begins: bool = False

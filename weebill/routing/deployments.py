@@ -8,7 +8,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Raw
 
 from weebill.catalog.load import Catalogue
 from weebill.catalog.pricing import FREE, UNKNOWN, Tariff
@@ -124,7 +123,7 @@ def deployments(
             task=engine.task,
             dimensions=engine.dimensions,
             slots=engine.slots or settings.local.engine.parallel,
-            defaults={name: Raw(msgspec.json.encode(value)) for name, value in engine.defaults.items()},
+            defaults=engine.defaults,
             begins=engine.begins,
         )
         capabilities = local_capabilities(engine.context, engine.task, vision=engine.vision)

@@ -49,7 +49,7 @@ _FIELD: Final = re.compile(r"Field '(\w+)'")
 _QUIRKS: Final = Quirks(rename={"repetition_penalty": "repeat_penalty"})
 # What a request goes another way for: fields, roles and parts that llama.cpp does not read, though they can be said to
 # it; and calls in a history, which it refuses unless they are as it writes them itself.
-_OTHERWISE: Final = frozenset({"functions", "function_call"})
+_OTHERWISE: Final = frozenset({"functions", "function_call", "reasoning"})
 _FORMS: Final = frozenset({"text", "json_object", "json_schema"})
 _FUNCTION: Final = Raw(b'"function"')
 _TRUE: Final = Raw(b"true")
