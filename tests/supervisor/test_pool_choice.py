@@ -359,3 +359,31 @@ async def test_the_longest_of_all_workers_counts(three: Fixture) -> None:
     three.after(11)
     assert three.model("one").ending
     await three.ended(host)
+
+
+async def test_a_model_of_a_new_file_is_not_asked_of_a_host_that_stays_with_the_old_one(three: Fixture) -> None:
+    three.pool.offer({"kept": offer("one", 100)}, ("kept",))
+    three.pool.start()
+    host = three.made[-1]
+    host.load()
+    three.pool.offer({"kept": offer("two", 100), "adapted": offer("two", 100, 0, "a")}, ("kept",))
+    model = three.model("kept")
+    assert (model.lacks("kept"), model.lacks("adapted")) == (False, True)
+    three.pool.want("adapted")
+    assert model.ending
+    await three.ended(host)
+    assert (model.lacks("adapted"), model.loaded.first.files) == (False, "two")
+
+
+async def test_the_old_file_of_a_host_that_stays_is_not_loaded_twice(three: Fixture) -> None:
+    """For a model that was made of it and stays with it."""
+    three.pool.offer({"kept": offer("old", 100), "made": offer("old", 100)}, ("kept",))
+    three.pool.start()
+    host = three.made[-1]
+    host.load()
+    three.pool.offer({"kept": offer("new", 100), "made": offer("old", 100)}, ("kept",))
+    three.pool.want("made")
+    assert (three.names, three.model("kept").ending) == (["kept"], True)
+    await three.ended(host)
+    assert three.names == ["kept", "kept", "made"]
+    assert three.model("kept").loaded.first.files == "new"

@@ -87,9 +87,11 @@ class PooledModel:
         return not self.serves and now >= self.retry_at
 
     def lacks(self, name: str) -> bool:
-        """True if it has a host that cannot be asked for a model of the same file, as that was made later."""
-        if self.host is None or self.loaded.identity != self.offer.identity:
+        """True if it has a host that cannot be asked for one of its models, as that was made later."""
+        if self.host is None:
             return False
+        if self.loaded.identity != self.offer.identity:
+            return name not in self.loaded.members
         return not self.loaded.has(name, self.offer.members[name])
 
     def kept_until(self, usual_s: float) -> float:
@@ -292,8 +294,8 @@ class Pool:
 
     def _load(self, model: PooledModel, now: float) -> bool:
         """Starts the host of a model; False if it has to wait for others to end."""
-        if any(each.ending and each.loaded.identity == model.offer.identity for each in self._models.values()):
-            return False  # it is in memory under a name that is gone
+        if self._is_elsewhere(model):
+            return False
         if self._budget and not self._make_room(model, now):
             return bool(model.failure)
         window = model.window
@@ -311,6 +313,15 @@ class Pool:
         model.host = self._made(model)
         model.host.start()
         return True
+
+    def _is_elsewhere(self, model: PooledModel) -> bool:
+        """True if the file is still in memory under a name that is gone, or has another file now; has that ended."""
+        for other in self._models.values():
+            if other is not model and other.host is not None and other.loaded.identity == model.offer.identity:
+                other.renews = other.stays
+                self._end(other, f"{model.name} is to be loaded from its file", _LONG_GRACE_S)
+                return True
+        return False
 
     def _made(self, model: PooledModel) -> Child:
         model.boot()
