@@ -17,7 +17,7 @@ from weebill.models.convert.conversion import Conversion, conversion
 from weebill.models.plan import Precision
 from weebill.models.templating import Beginning
 
-_KEY = "of-the-test"
+KEY = "of-the-test"
 
 
 def converted(folder: Path, precision: Precision | None = None) -> tuple[Path, Conversion]:
@@ -47,7 +47,7 @@ class Engine:
     ) -> None:
         told = EngineBoot(
             model="tiny",
-            api_key=_KEY,
+            api_key=KEY,
             path=str(path),
             engine=HostSettings(context=tiny.CONTEXT, parallel=parallel, threads=1),
             chat_template=chat_template,
@@ -56,11 +56,16 @@ class Engine:
         )
         self._server = LlamaServer.start(told)
 
+    @property
+    def url(self) -> str:
+        """Its origin."""
+        return self._server.base_url
+
     def ask(self, path: str, **body: object) -> Any:
         """Asks llama.cpp's server."""
         address = urlsplit(self._server.base_url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
-        headers = {"Authorization": f"Bearer {_KEY}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
         try:
             connection.request("POST", path, json.dumps(body), headers)
             response = connection.getresponse()

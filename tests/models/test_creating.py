@@ -111,7 +111,8 @@ def test_what_it_says_takes_effect_in_the_engine(stored: ModelStore, tmp_path: P
     assert applied(("system", "Own."), ("user", "hello")) == f"system: Own.\n{first}"
     # Another model that shares the host has no such beginning.
     assert applied(("user", "hello"), other="x") == "user: hello\nassistant:"
-    answer = engine.ask("/completion", prompt="hello", ignore_eos=True, **defaults_of(served.sampling))
+    defaults = {name: json.loads(bytes(value)) for name, value in defaults_of(served.sampling).items()}
+    answer = engine.ask("/completion", prompt="hello", ignore_eos=True, **defaults)
     assert answer["tokens_predicted"] == 3
     said: dict[str, Any] = answer["generation_settings"]
     assert (said["min_p"], said["repeat_last_n"], said["stop"], said["seed"]) == (0.5, 7, ["zz"], 9)

@@ -322,3 +322,68 @@ async def test_a_model_that_stays_is_what_its_host_has_loaded(three: Fixture) ->
     assert (model.told("kept")[1], model.lacks("kept")) == (old, False)
     model.boot()  # in its next life
     assert model.told("kept")[1] == new
+
+
+@pytest.mark.parametrize(("keep_s", "after"), [(0.0, 2), (20.0, 21), (1000.0, 1001)])
+async def test_a_host_is_kept_as_long_as_was_asked(three: Fixture, keep_s: float, after: int) -> None:
+    host = three.loaded("one")
+    model = three.model("one")
+    three.pool.in_use(["one"], [keep_s], "worker-0")
+    assert three.pool.kept_s(model) == keep_s
+    three.after(after - 1)
+    assert not model.ending
+    three.after(1)
+    assert model.ending
+    await three.ended(host)
+
+
+async def test_one_that_is_kept_without_end_still_makes_room(three: Fixture) -> None:
+    host = three.loaded("one")
+    three.pool.in_use(["one"], [-1.0], "worker-0")
+    three.after(100_000)
+    assert not three.model("one").ending
+    assert three.pool.kept_s(three.model("one")) is None
+    three.loaded("two")
+    three.pool.want("three")
+    assert three.model("one").ending
+    await three.ended(host)
+
+
+async def test_the_longest_of_all_workers_counts(three: Fixture) -> None:
+    host = three.loaded("one")
+    three.pool.in_use(["one"], [-1.0], "worker-0")
+    three.pool.in_use(["one"], [0.0], "worker-1")
+    three.after(1000)
+    assert not three.model("one").ending
+    three.pool.in_use(["one"], [10.0], "worker-0")
+    three.after(11)
+    assert three.model("one").ending
+    await three.ended(host)
+
+
+async def test_a_model_of_a_new_file_is_not_asked_of_a_host_that_stays_with_the_old_one(three: Fixture) -> None:
+    three.pool.offer({"kept": offer("one", 100)}, ("kept",))
+    three.pool.start()
+    host = three.made[-1]
+    host.load()
+    three.pool.offer({"kept": offer("two", 100), "adapted": offer("two", 100, 0, "a")}, ("kept",))
+    model = three.model("kept")
+    assert (model.lacks("kept"), model.lacks("adapted")) == (False, True)
+    three.pool.want("adapted")
+    assert model.ending
+    await three.ended(host)
+    assert (model.lacks("adapted"), model.loaded.first.files) == (False, "two")
+
+
+async def test_the_old_file_of_a_host_that_stays_is_not_loaded_twice(three: Fixture) -> None:
+    """For a model that was made of it and stays with it."""
+    three.pool.offer({"kept": offer("old", 100), "made": offer("old", 100)}, ("kept",))
+    three.pool.start()
+    host = three.made[-1]
+    host.load()
+    three.pool.offer({"kept": offer("new", 100), "made": offer("old", 100)}, ("kept",))
+    three.pool.want("made")
+    assert (three.names, three.model("kept").ending) == (["kept"], True)
+    await three.ended(host)
+    assert three.names == ["kept", "kept", "made"]
+    assert three.model("kept").loaded.first.files == "new"

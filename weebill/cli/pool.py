@@ -25,7 +25,7 @@ def processes(home: Home, quiet: bool) -> None:
                 typer.echo(name)
         return
     if loaded:
-        print_table(("NAME", "STATE", "CONTEXT", "MEMORY", "UNTIL", "PID", "PROBLEM"), _rows(status, loaded))
+        print_table(("NAME", "STATE", "CONTEXT", "MEMORY", "UNTIL", "PID", "PROBLEM"), _rows(loaded))
     else:
         typer.echo("No model is loaded; the first request for one loads it")
     if status.memory:
@@ -49,15 +49,22 @@ def stop(home: Home, model: str) -> None:
     typer.echo(f"Stopped {model}" + (f", and with it {others}" if others else ""))
 
 
-def _rows(status: Status, loaded: list[ModelStatus]) -> Iterator[tuple[str, ...]]:
+def _until(model: ModelStatus) -> str:
+    if model.stays:
+        return "the server ends"
+    if not model.ready:
+        return NOTHING
+    return "its memory is needed" if model.kept_s is None else f"{duration(model.kept_s)} from now"
+
+
+def _rows(loaded: list[ModelStatus]) -> Iterator[tuple[str, ...]]:
     for model in loaded:
-        left = max(0.0, status.keep_alive_s - model.idle_s)
         yield (
             "\n".join(model.names),
             model.state,
             f"{model.context:,} x {model.slots}" if model.context else NOTHING,
             size(model.need) if model.need else NOTHING,
-            "the server ends" if model.stays else f"{duration(left)} from now" if model.ready else NOTHING,
+            _until(model),
             str(model.pid or NOTHING),
             model.failure or NOTHING,
         )

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from weebill.models.curated import Sampling
+import msgspec
+from msgspec import Raw
 
-Default = int | float | list[str]
+from weebill.models.curated import Sampling
 
 _FIELDS: Final[Mapping[str, str]] = {
     "temperature": "temperature",
@@ -27,17 +28,15 @@ _FIELDS: Final[Mapping[str, str]] = {
     "penalty_window": "repeat_last_n",
     "seed": "seed",
     "most_tokens": "max_tokens",
+    "stop": "stop",
 }
 _USUAL: Final = Sampling()
 
 
-def defaults_of(sampling: Sampling) -> dict[str, Default]:
+def defaults_of(sampling: Sampling) -> dict[str, Raw]:
     """Returns the fields by which a model's sampling differs from the engine's."""
-    found: dict[str, Default] = {
-        field: value
+    return {
+        field: Raw(msgspec.json.encode(value))
         for name, field in _FIELDS.items()
         if (value := getattr(sampling, name)) != getattr(_USUAL, name) and value is not None
     }
-    if sampling.stop:
-        found["stop"] = list(sampling.stop)
-    return found

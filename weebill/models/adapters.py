@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from weebill.models.errors import ModelFormatError
-from weebill.models.gguf import read_contents
+from weebill.models.gguf import Contents, read_contents
 
 _ARCHITECTURE: Final = "general.architecture"
 _DOWN: Final = ".lora_a"
@@ -47,9 +47,12 @@ def _fault(adapter: tuple[Path, int, int], base: tuple[tuple[Path, int, int], ..
     wanted, given = parts[0].values.get(_ARCHITECTURE), found.values.get(_ARCHITECTURE)
     if wanted != given:
         return f"it is for models of the architecture {given}, and this one is {wanted}"
-    of_base = {name: sizes for part in parts for name, sizes in part.tensors.items()}
-    fault = next(_faults(found.tensors, of_base), "")
+    fault = next(_faults(_sizes(found), {name: sizes for part in parts for name, sizes in _sizes(part).items()}), "")
     return fault and f"it is for another model, {fault}"
+
+
+def _sizes(contents: Contents) -> Mapping[str, Sizes]:
+    return {tensor.name: tensor.sizes for tensor in contents.tensors}
 
 
 def _faults(adapter: Mapping[str, Sizes], base: Mapping[str, Sizes]) -> Iterator[str]:

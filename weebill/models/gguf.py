@@ -125,22 +125,36 @@ def require_magic(path: Path, shown: str) -> None:
             )
 
 
+class Tensor(NamedTuple):
+    """A tensor as a file lists it: its sizes (that of a row first), the number of its type, its place in the data."""
+
+    name: str
+    sizes: tuple[int, ...]
+    kind: int
+    place: int
+
+
 class Contents(NamedTuple):
-    """The entries of a file that are a number or one of the texts that are kept, and the sizes of its tensors."""
+    """The entries of a file that are a number or one of the texts that are kept, its tensors, and the bytes before the
+    data, but for what aligns them.
+    """
 
     values: Mapping[str, Scalar]
-    tensors: Mapping[str, tuple[int, ...]]
+    tensors: tuple[Tensor, ...]
+    head: int
 
 
 def read_contents(path: Path) -> Contents:
-    """Reads what a file lists. Raises as `read_facts` does."""
+    """Reads what a file lists. Raises as `read_facts` does; the cause is the BadFileError."""
     with path.open("rb", buffering=BUFFER_BYTES) as file:
         try:
-            reader = Reader(file, os.fstat(file.fileno()).st_size, MOST_ELEMENTS)
+            size = os.fstat(file.fileno()).st_size
+            reader = Reader(file, size, MOST_ELEMENTS)
             values, tensors = _entries(reader, whole=True)
-            return Contents(values, dict(reader.tensor() for _ in range(tensors)))
+            found = tuple(reader.tensor() for _ in range(tensors))
+            return Contents(values, found, size - reader.left)
         except BadFileError as error:
-            raise ModelFormatError(f"{path} cannot be read as GGUF: {error}. Fetch it again.") from None
+            raise ModelFormatError(f"{path} cannot be read as GGUF: {error}. Fetch it again.") from error
 
 
 class BadFileError(Exception):
@@ -149,7 +163,7 @@ class BadFileError(Exception):
 
 def _facts(reader: Reader, *, whole: bool) -> ModelFacts:
     values, tensors = _entries(reader, whole=whole)
-    return _told(values, sum(math.prod(sizes) for _, sizes in (reader.tensor() for _ in range(tensors))))
+    return _told(values, sum(math.prod(reader.tensor().sizes) for _ in range(tensors)))
 
 
 def _entries(reader: Reader, *, whole: bool) -> tuple[dict[str, Scalar], int]:
@@ -258,15 +272,19 @@ class Reader:
             raise BadFileError(f"it has a value of the unknown type {kind}")
         return self._scalar(code)
 
-    def tensor(self) -> tuple[str, tuple[int, ...]]:
-        """Returns the name and the sizes of the next tensor, that of a row first."""
+    @property
+    def left(self) -> int:
+        """The bytes that have not been read or skipped over."""
+        return self._left
+
+    def tensor(self) -> Tensor:
+        """Returns the next tensor."""
         name = self.text(MOST_KEY)
         dimensions = self.number("I")
         if dimensions > MOST_DIMENSIONS:
             raise BadFileError(f"it claims a tensor of {dimensions:,} dimensions")
         sizes = tuple(self.number("Q") for _ in range(dimensions))
-        self.skip(4 + 8)  # its type and its place
-        return name, sizes
+        return Tensor(name, sizes, self.number("I"), self.number("Q"))
 
     def skip_text(self) -> None:
         self.skip(self.number("Q"))

@@ -37,8 +37,8 @@ class Target(Struct, frozen=True, kw_only=True):
     `max_output_tokens` is the model's own limit, where known, for APIs that demand one. `traits` are what the model's
     requests may say; `on_unsupported` is what becomes of the rest, unless the request says otherwise. `task` and
     `dimensions` are of the models of this machine: "chat", "embed" or "rerank", and the length of a vector, 0 for none.
-    So are `slots`, the number of answers that the model works on at once, 0 if that is not known, `defaults`, fields for requests that say nothing of them, and `begins`, for a model with a beginning of
-    conversations.
+    So are `slots`, the number of answers that the model works on at once, 0 if that is not known, `defaults`, fields
+    for requests that say nothing of them, and `begins`, for a model with a beginning of conversations.
     """
 
     model: str

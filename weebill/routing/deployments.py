@@ -8,7 +8,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Raw
 
 from weebill.catalog.load import Catalogue
 from weebill.catalog.pricing import FREE, UNKNOWN, Tariff
@@ -44,7 +43,8 @@ class Upstream:
     `patience_s` is the longest silence before a stream's first content that its timeouts allow. `slots` is the number
     of requests that a local model works on at once, else 0, and `engine` its name; while it is `cold`, the address is
     nobody's, and requests wait until the model is loaded. Models with the same `host` share slots; a request holds them
-    together with others for the same `adapters` alone, and its body has `added` at its end.
+    together with others for the same `adapters` alone, and its body has `added` at its end. One that `stays` is not
+    unloaded for want of use.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Upstream:
     host: str = ""
     adapters: str = ""
     added: bytes = b""
+    stays: bool = False
     patience_s: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,7 +123,7 @@ def deployments(
             task=engine.task,
             dimensions=engine.dimensions,
             slots=engine.slots or settings.local.engine.parallel,
-            defaults={name: Raw(msgspec.json.encode(value)) for name, value in engine.defaults.items()},
+            defaults=engine.defaults,
             begins=engine.begins,
         )
         capabilities = local_capabilities(engine.context, engine.task, vision=engine.vision)
@@ -194,6 +195,7 @@ def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream 
         host=engine.host or engine.model,
         adapters=" ".join(engine.adapters),
         added=_scales(engine.scales),
+        stays=engine.stays,
     )
 
 

@@ -4,7 +4,8 @@
    that it has a request for one (`Wanted`).
 2. Its host is started if its memory fits beside that of the others. If it does not, the hosts that have been idle
    longest are ended first. A host that is in use, or of a model that stays, is never ended for another one.
-3. Workers say which models they use (`InUse`). A host that nobody has used for `keep_alive_s` is ended.
+3. Workers say which models they use, and how long each is to be kept (`InUse`); `keep_alive_s` is the usual time. A
+   host that is idle for longer is ended.
 4. A model that cannot be loaded is said to be down for a while, longer with each failure, and can then be wanted again.
 5. Models that differ only in what requests can be given share a host (`models.sharing`). If its host was started before
    a model was made, the first request for that model has the host ended, once its answers are complete, and started
@@ -17,7 +18,9 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from math import inf
 from typing import Final
 
 import msgspec
@@ -58,6 +61,8 @@ class PooledModel:
         """True from the time when a host that stays is ended for a new offer until its successor serves."""
         self.host: Child | None = None
         self.used_at = 0.0
+        self.kept: dict[tuple[str, str], float] = {}
+        """Until when it is to be kept: by the worker that says so, and the name that was used."""
         self.wanted_at: float | None = None
         self.failure = ""
         self.retry_at = 0.0
@@ -82,10 +87,16 @@ class PooledModel:
         return not self.serves and now >= self.retry_at
 
     def lacks(self, name: str) -> bool:
-        """True if it has a host that cannot be asked for a model of the same file, as that was made later."""
-        if self.host is None or self.loaded.identity != self.offer.identity:
+        """True if it has a host that cannot be asked for one of its models, as that was made later."""
+        if self.host is None:
             return False
+        if self.loaded.identity != self.offer.identity:
+            return name not in self.loaded.members
         return not self.loaded.has(name, self.offer.members[name])
+
+    def kept_until(self, usual_s: float) -> float:
+        """Returns the time until which an idle host is kept for want of use; `inf` without end."""
+        return max(self.kept.values(), default=self.used_at + usual_s)
 
     def boot(self) -> SharedModel:
         """Returns the offer that a starting host is told."""
@@ -181,11 +192,20 @@ class Pool:
             model.wanted_at = self._clock()
             self.advance()
 
-    def in_use(self, names: Collection[str]) -> None:
-        """Notes that workers use these models now."""
-        for name in names:
-            if name in self._by_name:
-                self._by_name[name].used_at = self._clock()
+    def in_use(self, names: Sequence[str], keep_s: Sequence[float] = (), worker: str = "") -> None:
+        """Notes that a worker uses these models now, and how long they are to be kept, -1 without end."""
+        now = self._clock()
+        for name, seconds in zip_longest(names, keep_s):
+            model = self._by_name.get(name)
+            if model is not None:
+                model.used_at = now
+                if seconds is not None:
+                    model.kept[worker, name] = inf if seconds < 0 else now + seconds
+
+    def kept_s(self, model: PooledModel) -> float | None:
+        """Returns for how long a host is kept if nobody uses it again; None without end."""
+        left = inf if model.stays else model.kept_until(self._local().keep_alive_s) - self._clock()
+        return None if left == inf else max(0.0, left)
 
     def unload(self, name: str) -> bool:
         """Ends the host of a model, and so of all that share it; returns False if it has none."""
@@ -209,8 +229,8 @@ class Pool:
                 break  # in the order in which they were wanted
         keep_alive_s = self._local().keep_alive_s
         for model in self._models.values():
-            if self._idle_s(model, now) > keep_alive_s:
-                self._end(model, f"nobody has used it for {keep_alive_s:.0f} s")
+            if self._idle_s(model, now) > _IN_USE_S and now > model.kept_until(keep_alive_s):
+                self._end(model, f"nobody has used it for {now - model.used_at:.0f} s")
 
     async def keep(self) -> None:
         """Advances again and again."""
@@ -274,8 +294,8 @@ class Pool:
 
     def _load(self, model: PooledModel, now: float) -> bool:
         """Starts the host of a model; False if it has to wait for others to end."""
-        if any(each.ending and each.loaded.identity == model.offer.identity for each in self._models.values()):
-            return False  # it is in memory under a name that is gone
+        if self._is_elsewhere(model):
+            return False
         if self._budget and not self._make_room(model, now):
             return bool(model.failure)
         window = model.window
@@ -289,9 +309,19 @@ class Pool:
             },
         )
         model.used_at = now
+        model.kept.clear()
         model.host = self._made(model)
         model.host.start()
         return True
+
+    def _is_elsewhere(self, model: PooledModel) -> bool:
+        """True if the file is still in memory under a name that is gone, or has another file now; has that ended."""
+        for other in self._models.values():
+            if other is not model and other.host is not None and other.loaded.identity == model.offer.identity:
+                other.renews = other.stays
+                self._end(other, f"{model.name} is to be loaded from its file", _LONG_GRACE_S)
+                return True
+        return False
 
     def _made(self, model: PooledModel) -> Child:
         model.boot()

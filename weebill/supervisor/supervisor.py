@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -192,11 +193,10 @@ class Supervisor:
             processes=self._process_states(),
             needs_restart=self._needs_restart,
             memory=self._memory,
-            keep_alive_s=self._settings.local.keep_alive_s,
         )
 
     def _model_status(self, model: PooledModel) -> ModelStatus:
-        state, host, now = self._engine_state(model, model.name), model.host, self._pool.now()
+        state, host = self._engine_state(model, model.name), model.host
         serves = host is not None and host.answers and state.base_url is not None
         loads = host is not None and host.ready is None and not model.ending
         return ModelStatus(
@@ -208,7 +208,7 @@ class Supervisor:
             failure=model.failure or ("" if host is None else host.failure),
             stays=model.stays,
             need=model.need,
-            idle_s=now - model.used_at if model.used_at else 0.0,
+            kept_s=self._pool.kept_s(model),
             pid=None if host is None else host.snapshot().pid,
         )
 
@@ -261,13 +261,13 @@ class Supervisor:
         own = WorkerBoot(index=index, listen_fds=fds)
         return self._child(f"worker-{index}", role, lambda: own, fds=fds)
 
-    def _hear(self, message: FromChild) -> None:
+    def _hear(self, child: str, message: FromChild) -> None:
         """Handles what a child says of the local models."""
         match message:
             case Wanted(model=model):
                 self._pool.want(model)
-            case InUse(models=models):
-                self._pool.in_use(models)
+            case InUse(models=models, keep_s=keep_s):
+                self._pool.in_use(models, keep_s, child)
             case Stocked(number=number):
                 news = asyncio.create_task(self._make_known(number))
                 self._news.add(news)
@@ -303,7 +303,7 @@ class Supervisor:
                 told=tuple(message for message in news if type(message) in role.follows),
             )
 
-        return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds, self._hear)
+        return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds, partial(self._hear, name))
 
     def _engine_states(self) -> tuple[EngineState, ...]:
         # What was removed is not there any more, even if its host still answers what it was asked.
@@ -326,6 +326,7 @@ class Supervisor:
             scales=offer.scales(served) if served.task == "chat" else (),
             adapters=tuple(each.sha256 for each in served.adapters),
             begins=bool(served.beginning),
+            stays=model.stays,
         )
         if host is None or not model.serves:
             return msgspec.structs.replace(state, cold=model.is_cold(self._pool.now()))

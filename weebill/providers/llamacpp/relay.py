@@ -39,6 +39,7 @@ from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure, UpstreamFailure
 from weebill.wire.json_values import decode_list, decode_object, decode_objects, decode_text
+from weebill.wire.keep_alive import KEEP_ALIVE, keep_alive_of
 from weebill.wire.openai_chat_request import FunctionChoice
 from weebill.wire.requests import ABSENT, ChatRequest, ContentPart, FunctionDefinition, Tool
 
@@ -48,7 +49,7 @@ _FIELD: Final = re.compile(r"Field '(\w+)'")
 _QUIRKS: Final = Quirks(rename={"repetition_penalty": "repeat_penalty"})
 # What a request goes another way for: fields, roles and parts that llama.cpp does not read, though they can be said to
 # it; and calls in a history, which it refuses unless they are as it writes them itself.
-_OTHERWISE: Final = frozenset({"functions", "function_call"})
+_OTHERWISE: Final = frozenset({"functions", "function_call", "reasoning"})
 _FORMS: Final = frozenset({"text", "json_object", "json_schema"})
 _FUNCTION: Final = Raw(b'"function"')
 _TRUE: Final = Raw(b"true")
@@ -99,8 +100,10 @@ class LlamaCppTranslator(OpenAITranslator):
         require_task(target, "chat")
         check_room(call.fields, target.max_output_tokens)
         fit = Fit(call.on_unsupported(target.on_unsupported))
+        keep_s = keep_alive_of(call.fields)
         try:
             fields = _fitted(call, fit)
+            fields.pop(KEEP_ALIVE, None)
             check_bounds(fields)
             check_choices(fields, target.slots)
             bound_length(_text_bytes(call, fields), fields, target.max_output_tokens, fit)
@@ -136,7 +139,9 @@ class LlamaCppTranslator(OpenAITranslator):
         # What it says while it reads a prompt is how it notices that the client has left meanwhile.
         fields["return_progress"] = _TRUE
         fields["model"] = Raw(_encode(target.model))
-        return UpstreamRequest(PATHS[type(call.request)], _encode(with_usage(fields)), dropped=fit.dropped)
+        return UpstreamRequest(
+            PATHS[type(call.request)], _encode(with_usage(fields)), dropped=fit.dropped, keep_s=keep_s
+        )
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         """A relay; one that turns text into tool calls where tools are offered."""
