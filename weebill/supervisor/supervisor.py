@@ -20,9 +20,8 @@ from weebill.config.load import Configuration, Sources
 from weebill.config.problems import ConfigError
 from weebill.control.role import ROLE as CONTROL
 from weebill.discovery.role import ROLE as DISCOVERY
-from weebill.engine.defaults import defaults_of
 from weebill.engine.role import ROLE as ENGINE
-from weebill.engine.role import EngineBoot, EngineReady
+from weebill.engine.role import EngineBoot
 from weebill.gateway.role import ROLE as WORKER
 from weebill.gateway.role import WorkerBoot
 from weebill.learner.role import ROLE as LEARNER
@@ -57,6 +56,7 @@ from weebill.supervisor.commands import (
 )
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
+from weebill.supervisor.local_states import engine_state, model_status
 from weebill.supervisor.manager import ServiceManager
 from weebill.supervisor.pool import Pool, PooledModel
 from weebill.supervisor.reload import reload
@@ -196,21 +196,7 @@ class Supervisor:
         )
 
     def _model_status(self, model: PooledModel) -> ModelStatus:
-        state, host = self._engine_state(model, model.name), model.host
-        serves = host is not None and host.answers and state.base_url is not None
-        loads = host is not None and host.ready is None and not model.ending
-        return ModelStatus(
-            name=model.name,
-            names=tuple(model.offer.members),
-            state="ready" if serves else "cold" if state.cold and not loads else "loading" if loads else "down",
-            context=state.context,
-            slots=state.slots,
-            failure=model.failure or ("" if host is None else host.failure),
-            stays=model.stays,
-            need=model.need,
-            kept_s=self._pool.kept_s(model),
-            pid=None if host is None else host.snapshot().pid,
-        )
+        return model_status(model, self._engine_state(model, model.name), self._pool.kept_s(model))
 
     def _wake(self) -> list[Child]:
         """Makes the services that the settings need and that are not there yet, and returns them."""
@@ -311,29 +297,7 @@ class Supervisor:
         return tuple(self._engine_state(each, name) for each in models for name in each.offer.members)
 
     def _engine_state(self, model: PooledModel, name: str) -> EngineState:
-        host, (offer, served) = model.host, model.told(name)
-        state = EngineState(
-            model=name,
-            api_key=self._engine_key(model.name),
-            task=served.task,
-            dimensions=served.dimensions,
-            aliases=served.aliases,
-            context=model.window.context,
-            slots=model.window.parallel,
-            vision=served.projector is not None,
-            host=model.name,
-            defaults=defaults_of(served.sampling),
-            scales=offer.scales(served) if served.task == "chat" else (),
-            adapters=tuple(each.sha256 for each in served.adapters),
-            begins=bool(served.beginning),
-            stays=model.stays,
-        )
-        if host is None or not model.serves:
-            return msgspec.structs.replace(state, cold=model.is_cold(self._pool.now()))
-        if model.lacks(name):
-            return msgspec.structs.replace(state, cold=True)
-        ready = msgspec.json.decode(host.ready.own, type=EngineReady)
-        return msgspec.structs.replace(state, base_url=ready.base_url, context=ready.context, answers=host.answers)
+        return engine_state(model, name, self._engine_key(model.name), self._pool.now())
 
     def _process_states(self) -> tuple[ProcessState, ...]:
         return tuple(child.snapshot() for child in self._children())
