@@ -313,12 +313,13 @@ class Supervisor:
             begins=bool(served.beginning),
             stays=model.stays,
         )
-        if host is None or not model.serves:
+        ready = None if host is None else host.ready
+        if host is None or ready is None or not model.serves:
             return msgspec.structs.replace(state, cold=model.is_cold(self._pool.now()))
         if model.lacks(name):
             return msgspec.structs.replace(state, cold=True)
-        ready = msgspec.json.decode(host.ready.own, type=EngineReady)
-        return msgspec.structs.replace(state, base_url=ready.base_url, context=ready.context, answers=host.answers)
+        told = msgspec.json.decode(ready.own, type=EngineReady)
+        return msgspec.structs.replace(state, base_url=told.base_url, context=told.context, answers=host.answers)
 
     def _process_states(self) -> tuple[ProcessState, ...]:
         return tuple(child.snapshot() for child in self._children())
