@@ -20,9 +20,8 @@ from weebill.config.load import Configuration, Sources
 from weebill.config.problems import ConfigError
 from weebill.control.role import ROLE as CONTROL
 from weebill.discovery.role import ROLE as DISCOVERY
-from weebill.engine.defaults import defaults_of
 from weebill.engine.role import ROLE as ENGINE
-from weebill.engine.role import EngineBoot, EngineReady
+from weebill.engine.role import EngineBoot
 from weebill.gateway.role import ROLE as WORKER
 from weebill.gateway.role import WorkerBoot
 from weebill.learner.role import ROLE as LEARNER
@@ -55,6 +54,7 @@ from weebill.supervisor.commands import (
     Status,
     StatusRequest,
 )
+from weebill.supervisor.engine_states import state_of
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
 from weebill.supervisor.manager import ServiceManager
@@ -311,30 +311,7 @@ class Supervisor:
         return tuple(self._engine_state(each, name) for each in models for name in each.offer.members)
 
     def _engine_state(self, model: PooledModel, name: str) -> EngineState:
-        host, (offer, served) = model.host, model.told(name)
-        state = EngineState(
-            model=name,
-            api_key=self._engine_key(model.name),
-            task=served.task,
-            dimensions=served.dimensions,
-            aliases=served.aliases,
-            context=model.window.context,
-            slots=model.window.parallel,
-            vision=served.projector is not None,
-            host=model.name,
-            defaults=defaults_of(served.sampling),
-            scales=offer.scales(served) if served.task == "chat" else (),
-            adapters=tuple(each.sha256 for each in served.adapters),
-            begins=bool(served.beginning),
-            stays=model.stays,
-        )
-        ready = None if host is None else host.ready
-        if host is None or ready is None or not model.serves:
-            return msgspec.structs.replace(state, cold=model.is_cold(self._pool.now()))
-        if model.lacks(name):
-            return msgspec.structs.replace(state, cold=True)
-        told = msgspec.json.decode(ready.own, type=EngineReady)
-        return msgspec.structs.replace(state, base_url=told.base_url, context=told.context, answers=host.answers)
+        return state_of(model, name, self._engine_key(model.name), self._pool.now())
 
     def _process_states(self) -> tuple[ProcessState, ...]:
         return tuple(child.snapshot() for child in self._children())
