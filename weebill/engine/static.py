@@ -23,7 +23,7 @@ from weebill.engine.serving.jobs import Job, RefusedError
 from weebill.engine.serving.server import PythonServer
 from weebill.models.errors import ModelFormatError
 from weebill.models.safetensors import Place
-from weebill.models.static import read_vectors
+from weebill.models.static.layout import read_vectors
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.generic]

@@ -115,7 +115,9 @@ def deployments(
             task=engine.task,
             dimensions=engine.dimensions,
         )
-        capabilities = local_capabilities(engine.context, engine.task, vision=engine.vision)
+        capabilities = local_capabilities(
+            engine.context, engine.task, vision=engine.vision, dimensions=engine.dimensions
+        )
         yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, FREE, capabilities), None, None
     for name, provider in settings.providers.items():
         identity = provider.identity(name)
