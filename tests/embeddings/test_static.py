@@ -20,7 +20,9 @@ from tests.e2e.installation import Installation, installation
 from tests.embeddings import tiny_bert
 from tests.embeddings.test_served import gguf
 from tests.models.hub import Repo, serving
-from weebill.engine.static import StaticModel as Served
+from weebill.engine.static import tokens
+from weebill.engine.static.model import StaticModel as Served
+from weebill.engine.static.tokens import Tokens
 from weebill.models.creating import create
 from weebill.models.errors import ModelFormatError
 from weebill.models.pull import add_file, pull
@@ -133,9 +135,9 @@ def test_fewer_dimensions_and_tokens(client: httpx.Client) -> None:
     whole = vectors(client, TEXTS[0])[0]
     cut = client.post("/embeddings", json={"model": NAME, "input": TEXTS[0], "dimensions": 8}).json()["data"][0]
     assert np.allclose(cut["embedding"], whole[:8] / np.linalg.norm(whole[:8]), atol=1e-6)
-    tokens = tokenizer().encode(TEXTS[0]).ids
-    assert np.allclose(vectors(client, tokens)[0], whole, atol=1e-6)
-    assert np.allclose(vectors(client, [tokens, tokens])[1], whole, atol=1e-6)
+    ids = tokenizer().encode(TEXTS[0]).ids
+    assert np.allclose(vectors(client, ids)[0], whole, atol=1e-6)
+    assert np.allclose(vectors(client, [ids, ids])[1], whole, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -197,13 +199,43 @@ def test_one_is_made_of_an_embedding_model(weebill: Installation, client: httpx.
     assert np.allclose(rows @ rows.T, expected @ expected.T, atol=0.01 * scale)
 
 
+ODD: Final = (
+    *("don't stop_me-now", "A.B,c!?", "tab\tnew\nline\r\x0bodd\x00\x7f", "x" * 150, "", "  ", "1e-5 + \x1c"),
+    *(
+        "[UNK] and [unk]",
+        "caf\u00e9",
+        "\u65e5\u672c red",
+        "\U0001f600 blue",
+        "e\u0301",
+        "\u00a0red\u2028sky",
+        "STRASSE \u00df",
+    ),
+)
+
+
+def test_words_that_were_met_are_taken_apart_as_the_library_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tokenizer()
+    made.add_special_tokens(["[UNK]"])
+    made.save(str(tmp_path / "tokenizer.json"))
+    ours = Tokens.open(tmp_path / "tokenizer.json")
+    texts = [*ODD, *TEXTS, "".join(map(chr, range(256))), "red" + chr(0x130) + "sky"]
+    expected = [each.ids for each in made.encode_batch(texts, add_special_tokens=False)]
+    for _ in range(2):
+        assert [list(each) for each in ours.of(texts)] == expected
+    monkeypatch.setattr(tokens, "_MOST_KEPT", 100)  # fewer than these texts have
+    for _ in range(2):
+        assert [list(each) for each in ours.of(texts)] == expected
+
+
 def test_layouts_with_a_mapping_and_of_sentence_transformers(tmp_path: Path) -> None:
     size = tokenizer().get_vocab_size()
     random = np.random.default_rng(2)
     more = {"weights": random.random(size).astype(np.float32), "mapping": random.integers(0, size // 2, size)}
     mapped = saved(tmp_path / "mapped", **more)
     ours = Served.open(tmp_path / "mapped" / "model.safetensors", tmp_path / "mapped" / "tokenizer.json")
-    assert (cosines(ours.vectors(ours.tokens(TEXTS[:4])), mapped.encode(TEXTS[:4])) > 0.9999).all()
+    assert (cosines(ours.vectors(ours.tokens.of(TEXTS[:4])), mapped.encode(TEXTS[:4])) > 0.9999).all()
 
     plain = saved(tmp_path / "plain")
     in_folder_of_sentence_transformers(tmp_path / "plain")
@@ -212,7 +244,7 @@ def test_layouts_with_a_mapping_and_of_sentence_transformers(tmp_path: Path) -> 
     assert (served.kind, served.dimensions, served.tokenizer is not None) == ("static", DIMENSIONS, True)
     assert served.tokenizer is not None
     ours = Served.open(served.path, served.tokenizer)
-    assert (cosines(ours.vectors(ours.tokens(TEXTS[:4])), plain.encode(TEXTS[:4])) > 0.9999).all()
+    assert (cosines(ours.vectors(ours.tokens.of(TEXTS[:4])), plain.encode(TEXTS[:4])) > 0.9999).all()
 
 
 def test_what_cannot_be_served_is_not_kept(tmp_path: Path) -> None:

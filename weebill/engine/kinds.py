@@ -23,7 +23,7 @@ def _llama_cpp() -> type[Engine]:
 
 
 def _static() -> type[Engine]:
-    from weebill.engine.static import StaticServer
+    from weebill.engine.static.server import StaticServer
 
     return StaticServer
 
