@@ -27,7 +27,8 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     `base_url` is an origin such as `http://127.0.0.1:40123`, without `/v1`. `context` is in tokens, for each of `slots`
     answers; 0 where it is not known. `answers` is False while the host is up but late with an answer to the supervisor.
     A model that is `cold` is loaded for the first request that waits for it. `task` says what it is asked for, and
-    `dimensions` how long its vectors are. `aliases` are further names of it; with `vision` it reads images.
+    `dimensions` how long its vectors are. `aliases` are further names of it; with `vision` it reads images. Vectors
+    that are `static` are looked up, and take next to no time.
     """
 
     model: str
@@ -41,6 +42,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     dimensions: int = 0
     aliases: tuple[str, ...] = ()
     vision: bool = False
+    static: bool = False
 
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):

@@ -114,6 +114,7 @@ def deployments(
             on_unsupported=settings.routing.on_unsupported,
             task=engine.task,
             dimensions=engine.dimensions,
+            static=engine.static,
         )
         capabilities = local_capabilities(
             engine.context, engine.task, vision=engine.vision, dimensions=engine.dimensions

@@ -305,6 +305,7 @@ class Supervisor:
             context=model.window.context,
             slots=model.window.parallel,
             vision=served.projector is not None,
+            static=served.kind == "static",
         )
         if host is None or host.ready is None or model.ending:
             return msgspec.structs.replace(state, cold=model.is_cold(self._pool.now()))
