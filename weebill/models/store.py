@@ -99,19 +99,18 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
     def _served_static(self) -> ServedModel:
         facts = static_facts(self.path)
         known = find_curated(self.name)
-        tokenizer = next((each for each in self.paths("config") if each[0].name.endswith(TOKENIZER)), None)
+        tokenizer = next((path for file, path in self.paths("config") if file.name.endswith(TOKENIZER)), None)
         if tokenizer is None:
             raise ModelFormatError(f"{self.name} has no {TOKENIZER}, without which its vectors are of no use.")
-        file, path = tokenizer
         return ServedModel(
             path=self.path,
             kind="static",
             task="embed",
-            costs=static_costs(self.size, file.size),
+            costs=static_costs(self.size, tokenizer),
             dimensions=facts.embedding or 0,
             is_pooled=True,
             context=self.manifest.context,
-            tokenizer=path,
+            tokenizer=tokenizer,
             aliases=() if known is None or known.name != self.name else known.aliases,
         )
 
