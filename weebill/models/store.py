@@ -32,7 +32,7 @@ from weebill.models.manifests import Manifest, Manifests, StoredFile, slug
 from weebill.models.names import PlainName, is_plain, parse
 from weebill.models.needs import Costs, costs_of
 from weebill.models.progress import SILENT, Progress
-from weebill.models.static.layout import TOKENIZER, is_kept_static, static_costs, static_facts
+from weebill.models.static.layout import TOKENIZER, is_kept_static, read_vectors, static_costs
 from weebill.models.takeover import take_over
 from weebill.models.tasks import Serving, serving
 from weebill.models.templating import with_beginning
@@ -97,7 +97,7 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _served_static(self) -> ServedModel:
-        facts = static_facts(self.path)
+        vectors = read_vectors(self.path)
         known = find_curated(self.name)
         tokenizer = next((path for file, path in self.paths("config") if file.name.endswith(TOKENIZER)), None)
         if tokenizer is None:
@@ -106,8 +106,8 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
             path=self.path,
             kind="static",
             task="embed",
-            costs=static_costs(self.size, tokenizer),
-            dimensions=facts.embedding or 0,
+            costs=static_costs(self.size, vectors, tokenizer),
+            dimensions=vectors.dimensions,
             is_pooled=True,
             context=self.manifest.context,
             tokenizer=tokenizer,
