@@ -12,7 +12,13 @@ from tests import forked
 
 # Files whose tests share something costly, which each process makes for itself: one process runs all of a row.
 TOGETHER: Final = (
-    ("tests/e2e/test_sdk_node.py", "tests/e2e/test_sdk_python.py"),
+    (
+        "tests/e2e/test_sdk_node.py",
+        "tests/e2e/test_sdk_python.py",
+        "tests/e2e/test_local.py",
+        "tests/e2e/test_waiting.py",
+    ),
+    ("tests/cli/test_serve.py", "tests/cli/test_first_minute.py"),
     ("tests/test_architecture.py", "tests/test_layers.py", "tests/test_words.py"),
 )
 # Tests that take long and share nothing, or what the processes have in common: each for itself.
