@@ -93,7 +93,7 @@ def test_it_leaves_when_the_link_closes(running: Host, model: ServedModel) -> No
 
 
 def test_it_leaves_in_the_middle_of_an_answer(running: Host, model: ServedModel) -> None:
-    running.boot(model)
+    running.boot(model, context=8192, parallel=1)
     with (
         client(running.ready().base_url) as http,
         http.stream("POST", "/v1/chat/completions", json=ENDLESS) as response,
@@ -144,8 +144,8 @@ def test_an_idle_host_drains_at_once(running: Host, model: ServedModel) -> None:
 
 
 def test_draining_finishes_what_is_under_way(running: Host, model: ServedModel) -> None:
-    running.boot(model)
-    body = ENDLESS | {"max_tokens": 60}
+    running.boot(model, context=512, parallel=1)
+    body = ENDLESS | {"max_tokens": 30}
     with client(running.ready().base_url) as http, http.stream("POST", "/v1/chat/completions", json=body) as response:
         rest = first_chunk(response)
         running.send(Drain(grace_s=600.0))
@@ -154,7 +154,7 @@ def test_draining_finishes_what_is_under_way(running: Host, model: ServedModel) 
 
 
 def test_draining_ends_with_its_grace(running: Host, model: ServedModel) -> None:
-    running.boot(model)
+    running.boot(model, context=8192, parallel=1)
     with (
         client(running.ready().base_url) as http,
         http.stream("POST", "/v1/chat/completions", json=ENDLESS) as response,
