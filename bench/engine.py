@@ -28,6 +28,7 @@ from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.engine.role import EngineBoot, EngineReady
 from weebill.models.pull import pull
+from weebill.models.sharing import SharedModel
 from weebill.models.store import ModelStore
 from weebill.process.link import LINK_FD_VARIABLE
 from weebill.process.messages import Boot, FromChild, Ready, own
@@ -144,7 +145,7 @@ def _start_engine(folder: Path, model: str, stack: ExitStack) -> str:
             pass_fds=(theirs.fileno(),),
         )
     stack.callback(service.stop)
-    told = EngineBoot.of(model, served, settings.local.engine, _KEY)
+    told = EngineBoot.of(model, SharedModel({model: served}), settings.local.engine, _KEY)
     boot = Boot(role="engine", home=str(folder), settings=settings, own=own(told))
     ours.sendall(msgspec.json.encode(boot) + b"\n")
     ours.settimeout(_START_TIMEOUT_S)

@@ -17,6 +17,7 @@ from tests.fixtures import supervised as process
 from tests.fixtures.model import MODEL
 from weebill.config.schema import EngineSettings, LocalSettings, Settings
 from weebill.engine.role import ROLE, EngineBoot, EngineReady
+from weebill.models.sharing import SharedModel
 from weebill.models.store import ModelStore
 from weebill.process.messages import Boot, own
 from weebill.supervisor.child import Child
@@ -32,7 +33,10 @@ def supervised(models: Path, silence_s: float) -> AbstractAsyncContextManager[Ch
     settings = Settings(local=LocalSettings(models=(MODEL,), engine=EngineSettings(parallel=4)))
     model = ModelStore(models).find(MODEL).served()
     boot = Boot(
-        role="engine", home="/", settings=settings, own=own(EngineBoot.of(MODEL, model, settings.local.engine, KEY))
+        role="engine",
+        home="/",
+        settings=settings,
+        own=own(EngineBoot.of(MODEL, SharedModel({MODEL: model}), settings.local.engine, KEY)),
     )
     return process.supervised(ROLE, boot, silence_s)
 

@@ -18,7 +18,6 @@ from weebill.models.needs import Costs
 from weebill.models.store import ServedModel
 from weebill.supervisor.listeners import ListenError
 from weebill.supervisor.lock import AlreadyRunningError
-from weebill.supervisor.pool import Offer
 from weebill.supervisor.serve import serve
 from weebill.supervisor.supervisor import ROLES
 
@@ -46,7 +45,7 @@ def main() -> None:
             lambda status: print(msgspec.json.encode(status).decode(), flush=True),
             [replace(role, **FAKE) for role in ROLES],
             lambda: {
-                path.stem: Offer(ServedModel(path=path, costs=Costs(100 << 20, 0)))
+                path.stem: ServedModel(path=path, costs=Costs(100 << 20, 0))
                 for path in sorted(Path(home, "offered").glob("*"))
             },
             int(os.environ.get("MEMORY_MB", "0")) << 20,
