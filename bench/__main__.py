@@ -262,6 +262,8 @@ def routed_command(
 @app.command("engines")
 def engines_command(
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds, of which the median counts.")] = 5,
+    model: Annotated[str, typer.Option(metavar="NAME", help="The default model, unless another is named.")] = "",
+    peers: Annotated[bool, typer.Option(help="Without, others' servers are neither built nor measured.")] = True,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = _RESULTS,
     publish: Annotated[bool, typer.Option("--publish", help="Copy the results into the documentation.")] = False,
 ) -> None:
@@ -271,12 +273,12 @@ def engines_command(
         commit=_commit(),
         machine=_machine(),
         busy_before=busy_share(),
-        model=Settings().local.models[0],
+        model=model or Settings().local.models[0],
         rounds=rounds,
     )
     console = _console()
     with _stopping_in_order(console):
-        measure_engines(run, lambda what: console.print(f"… {what}"))
+        measure_engines(run, lambda what: console.print(f"… {what}"), peers_too=peers)
     engines_table(console, run)
     out.mkdir(parents=True, exist_ok=True)
     (out / "engines.json").write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1))

@@ -113,10 +113,12 @@ _MEASURES: Final[dict[str, Callable[[_Asked], float]]] = {
 }
 
 
-def measure_engines(run: EnginesRun, step: Step) -> None:
+def measure_engines(run: EnginesRun, step: Step, *, peers_too: bool) -> None:
     """Adds what `run.rounds` rounds find; `run.absent` says what is missing, and why."""
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     run.absent[OLLAMA] = _NO_OLLAMA
+    if not peers_too:
+        run.absent[PYTHON] = "left out of this run"
     run.versions[HOST] = run.versions[GATEWAY] = f"xllamacpp {importlib.metadata.version('xllamacpp')}"
     with tempfile.TemporaryDirectory(prefix="weebill-bench-") as folder, ExitStack() as stack:
         _measure_chat(run, Path(folder), stack, step)
@@ -132,12 +134,13 @@ def _measure_chat(run: EnginesRun, folder: Path, stack: ExitStack, step: Step) -
     host = start_host(folder, run.model, served, engine, stack)
     gateway = start_gateway(folder, run.model, host.server, stack)
     contenders = [_Contender(host.server, (host,)), _Contender(gateway.server, (host, gateway))]
-    try:
-        peer, build = start_llama_cpp_python(folder, run.model, served, engine.context, stack)
-        contenders.append(_Contender(peer.server, (peer,)))
-        run.versions[PYTHON] = f"{peers.LLAMA_CPP_PYTHON_VERSION}, {build}"
-    except (BenchError, OSError) as error:
-        run.absent[PYTHON] = str(error)
+    if PYTHON not in run.absent:
+        try:
+            peer, build = start_llama_cpp_python(folder, run.model, served, engine.context, stack)
+            contenders.append(_Contender(peer.server, (peer,)))
+            run.versions[PYTHON] = f"{peers.LLAMA_CPP_PYTHON_VERSION}, {build}"
+        except (BenchError, OSError) as error:
+            run.absent[PYTHON] = str(error)
     texts = Texts(host.server)
     turns = [(each, _Asked(each.server, run.model, texts)) for each in contenders]
     for _, asked in turns:
