@@ -127,7 +127,15 @@ class InUse(Message, frozen=True, kw_only=True):
 
 
 class Stocked(Message, frozen=True, kw_only=True):
-    """From the control process: this machine has other models than before."""
+    """From the control process: this machine has other models than before. `number` counts what it said of that."""
+
+    number: int
+
+
+class Known(Message, frozen=True, kw_only=True):
+    """To the control process: all processes that serve know the models of its Stocked `number`."""
+
+    number: int
 
 
 def own(struct: msgspec.Struct | None) -> Raw:
@@ -135,5 +143,5 @@ def own(struct: msgspec.Struct | None) -> Raw:
     return Raw(msgspec.json.encode(struct))
 
 
-ToChild = Boot | Reload | Engines | Processes | Drain | Ping
+ToChild = Boot | Reload | Engines | Processes | Known | Drain | Ping
 FromChild = Ready | Failed | Pong | Wanted | InUse | Stocked
