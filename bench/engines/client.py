@@ -1,4 +1,4 @@
-"""What is asked of an engine's server, and when its answer came."""
+"""Requests to an engine's server, and the times of their answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one run found, as it goes into engines.json."""
+"""The findings of one run, as they go into engines.json."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class _Contender:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a measurement is made with."""
+    """The means of a measurement."""
 
     server: Server
     model: str

@@ -1,7 +1,8 @@
-"""Starts what is measured: an engine host as the supervisor starts it, a gateway in front of it, others' servers."""
+"""Servers that are measured: an engine host as the supervisor starts it, a gateway in front of it, others' servers."""
 
 from __future__ import annotations
 
+import http.client
 import socket
 import sys
 import time
@@ -133,7 +134,7 @@ def start_speculating(folder: Path, served: ServedModel, how: str, stack: ExitSt
     root = str(Path(__file__).parent.parent.parent)
     service = Service(command, log=folder / f"{how}.log", env={"PYTHONPATH": root})
     stack.callback(service.stop)
-    _wait(how, service, lambda: _listens(port))
+    _wait(how, service, lambda: _is_loaded(port))
     return Running(Server(how, port, KEY, service.pid), service)
 
 
@@ -144,6 +145,17 @@ def _wait(name: str, service: Service, is_ready: Callable[[], bool]) -> None:
         if time.monotonic() > until:
             raise BenchError(f"{name} is not ready after {_START_TIMEOUT_S:.0f} s: {service.log_end()}")
         time.sleep(0.1)
+
+
+def _is_loaded(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_TIMEOUT_S)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def _listens(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""What is asked: prompts of a given length, a conversation, an agent's request, and texts that repeat their prompts."""
+"""Prompts of a given length, a conversation, an agent's request, and texts that repeat their prompts."""
 
 from __future__ import annotations
 

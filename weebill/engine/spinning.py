@@ -1,4 +1,4 @@
-"""How threads of llama.cpp wait for each other, which they do some hundred times for each token."""
+"""The waiting of llama.cpp's threads for each other, which they do some hundred times for each token."""
 
 from __future__ import annotations
 
