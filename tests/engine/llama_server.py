@@ -10,7 +10,7 @@ from typing import Final
 
 import xllamacpp
 
-from weebill.engine.llama import parameters_of
+from weebill.engine.llama import with_options
 from weebill.engine.llama_options import Options
 
 _NO: Final = "no-"
@@ -48,7 +48,7 @@ def main() -> None:
     """Serves until it is killed."""
     options = options_in(sys.argv[1:])
     port = options.pop("port")
-    parameters = parameters_of(options)
+    parameters = with_options(options)
     parameters.port = port
     parameters.api_keys = [os.environ["LLAMA_API_KEY"]]
     server = xllamacpp.Server(parameters)

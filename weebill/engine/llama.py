@@ -95,11 +95,8 @@ class LlamaServer:
 
         Holds the interpreter's lock while it loads. Raises EngineError.
         """
-        parameters = parameters_of(options_of(told))
-        parameters.port = 0
-        parameters.api_keys = [told.api_key]
         try:
-            return cls(xllamacpp.Server(parameters), told.api_key)
+            return cls(xllamacpp.Server(parameters_of(told)), told.api_key)
         except RuntimeError as error:
             raise EngineError(str(error)) from error
 
@@ -124,7 +121,15 @@ class LlamaServer:
         self._handle.handle_metrics()
 
 
-def parameters_of(options: Options) -> xllamacpp.CommonParams:
+def parameters_of(told: EngineBoot) -> xllamacpp.CommonParams:
+    """Returns how the server of a host is run. Raises EngineError."""
+    parameters = with_options(options_of(told))
+    parameters.port = 0
+    parameters.api_keys = [told.api_key]
+    return parameters
+
+
+def with_options(options: Options) -> xllamacpp.CommonParams:
     """Returns the parameters of a server with these options."""
     parameters = xllamacpp.CommonParams()
     # Nothing is changed by a request, and nothing said of requests under way.

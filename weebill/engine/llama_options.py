@@ -94,10 +94,10 @@ def _memory(settings: HostSettings) -> Options:
 
 
 def _threads(settings: HostSettings) -> Options:
-    # Threads wait for each other at every step, so one that loses its core delays all: one core is left for the rest of
-    # the machine. Writing an answer hardly gains from more than half of them.
+    # Prompts are read by as many threads as there are cores: where others work too, the system runs fewer at a time,
+    # which costs little as they do not spin (`spinning`). Writing an answer hardly gains from more than half of them.
     cores = usable_cores()
-    readers = settings.threads or max(1, cores - 1)
+    readers = settings.threads or cores
     step = max(_STEP * readers, settings.parallel + _READ)
     return {
         "threads-batch": readers,

@@ -1,4 +1,4 @@
-"""How long local models are to be kept in memory: the last word of each API key counts, and of all keys the longest.
+"""The times for which local models are kept in memory: the last word of each API key counts, of all keys the longest.
 
 So a key that wants a model to be let go at once does not take it from another key that has used it lately.
 """

@@ -17,7 +17,7 @@ from weebill.models.templating import Beginning
 
 
 class SharedModel:
-    """What a host is told: `members` by name, at least one, which share everything but what requests can be given.
+    """A host's models: `members` by name, at least one, which share everything but what requests can be given.
 
     `identity` is the same for all names of the same files that are run alike.
     """

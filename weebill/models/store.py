@@ -33,7 +33,7 @@ from weebill.models.manifests import Manifest, Manifests, StoredFile, slug
 from weebill.models.names import PlainName, is_plain, parse
 from weebill.models.needs import Costs, costs_of
 from weebill.models.progress import SILENT, Progress
-from weebill.models.static import TOKENIZER, is_kept_static, static_costs, static_facts
+from weebill.models.static.layout import TOKENIZER, is_kept_static, read_vectors, static_costs
 from weebill.models.takeover import take_over
 from weebill.models.tasks import Serving, serving
 from weebill.models.templating import Beginning
@@ -106,21 +106,20 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _served_static(self) -> ServedModel:
-        facts = static_facts(self.path)
+        vectors = read_vectors(self.path)
         known = find_curated(self.name)
-        tokenizer = next((each for each in self.paths("config") if each[0].name.endswith(TOKENIZER)), None)
+        tokenizer = next((path for file, path in self.paths("config") if file.name.endswith(TOKENIZER)), None)
         if tokenizer is None:
             raise ModelFormatError(f"{self.name} has no {TOKENIZER}, without which its vectors are of no use.")
-        file, path = tokenizer
         return ServedModel(
             path=self.path,
             kind="static",
             task="embed",
-            costs=static_costs(self.size, file.size),
-            dimensions=facts.embedding or 0,
+            costs=static_costs(self.size, vectors, tokenizer),
+            dimensions=vectors.dimensions,
             is_pooled=True,
             context=self.manifest.context,
-            tokenizer=path,
+            tokenizer=tokenizer,
             aliases=() if known is None or known.name != self.name else known.aliases,
             files=" ".join(file.sha256 for file in self.manifest.files),
         )

@@ -1,4 +1,4 @@
-"""Whether a GGUF file holds all that it lists, which an engine finds out when it is made to load it."""
+"""GGUF files that do not hold all that they list, which an engine finds out when it is made to load one."""
 
 from __future__ import annotations
 

@@ -54,9 +54,9 @@ from weebill.supervisor.commands import (
     Status,
     StatusRequest,
 )
+from weebill.supervisor.engine_states import state_of
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
-from weebill.supervisor.local_states import engine_state, model_status
 from weebill.supervisor.manager import ServiceManager
 from weebill.supervisor.pool import Pool, PooledModel
 from weebill.supervisor.reload import reload
@@ -196,7 +196,21 @@ class Supervisor:
         )
 
     def _model_status(self, model: PooledModel) -> ModelStatus:
-        return model_status(model, self._engine_state(model, model.name), self._pool.kept_s(model))
+        state, host = self._engine_state(model, model.name), model.host
+        serves = host is not None and host.answers and state.base_url is not None
+        loads = host is not None and host.ready is None and not model.ending
+        return ModelStatus(
+            name=model.name,
+            names=tuple(model.offer.members),
+            state="ready" if serves else "cold" if state.cold and not loads else "loading" if loads else "down",
+            context=state.context,
+            slots=state.slots,
+            failure=model.failure or ("" if host is None else host.failure),
+            stays=model.stays,
+            need=model.need,
+            kept_s=self._pool.kept_s(model),
+            pid=None if host is None else host.snapshot().pid,
+        )
 
     def _wake(self) -> list[Child]:
         """Makes the services that the settings need and that are not there yet, and returns them."""
@@ -297,7 +311,7 @@ class Supervisor:
         return tuple(self._engine_state(each, name) for each in models for name in each.offer.members)
 
     def _engine_state(self, model: PooledModel, name: str) -> EngineState:
-        return engine_state(model, name, self._engine_key(model.name), self._pool.now())
+        return state_of(model, name, self._engine_key(model.name), self._pool.now())
 
     def _process_states(self) -> tuple[ProcessState, ...]:
         return tuple(child.snapshot() for child in self._children())

@@ -1,4 +1,4 @@
-"""What a model was created with, in its requests: models that share a host differ in nothing else."""
+"""The settings that a model was created with, in its requests: models that share a host differ in nothing else."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _OPENAI: Final = frozenset(
     | {"presence_penalty", "frequency_penalty", "stop", "logprobs", "logit_bias"}
 )
 KEPT: Final = frozenset({KEEP_ALIVE})
-"""What Ollama's clients say to the host rather than the engine."""
+"""Fields of Ollama's clients that are meant for the host rather than the engine."""
 CHAT: Final = (
     ENGINE
     | KEPT
