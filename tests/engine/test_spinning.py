@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from weebill.engine import llama
+from weebill.engine import llama, llama_options
 from weebill.engine.role import EngineBoot, HostSettings
 from weebill.engine.spinning import limit_spinning
 
@@ -33,7 +33,7 @@ def test_the_library_is_not_loaded_before() -> None:
     ("cores", "threads", "reading", "writing"), [(1, 0, 1, 1), (2, 0, 2, 1), (8, 0, 8, 4), (8, 3, 3, 3)]
 )
 def test_threads(monkeypatch: pytest.MonkeyPatch, cores: int, threads: int, reading: int, writing: int) -> None:
-    monkeypatch.setattr(llama, "usable_cores", lambda: cores)
+    monkeypatch.setattr(llama_options, "usable_cores", lambda: cores)
     settings = HostSettings(context=1024, parallel=1, threads=threads)
     found = llama.parameters_of(EngineBoot(model="m", api_key="k", path="m.gguf", engine=settings))
     assert (found.cpuparams_batch.n_threads, found.cpuparams.n_threads) == (reading, writing)
