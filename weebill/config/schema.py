@@ -52,7 +52,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 
 
 class EngineSettings(Section, frozen=True, kw_only=True):
-    """`[local.engine]`: how each compact model is run. `threads = 0` leaves a core for other processes.
+    """`[local.engine]`: how compact models are run. `threads = 0` reads with all cores, and writes with half of them.
 
     `memory_mb` is a host's most memory in MiB; 0 stands for its use after loading, plus some.
     """

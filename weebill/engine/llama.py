@@ -70,23 +70,8 @@ class LlamaServer:
 
         Holds the interpreter's lock while it loads. Raises EngineError.
         """
-        settings = told.engine
-        parameters = xllamacpp.CommonParams()
-        parameters.model.path = told.path
-        parameters.model_alias = {told.model}
-        parameters.api_keys = [told.api_key]
-        _set_private(parameters)
-        _set_memory(parameters, settings)
-        _set_threads(parameters, settings)
-        _set_sampling(parameters)
-        _set_template(parameters, told)
-        _set_adapters(parameters, told)
-        if told.task != "chat":
-            _set_encoding(parameters, settings, told)
-        elif told.projector is not None:
-            _set_images(parameters, Path(told.projector))
         try:
-            return cls(xllamacpp.Server(parameters), told.api_key)
+            return cls(xllamacpp.Server(parameters_of(told)), told.api_key)
         except (RuntimeError, OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
             raise EngineError(str(error)) from error
 
@@ -134,6 +119,26 @@ class LlamaServer:
             connection.close()
 
 
+def parameters_of(told: EngineBoot) -> xllamacpp.CommonParams:
+    """Returns how llama.cpp's server is run. Raises EngineError if a projector cannot be read."""
+    settings = told.engine
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = told.path
+    parameters.model_alias = {told.model}
+    parameters.api_keys = [told.api_key]
+    _set_private(parameters)
+    _set_memory(parameters, settings)
+    _set_threads(parameters, settings)
+    _set_sampling(parameters)
+    _set_template(parameters, told)
+    _set_adapters(parameters, told)
+    if told.task != "chat":
+        _set_encoding(parameters, settings, told)
+    elif told.projector is not None:
+        _set_images(parameters, Path(told.projector))
+    return parameters
+
+
 def _gauges(exposition: bytes) -> Mapping[str, float]:
     """Returns the values in Prometheus text without labels, by name."""
     lines = (line.split() for line in exposition.decode().splitlines() if line and not line.startswith("#"))
@@ -169,10 +174,10 @@ def _set_memory(parameters: xllamacpp.CommonParams, settings: HostSettings) -> N
 
 
 def _set_threads(parameters: xllamacpp.CommonParams, settings: HostSettings) -> None:
-    # Threads wait for each other at every step, so one that loses its core delays all: one core is left for the rest of
-    # the machine. Writing an answer hardly gains from more than half of them.
+    # Prompts are read by as many threads as there are cores: where others work too, the system runs fewer at a time,
+    # which costs little as they do not spin (`spinning`). Writing an answer hardly gains from more than half of them.
     cores = usable_cores()
-    readers = settings.threads or max(1, cores - 1)
+    readers = settings.threads or cores
     parameters.cpuparams_batch.n_threads = readers
     parameters.cpuparams.n_threads = settings.threads or max(1, cores // 2)
     parameters.n_batch = parameters.n_ubatch = max(_STEP * readers, settings.parallel + _READ)

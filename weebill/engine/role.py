@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from weebill.config.schema import EngineSettings, Settings
+from weebill.models.engines import DEFAULT_ENGINE, EngineKind
 from weebill.models.sharing import SharedModel
 from weebill.models.tasks import Serving
 from weebill.models.templating import Beginning
@@ -32,6 +33,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     api_key: str
     path: str
+    kind: EngineKind = DEFAULT_ENGINE
     task: Serving = "chat"
     engine: HostSettings
     is_pooled: bool = False
@@ -39,6 +41,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     beginnings: dict[str, Beginning] = {}
     adapters: tuple[str, ...] = ()
     projector: str | None = None
+    tokenizer: str | None = None
 
     @classmethod
     def of(cls, name: str, model: SharedModel, engine: EngineSettings, api_key: str) -> EngineBoot:
@@ -48,6 +51,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
             model=name,
             api_key=api_key,
             path=str(first.path),
+            kind=first.kind,
             task=first.task,
             engine=msgspec.convert(engine, HostSettings, from_attributes=True),
             is_pooled=first.is_pooled,
@@ -55,6 +59,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
             beginnings=dict(model.beginnings),
             adapters=tuple(str(each.path) for each in model.adapters),
             projector=None if first.projector is None else str(first.projector),
+            tokenizer=None if first.tokenizer is None else str(first.tokenizer),
         )
 
 

@@ -27,8 +27,8 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     `base_url` is an origin such as `http://127.0.0.1:40123`, without `/v1`. `context` is in tokens, for each of `slots`
     answers; 0 where it is not known. `answers` is False while the host is up but late with an answer to the supervisor.
     A model that is `cold` is loaded for the first request that waits for it. `task` says what it is asked for, and
-    `dimensions` how long its vectors are. `aliases` are further names of it; with `vision` it reads images. It `stays`
-    if it is never unloaded for want of use.
+    `dimensions` how long its vectors are. `aliases` are further names of it; with `vision` it reads images. Vectors
+    that are `static` are looked up, and take next to no time. It `stays` if it is never unloaded for want of use.
 
     Models with the same `host`, if it is not "", share one. Requests to such a model have `defaults` where they say
     nothing themselves, `scales` for the adapters of its host, and the model's name where `begins`, as it has a
@@ -52,6 +52,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     adapters: tuple[str, ...] = ()
     begins: bool = False
     stays: bool = False
+    static: bool = False
 
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):

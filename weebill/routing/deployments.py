@@ -125,8 +125,11 @@ def deployments(
             slots=engine.slots or settings.local.engine.parallel,
             defaults=engine.defaults,
             begins=engine.begins,
+            static=engine.static,
         )
-        capabilities = local_capabilities(engine.context, engine.task, vision=engine.vision)
+        capabilities = local_capabilities(
+            engine.context, engine.task, vision=engine.vision, dimensions=engine.dimensions
+        )
         yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, FREE, capabilities), None, None
     for name, provider in settings.providers.items():
         identity = provider.identity(name)

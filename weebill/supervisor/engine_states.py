@@ -23,6 +23,7 @@ def state_of(model: PooledModel, name: str, api_key: str, now: float) -> EngineS
         context=model.window.context,
         slots=model.window.parallel,
         vision=served.projector is not None,
+        static=served.kind == "static",
         host=model.name,
         defaults=defaults_of(served.sampling),
         scales=offer.scales(served) if served.task == "chat" else (),

@@ -74,7 +74,7 @@ class LlamaCppEmbeddings(WholeAnswers):
         return UpstreamRequest(b"/embeddings", _encode(body), dropped=dropped, keep_s=keep_alive_of(call.fields))
 
     def parts(self, call: OperationCall, target: Target) -> list[OperationCall]:
-        return parts_of(call, request_of(call))
+        return parts_of(call, request_of(call), target)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         return self.joined(call, [self.decode_part(body)])
