@@ -22,6 +22,7 @@ from weebill.config.paths import Home
 from weebill.config.schema import EngineSettings, Settings
 from weebill.engine.role import EngineBoot, EngineReady
 from weebill.models.pull import pull
+from weebill.models.sharing import SharedModel
 from weebill.models.store import ModelStore, ServedModel
 from weebill.process.link import LINK_FD_VARIABLE
 from weebill.process.messages import Boot, FromChild, Ready, own
@@ -70,7 +71,7 @@ def start_host(folder: Path, model: str, served: ServedModel, engine: EngineSett
             pass_fds=(theirs.fileno(),),
         )
     stack.callback(service.stop)
-    told = EngineBoot.of(model, served, engine, _KEY)
+    told = EngineBoot.of(model, SharedModel({model: served}), engine, _KEY)
     boot = Boot(role="engine", home=str(folder), settings=Settings(), own=own(told))
     ours.sendall(msgspec.json.encode(boot) + b"\n")
     ours.settimeout(_START_TIMEOUT_S)

@@ -31,7 +31,6 @@ from weebill.models.tasks import UNSERVED
 from weebill.routing.servers import watched
 from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import Status
-from weebill.supervisor.pool import Offer
 from weebill.supervisor.serve import serve as supervise
 
 FIRST_KEY_NAME = "first"
@@ -93,7 +92,7 @@ class Startup:
         typer.echo("Measuring this machine for two seconds ...", err=True)
         return better(self._sources, local)
 
-    def offers(self) -> Mapping[str, Offer]:
+    def offers(self) -> Mapping[str, ServedModel]:
         """Returns the models in the store that an engine can load and ask; others are left out.
 
         A model that the configuration names is called as it says there, so that it has one host under all of its names.
@@ -106,8 +105,7 @@ class Startup:
                 continue
             try:
                 name = configured.get(model.name, model.name)
-                files = " ".join(each.sha256 for each in model.manifest.files)
-                found[name] = Offer(_served_as(name, model), files)
+                found[name] = _served_as(name, model)
             except (ModelError, OSError) as error:
                 log.warning("%s is not served: %s", model.name, error)
         return found

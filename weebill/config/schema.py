@@ -85,13 +85,15 @@ class LocalSettings(Section, frozen=True, kw_only=True):
     """`[local]`: the compact models that this machine runs, and the folder of their files.
 
     `models` are loaded at the start, and stay; other models in the folder are loaded for the first request, and
-    unloaded when nobody has used them for `keep_alive_s`. All of them together have `memory_mb` MiB; 0 stands for 0.8
-    of what is free at the start.
+    unloaded when nobody has used them for `keep_alive_s`. A request may ask for another time, but for
+    `most_keep_alive_s` at most, unless its key is one of an admin. All of them together have `memory_mb` MiB; 0 stands
+    for 0.8 of what is free at the start.
     """
 
     models: tuple[Name, ...] = ("smollm2:135m",)
     models_dir: str | None = None
     keep_alive_s: PositiveSeconds = 300.0
+    most_keep_alive_s: PositiveSeconds = 3600.0
     memory_mb: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
     engine: EngineSettings = EngineSettings()
     images: ImageSettings = ImageSettings()

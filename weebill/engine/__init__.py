@@ -1,1 +1,1 @@
-"""The host process of a local model: llama.cpp's server, its memory and its log."""
+"""The host process of a local model: the engine that runs it, its memory and its log."""

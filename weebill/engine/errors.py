@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class EngineError(Exception):
-    """llama.cpp did not start, or does not answer as expected; its log says why."""
+    """An engine did not start, or does not answer as expected; its log says why."""

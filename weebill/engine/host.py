@@ -2,7 +2,7 @@
 
 1. It loads the model, while a forked child watches for the supervisor's end (`guard`).
 2. It reports the address to the supervisor, and prepares what the first schema needs.
-3. It answers health probes, from llama.cpp's own loop.
+3. It answers health probes, from the engine's own loop.
 4. On Drain, it waits until it is idle, then exits; when the supervisor is gone, it exits at once.
 """
 
@@ -16,22 +16,21 @@ import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import msgspec
 
 from weebill.engine import memory
 from weebill.engine.errors import EngineError
 from weebill.engine.guard import killed_if_closed
+from weebill.engine.interface import Engine
+from weebill.engine.kinds import KINDS
 from weebill.engine.native_log import NativeLog
 from weebill.engine.role import EngineBoot, EngineReady
 from weebill.engine.spinning import limit_spinning
 from weebill.process import logs
 from weebill.process.link import LinkClosedError, SyncLink
 from weebill.process.messages import Drain, Failed, Ping, Pong, Ready, own
-
-if TYPE_CHECKING:
-    from weebill.engine.llama import LlamaServer
 
 # Seconds between two looks of a draining host.
 _IDLE_POLL_S = 0.1
@@ -71,8 +70,8 @@ def main() -> NoReturn:
     _leave(0)
 
 
-def _answer(link: SyncLink, server: LlamaServer, asked: threading.Event) -> None:
-    """Answers health probes whenever llama.cpp's loop does; this thread waits for it, so that no other has to."""
+def _answer(link: SyncLink, server: Engine, asked: threading.Event) -> None:
+    """Answers health probes whenever the engine's loop does; this thread waits for it, so that no other has to."""
     with contextlib.suppress(LinkClosedError):
         while asked.wait():
             asked.clear()
@@ -80,7 +79,7 @@ def _answer(link: SyncLink, server: LlamaServer, asked: threading.Event) -> None
             link.send(Pong())
 
 
-def _prepare(server: LlamaServer) -> None:
+def _prepare(server: Engine) -> None:
     """Does in advance what the first request with a schema would wait for."""
     try:
         server.prepare()
@@ -88,20 +87,20 @@ def _prepare(server: LlamaServer) -> None:
         _log.warning("%s", error)
 
 
-def _load(link: SyncLink, told: EngineBoot, native: NativeLog) -> LlamaServer:
+def _load(link: SyncLink, told: EngineBoot, native: NativeLog) -> Engine:
     settings, started = told.engine, time.monotonic()
+    kind = KINDS[told.kind]
     # A debugger attached to a dying process would only delay its restart.
     os.environ["GGML_NO_BACKTRACE"] = "1"
     limit_spinning()
     memory.limit(settings.memory_mb << 20 or memory.of_machine())
     try:
         with killed_if_closed(link.fileno()):
-            from weebill.engine.llama import LlamaServer
-
+            engine = kind.load()
             native.start()
-            server = LlamaServer.start(told)
+            server = engine.start(told)
     except ImportError as error:
-        _fail(link, f"The engine is not installed ({error}). Install it with: pip install 'weebill[local]'")
+        _fail(link, f"The engine is not installed ({error}). Install it with: pip install 'weebill[{kind.extra}]'")
     except EngineError as error:
         reason = next(iter(native.finish()), str(error))
         _fail(
@@ -117,7 +116,7 @@ def _load(link: SyncLink, told: EngineBoot, native: NativeLog) -> LlamaServer:
     return server
 
 
-def _wait_until_idle(link: SyncLink, server: LlamaServer, grace_s: float) -> None:
+def _wait_until_idle(link: SyncLink, server: Engine, grace_s: float) -> None:
     """Returns when nothing is being generated, `grace_s` seconds are over, or the supervisor is gone."""
     deadline = time.monotonic() + grace_s
     idle = 0

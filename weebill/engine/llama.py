@@ -19,9 +19,10 @@ from weebill.engine.errors import EngineError
 from weebill.engine.role import EngineBoot, HostSettings
 from weebill.models.curated import Sampling
 from weebill.models.errors import ModelFormatError
-from weebill.models.gguf import read_first_facts
+from weebill.models.gguf import read_facts, read_first_facts
 from weebill.models.needs import usable_cores
 from weebill.models.projectors import MOST_TOKENS, WHOLE_STEP, WHOLE_TOKENS, reads_whole
+from weebill.models.templating import with_beginnings
 
 # llama.cpp's own level. Its warnings quote from requests that it refuses.
 _LOG_ERRORS = 1
@@ -125,13 +126,12 @@ def parameters_of(told: EngineBoot) -> xllamacpp.CommonParams:
     parameters.model.path = told.path
     parameters.model_alias = {told.model}
     parameters.api_keys = [told.api_key]
-    if told.chat_template is not None:
-        parameters.chat_template = told.chat_template
-    parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, 1.0) for path in told.adapters]
     _set_private(parameters)
     _set_memory(parameters, settings)
     _set_threads(parameters, settings)
-    _set_sampling(parameters, told.sampling)
+    _set_sampling(parameters)
+    _set_template(parameters, told)
+    _set_adapters(parameters, told)
     if told.task != "chat":
         _set_encoding(parameters, settings, told)
     elif told.projector is not None:
@@ -222,7 +222,31 @@ def _http_threads(settings: HostSettings) -> int:
     return settings.parallel + settings.max_waiting + _SPARE_HTTP_THREADS
 
 
-def _set_sampling(parameters: xllamacpp.CommonParams, sampling: Sampling) -> None:
+def _set_template(parameters: xllamacpp.CommonParams, told: EngineBoot) -> None:
+    template = told.chat_template
+    if told.beginnings and template is None:
+        try:
+            template = read_facts(Path(told.path)).chat_template
+        except (ModelFormatError, OSError) as error:
+            raise EngineError(str(error)) from error
+    if template is not None:
+        parameters.chat_template = with_beginnings(template, told.beginnings)
+
+
+def _set_adapters(parameters: xllamacpp.CommonParams, told: EngineBoot) -> None:
+    """For requests to choose from; models of vectors and ratings always have theirs."""
+    chosen = told.task == "chat"
+    scale = 0.0 if chosen else 1.0
+    parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, scale) for path in told.adapters]
+    if chosen and told.adapters:
+        # The cache knows prompts by their tokens alone, and would go on with what was read with another adapter
+        # (https://github.com/ggml-org/llama.cpp/issues/30129). What a slot holds is dropped with a change.
+        parameters.cache_ram_mib = 0
+
+
+def _set_sampling(parameters: xllamacpp.CommonParams) -> None:
+    """The usual sampling; a request has that of its model if it is another one (`defaults`)."""
+    sampling = Sampling()
     parameters.sampling.temp = sampling.temperature
     parameters.sampling.top_k = sampling.top_k
     parameters.sampling.top_p = sampling.top_p
@@ -234,8 +258,3 @@ def _set_sampling(parameters: xllamacpp.CommonParams, sampling: Sampling) -> Non
     parameters.sampling.penalty_present = sampling.presence_penalty
     parameters.sampling.penalty_freq = sampling.frequency_penalty
     parameters.sampling.penalty_last_n = sampling.penalty_window
-    if sampling.seed is not None:
-        parameters.sampling.seed = sampling.seed
-    if sampling.most_tokens is not None:
-        parameters.n_predict = sampling.most_tokens
-    parameters.antiprompt = list(sampling.stop)

@@ -1,6 +1,7 @@
-"""Turns a fetched model in safetensors into a GGUF of the store, once: the engine reads nothing else.
+"""Turns a fetched model in safetensors into a GGUF of the store, once: llama.cpp reads nothing else.
 
-A GGUF becomes one of another quantization in the same way.
+A GGUF becomes one of another quantization in the same way. Static vectors have an engine of their own, and stay as they
+are.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from weebill.models.gguf import read_first_facts
 from weebill.models.manifests import StoredFile
 from weebill.models.plan import SUFFIX, Plan, Precision
 from weebill.models.progress import Phase, Progress
+from weebill.models.static.layout import is_static, read_vectors
 
 _PART: Final = re.compile(r"-\d{5}-of-\d{5}$")
 # Of what this version makes: the same files make the same bytes as long as it stays.
@@ -63,7 +65,21 @@ class Converter:
         """Raises ModelFormatError if the files beside the weights describe a model that cannot be converted."""
         from weebill.models.convert.conversion import require_convertible
 
-        require_convertible(self._paths(files, "config"))
+        paths = self._paths(files, "config")
+        if not is_static(paths):
+            require_convertible(paths)
+        elif self.plan.precision is not None:
+            raise ModelFormatError(
+                f"{self.plan.name} has static vectors, which are kept as they are: name no precision."
+            )
+
+    def keeps(self, files: Sequence[StoredFile]) -> bool:
+        """True if fetched files stay as they are. Raises ModelFormatError if they cannot be served so."""
+        if not is_static(self._paths(files, "config")):
+            return False
+        for path in self._paths(files, "model"):
+            read_vectors(path)
+        return True
 
     def convert(self, files: Sequence[StoredFile]) -> Converted:
         """Makes the GGUF of fetched files. Raises ModelError."""

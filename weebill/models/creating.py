@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from weebill.models.adapters import require_fitting
 from weebill.models.bringing import Bringer
 from weebill.models.converting import Converter
 from weebill.models.curated import Licence, Sampling
@@ -28,6 +29,7 @@ from weebill.models.progress import SILENT, Progress
 from weebill.models.pull import Accept, carry_out, pull, refuse
 from weebill.models.recipe import Recipe
 from weebill.models.sources.local import of_path
+from weebill.models.static.layout import is_kept_static
 from weebill.models.store import InstalledModel, ModelStore, own_template
 from weebill.models.tasks import serving
 from weebill.models.templating import is_go, is_jinja, is_of_same_family
@@ -74,6 +76,8 @@ def _require_bounds(recipe: Recipe) -> None:
 
 
 def _quantized(store: ModelStore, manifest: Manifest, recipe: Recipe, progress: Progress) -> Manifest:
+    if is_kept_static(manifest):
+        raise ModelFormatError(f"{recipe.base} has static vectors, which stay as they are: leave --quantize out.")
     plan = Plan(manifest.name, "", (), precision=recipe.precision)
     file = Converter(store.blobs, plan, progress).quantize(manifest.files, recipe.precision or "F16")
     others = tuple(each for each in manifest.files if each.role != "model")
@@ -89,7 +93,10 @@ def _changed(store: ModelStore, manifest: Manifest, recipe: Recipe, progress: Pr
     template = manifest.template if recipe.template is None else _template(recipe.template, own, progress)
     system = manifest.system if recipe.system is None else recipe.system
     messages = recipe.messages or manifest.messages
-    is_chat = serving(manifest.task, read_first_facts(path)) == "chat"
+    is_static = is_kept_static(manifest)
+    if recipe.adapters and is_static:
+        raise ModelFormatError(f"{recipe.base} has static vectors, which take no adapters.")
+    is_chat = not is_static and serving(manifest.task, read_first_facts(path)) == "chat"
     if (system or messages or recipe.template is not None) and not is_chat:
         raise ModelFormatError(f"{recipe.base} writes no texts, so that it has no template and no system prompt.")
     if (system or messages) and not (template or own):
@@ -129,9 +136,11 @@ def _template(given: str, own: str, progress: Progress) -> str:
 def _adapters(store: ModelStore, manifest: Manifest, recipe: Recipe, progress: Progress) -> Iterator[StoredFile]:
     if not recipe.adapters:
         return
+    base = tuple(Path(each.place or store.blobs.path(each.sha256)) for each in manifest.of_role("model"))
     for path in recipe.adapters:
         if not path.is_file():
             raise NotFoundError(f"There is no file {path}. An ADAPTER is a GGUF file.")
+        require_fitting(path, base)
     planned = tuple(PlannedFile("adapter", path.name, FromFile(path)) for path in recipe.adapters)
     plan = Plan(manifest.name, "", planned)
     yield from Bringer(store.blobs, plan, progress, Patience()).bring()

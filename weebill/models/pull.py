@@ -121,6 +121,8 @@ def _brought(store: ModelStore, plan: Plan, bringer: Bringer, manifest: Manifest
     converter = Converter(store.blobs, plan, bringer.progress)
     if is_to_convert(plan):
         source = bringer.bring(converter.check)
+        if converter.keeps(source):
+            return msgspec.structs.replace(manifest, files=source, task=plan.task or "embed")
         made = converter.convert(source)
         return msgspec.structs.replace(
             manifest,

@@ -35,6 +35,9 @@ _BESIDE: Final = frozenset(
     }
 )
 _FURTHER: Final = re.compile(r"\d+_Dense/")
+# Static vectors as sentence-transformers lays them out, whose kind `modules.json` tells: in a folder, or beside it.
+_MODULES: Final = "modules.json"
+_STATIC_FOLDERS: Final = ("0_StaticEmbedding/", "")
 PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 _MOST_LISTED: Final = 30
 
@@ -80,7 +83,7 @@ def choose(where: str, paths: Iterable[str], file: str, quant: str) -> tuple[Cho
     ggufs = [path for path in there if path.lower().endswith(".gguf") and "imatrix" not in path.lower()]
     projectors = [path for path in ggufs if _PROJECTOR in path.rpartition("/")[2].lower()]
     models = {parts_of(path)[0]: parts_of(path) for path in ggufs if path not in projectors}
-    if not ggufs and not file and (convertible := _convertible(there)):
+    if not ggufs and not file and (convertible := _convertible(there) or _static(there)):
         if quant.upper() not in ("", *PRECISIONS):
             raise ModelChoiceError(f"{where} holds safetensors, which become one of {', '.join(PRECISIONS)}.")
         return convertible
@@ -108,6 +111,15 @@ def _convertible(paths: list[str]) -> tuple[Chosen, ...]:
         return ()
     beside = [path for path in paths if path in _BESIDE]
     return (*(Chosen("config", path) for path in beside), *(Chosen("model", path) for path in weights))
+
+
+def _static(paths: list[str]) -> tuple[Chosen, ...]:
+    """Returns the files of static vectors in the layouts of sentence-transformers; none if there are none."""
+    for folder in _STATIC_FOLDERS:
+        weights, tokenizer = f"{folder}model.safetensors", f"{folder}tokenizer.json"
+        if {weights, tokenizer, _MODULES}.issubset(paths):
+            return Chosen("config", _MODULES), Chosen("config", tokenizer), Chosen("model", weights)
+    return ()
 
 
 def _one(where: str, models: list[str], quant: str, there: list[str]) -> str:

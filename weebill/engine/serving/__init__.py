@@ -1,0 +1,1 @@
+"""Serves an engine that is written in Python: HTTP on one thread, the work on another."""
