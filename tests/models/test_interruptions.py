@@ -27,7 +27,7 @@ REPO = "maker/Large-GGUF"
 NAME = f"hf:{REPO}"
 CONTENT = struct.pack("<4sIQQ", b"GGUF", 3, 0, 0) + random.Random(4).randbytes(1_000_000)
 FILE = "Large-Q4_K_M.gguf"
-TIMES = 20
+TIMES = 50
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def is_whole(models: ModelStore) -> bool:
     return bool(found)
 
 
-def test_a_pull_that_is_cut_and_killed_twenty_times(large: Hub, models: ModelStore, tmp_path: Path) -> None:
+def test_a_pull_that_is_cut_and_killed_fifty_times(large: Hub, models: ModelStore, tmp_path: Path) -> None:
     """At random offsets, the connection is cut or the process killed; the next one goes on."""
     draw = random.Random(5)
     ends = sorted((draw.randrange(len(CONTENT)), draw.choice(["cut", "kill"])) for _ in range(TIMES))
