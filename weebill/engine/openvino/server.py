@@ -1,0 +1,84 @@
+"""The engine: it loads a GGUF with OpenVINO GenAI, and serves it as llama.cpp's server would."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Self
+
+from weebill.engine import memory
+from weebill.engine.errors import EngineError
+from weebill.engine.openvino.library import Model
+from weebill.engine.openvino.prompt import Prompts
+from weebill.engine.openvino.vocabulary import read_vocabulary
+from weebill.engine.openvino.worker import OpenVinoWorker, Window
+from weebill.engine.role import EngineBoot, HostSettings
+from weebill.engine.serving.server import PythonServer
+from weebill.models.curated import Sampling
+from weebill.models.errors import ModelFormatError
+from weebill.models.gguf import read_facts
+from weebill.models.openvino import refusal
+
+_SUFFIX: Final = ".gguf"
+# The library's threads, beside those of any engine in Python.
+_THREADS: Final = 64
+# What a step of the model takes beside the cache, and grammars.
+_WORKING_BYTES: Final = 256 << 20
+_log: Final = logging.getLogger("weebill.engine")
+
+
+class OpenVinoServer(PythonServer):
+    """OpenVINO GenAI at `base_url`, until this process ends."""
+
+    @classmethod
+    def start(cls, told: EngineBoot) -> Self:
+        """Loads the model and serves it. Raises EngineError, or ImportError if the library is not installed."""
+        path = Path(told.path)
+        try:
+            facts, vocabulary = read_facts(path), read_vocabulary(path)
+        except (ModelFormatError, OSError) as error:
+            raise EngineError(str(error)) from error
+        if told.task != "chat" or told.adapters or told.projector is not None:
+            raise EngineError("OpenVINO serves chats alone, without adapters and without images")
+        if (why := refusal(facts)) is not None:
+            raise EngineError(why)
+        if unserved := _unserved(told.sampling):
+            _log.warning("defaults of the model are passed over", extra={"defaults": ", ".join(unserved)})
+        template = facts.chat_template if told.chat_template is None else told.chat_template
+        prompts = Prompts(template, vocabulary)
+        with _named_as_gguf(path) as named:
+            model = Model(named, told.engine)
+        window = Window(told.engine.context, told.engine.parallel)
+        worker = OpenVinoWorker(model, vocabulary, prompts, told.model, told.sampling, window)
+        return cls(worker, told, window.context)
+
+    @staticmethod
+    def room(settings: HostSettings) -> int | None:
+        """Returns the bytes that this process may use once it has loaded; None if unknown."""
+        return memory.with_room(_THREADS, _WORKING_BYTES)
+
+
+def _unserved(sampling: Sampling) -> list[str]:
+    """Returns the names of a model's own settings that this engine does not have."""
+    usual = Sampling()
+    asked = {
+        "dry": sampling.dry != 0,
+        "typical_p": sampling.typical_p != 1,
+        "penalty_window": sampling.penalty_window != usual.penalty_window,
+    }
+    return [name for name, is_asked in asked.items() if is_asked]
+
+
+@contextmanager
+def _named_as_gguf(path: Path) -> Iterator[Path]:
+    """A path to the file by which the library takes it for a GGUF."""
+    if path.suffix == _SUFFIX:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="weebill-") as folder:
+        link = Path(folder, f"model{_SUFFIX}")
+        link.symlink_to(path.resolve())
+        yield link
