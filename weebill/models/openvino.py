@@ -9,33 +9,43 @@ from typing import Final
 
 from weebill.models.gguf import ModelFacts
 from weebill.models.needs import FIXED_BYTES, Costs, token_bytes
+from weebill.models.tasks import Serving
 
 _ARCHITECTURES: Final = frozenset({"llama", "qwen2", "qwen3"})
 # Of `tokenizer.ggml.pre`. It takes any other for one of its own, and splits texts in other ways than the model knows.
 _SPLITS: Final = frozenset({"qwen2", "smollm"})
-_VOCABULARY: Final = "gpt2"
+_VOCABULARIES: Final = frozenset({"gpt2"})
 _QUANTIZATIONS: Final = frozenset({"F16", "Q4_0", "Q4_1", "Q8_0", "Q4_K_M", "Q6_K"})
 # The library itself, and what it makes of a model while it loads.
 _LIBRARY_BYTES: Final = 320 << 20
 
 
-def refusal(facts: ModelFacts) -> str | None:
-    """Returns why OpenVINO does not serve a model; None if it does."""
+def refusal(facts: ModelFacts, task: Serving = "chat", has_more: bool = False, files: int = 1) -> str:
+    """Returns why OpenVINO does not serve a model; "" if it does.
+
+    `has_more` is True if it has adapters, or a projector; `files` is the number of those that its weights are in.
+    """
+    if task != "chat":
+        return "it writes no answers"
+    if has_more:
+        return "it has an adapter, or reads images"
+    if files != 1:
+        return "it is in several files"
     checks = (
         (facts.architecture, _ARCHITECTURES, "is of the architecture"),
-        (facts.vocabulary, frozenset({_VOCABULARY}), "has a vocabulary of the kind"),
+        (facts.vocabulary, _VOCABULARIES, "has a vocabulary of the kind"),
         (facts.splitting, _SPLITS, "splits texts in the way"),
         (facts.quantization, _QUANTIZATIONS, "has weights in"),
     )
     for value, served, what in checks:
         if value not in served:
             found = f"'{value}'" if value else "no known name"
-            return f"it {what} {found}, and OpenVINO serves {', '.join(sorted(served))}"
+            return f"it {what} {found}, and those served are {', '.join(sorted(served))}"
     if facts.scaling not in ("", "none"):
-        return f"its positions are scaled ('{facts.scaling}'), which OpenVINO passes over"
-    return None
+        return f"its positions are scaled ('{facts.scaling}')"
+    return ""
 
 
-def openvino_costs(size: int, facts: ModelFacts) -> Costs:
-    """Returns the costs of a host that serves a model of `size` bytes by OpenVINO, which keeps weights of its own."""
+def costs_of(size: int, facts: ModelFacts) -> Costs:
+    """Returns the costs of a host with a model of `size` bytes: the library keeps weights of its own."""
     return Costs(2 * size + FIXED_BYTES + _LIBRARY_BYTES, token_bytes(facts))

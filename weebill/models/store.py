@@ -22,7 +22,7 @@ import msgspec
 
 from weebill.config.paths import Home
 from weebill.config.schema import LocalSettings
-from weebill.models import partial
+from weebill.models import openvino, partial
 from weebill.models.blobs import Blobs
 from weebill.models.curated import Role, Sampling, Task, find_curated, read_template
 from weebill.models.engines import DEFAULT_ENGINE, EngineKind
@@ -81,6 +81,9 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         task = serving(self.manifest.task, facts)
         known = find_curated(self.name)
         projector = self.projector if task == "chat" else None
+        adapters = tuple(path for _, path in self.paths("adapter"))
+        more = projector is not None or bool(adapters)
+        no_openvino = openvino.refusal(facts, task, more, len(self.manifest.of_role("model")))
         return ServedModel(
             path=self.path,
             task=task,
@@ -91,9 +94,12 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
             sampling=self.manifest.sampling or Sampling(),
             chat_template=self._template(),
             context=self.manifest.context,
-            adapters=tuple(path for _, path in self.paths("adapter")),
+            adapters=adapters,
             projector=projector,
             aliases=() if known is None or known.name != self.name else known.aliases,
+            sha256=self.manifest.files[0].sha256,
+            openvino=None if no_openvino else openvino.costs_of(self.size, facts),
+            openvino_refusal=no_openvino,
         )
 
     def _served_static(self) -> ServedModel:
@@ -132,7 +138,8 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     trained for in tokens, 0 if that is not known; `dimensions` the length of its vectors, 0 if it makes none.
     `is_pooled` is True if its file says how it makes one vector of a text's. `aliases` are further names by the curated
     list; `context` is in tokens, 0 for the configured one. With a `projector` it reads images. `tokenizer` is the file
-    of one that the model's own does not hold.
+    of one that the model's own does not hold. `sha256` is that of its file; `openvino` are the costs of a host that
+    serves it by OpenVINO, None if it does not, for the reason `openvino_refusal`.
     """
 
     path: Path
@@ -149,6 +156,9 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     projector: Path | None = None
     tokenizer: Path | None = None
     aliases: tuple[str, ...] = ()
+    sha256: str = ""
+    openvino: Costs | None = None
+    openvino_refusal: str = ""
 
 
 class ModelStore:

@@ -47,7 +47,7 @@ class Writer:
 
     def last(self, index: int, reason: str, word: str | None) -> bytes:
         """Returns the chunk that ends a choice; `word` is the stop word that did, if the client is to know."""
-        content = {"delta": {}} if self._chat else {"text": ""}
+        content: dict[str, object] = {"delta": {}} if self._chat else {"text": ""}
         verbose: dict[str, object] = {} if word is None else {"__verbose": {"stopping_word": word}}
         return _encode({"choices": [{"index": index, "finish_reason": reason, **content}], **self._about, **verbose})
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol, cast
 
+import msgspec
+
 from weebill.engine.errors import EngineError
 from weebill.engine.openvino.request import Choice
 from weebill.engine.role import HostSettings
@@ -24,6 +26,22 @@ BLOCK: Final = 32
 # Tokens of a step, of answers and of prompts. A step holds the interpreter's lock: nobody is heard until its end.
 _STEP: Final = 64
 _GREATEST: Final = 2**64 - 1
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """The terms of a sequence: how its tokens are chosen, and what ends it.
+
+    `number` is that of the answer, of several to one request; `grammar` is "" for none.
+    """
+
+    choice: Choice
+    number: int
+    grammar: str
+    most_tokens: int
+    endings: frozenset[int]
+    last: int
+    ignores_end: bool
+    logprobs: bool
 
 
 class Output(Protocol):
@@ -108,13 +126,13 @@ class Model:
         """Returns the tokens of a text; those that its template is made of are read as such."""
         return self._tokenizer.encode(text, add_special_tokens=False).input_ids.data[0].tolist() if text else []
 
-    def begin(self, prompt: Sequence[int], ask: Ask) -> Handle:
+    def begin(self, prompt: Sequence[int], terms: Terms) -> Handle:
         """Begins a sequence."""
         import numpy
 
         self._requests += 1
         tokens = self._tensor(numpy.array([prompt], dtype=numpy.int64))
-        return self._pipeline.add_request(self._requests, tokens, self._config(ask))
+        return self._pipeline.add_request(self._requests, tokens, self._config(terms))
 
     def step(self) -> bool:
         """Lets all sequences get on by a step; returns False if there are none."""
@@ -131,34 +149,21 @@ class Model:
         """True if there was no memory for a sequence."""
         return bool(handle.get_status() == self._genai.GenerationStatus.IGNORED)
 
-    def _config(self, ask: Ask) -> object:
+    def _config(self, terms: Terms) -> object:
         config = self._genai.GenerationConfig()
         config.apply_chat_template = False
-        config.max_new_tokens = ask.most_tokens
-        config.ignore_eos = ask.ignores_end
-        config.eos_token_id = ask.last
-        config.stop_token_ids = set(ask.endings)
-        config.logprobs = int(ask.logprobs)
-        if ask.grammar:
+        config.max_new_tokens = terms.most_tokens
+        config.ignore_eos = terms.ignores_end
+        config.eos_token_id = terms.last
+        config.stop_token_ids = set(terms.endings)
+        config.logprobs = int(terms.logprobs)
+        if terms.grammar:
             structure = self._genai.StructuredOutputConfig()
-            structure.grammar = ask.grammar
+            structure.grammar = terms.grammar
             config.structured_output_config = structure
-        for name, value in settings_of(ask.choice, ask.number).items():
+        for name, value in settings_of(terms.choice, terms.number).items():
             setattr(config, name, value)
         return config
-
-
-class Ask(Protocol):
-    """The terms of a sequence: how its tokens are chosen, and what ends it."""
-
-    choice: Choice
-    number: int
-    grammar: str
-    most_tokens: int
-    endings: frozenset[int]
-    last: int
-    ignores_end: bool
-    logprobs: bool
 
 
 def settings_of(choice: Choice, number: int) -> dict[str, float | int | bool]:

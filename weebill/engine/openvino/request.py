@@ -12,7 +12,8 @@ from typing import Final, cast
 import msgspec
 from msgspec import Raw
 
-from weebill.engine.openvino.schema import Json, SchemaError, answer_or_call_rules, json_rules
+from weebill.engine.openvino.merging import Json, SchemaError
+from weebill.engine.openvino.schema import answer_or_call_rules, json_rules
 from weebill.engine.serving.jobs import RefusedError
 from weebill.models.curated import Sampling
 

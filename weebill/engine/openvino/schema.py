@@ -11,16 +11,13 @@ Source of the notation: https://xgrammar.mlc.ai/docs/defining_structure/ebnf_gui
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Final
 
 import msgspec
 
-from weebill.engine.openvino.numbers import ROUGH, Limits, real, whole
+from weebill.engine.openvino.limits import number
+from weebill.engine.openvino.merging import SAYS_NOTHING, Json, Schema, SchemaError, are_apart, listed, merged
 from weebill.engine.openvino.patterns import PatternError, pattern_expression
-
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-Schema = Mapping[str, Json]
 
 _MOST_RULES: Final = 4000
 _MOST_CHARACTERS: Final = 400_000
@@ -32,12 +29,7 @@ _BELONGS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("minLength", "maxLength", "pattern", "format"), "string"),
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), "number"),
 }
-_SAYS_NOTHING: Final = frozenset(
-    {"$schema", "$id", "$comment", "$defs", "definitions", "title", "description", "default", "examples", "example"}
-    | {"deprecated", "readOnly", "writeOnly", "strict", "encrypted", "nullable", "discriminator", "xml", "externalDocs"}
-    | {"x-guidance"}
-)
-_KNOWN: Final = _SAYS_NOTHING | _BELONGS.keys() | {"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"}
+_KNOWN: Final = SAYS_NOTHING | _BELONGS.keys() | {"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"}
 _COMMON: Final[Mapping[str, str]] = {
     "char": r'[^"\\\x00-\x1f] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F])',
     "text": r'"\"" char* "\""',
@@ -68,10 +60,6 @@ _FORMATS: Final[Mapping[str, str]] = {
     "uri": rf'("https" | "http") "://" ({_NAME} "."){{1,3}} [a-z]{{2,10}} ("/" [a-zA-Z0-9._~-]{{0,20}}){{0,5}}',
 }
 _encode: Final = msgspec.json.encode
-
-
-class SchemaError(Exception):
-    """A schema that no grammar is made of; completes "the schema"."""
 
 
 def json_rules(schema: Json | Schema) -> str:
@@ -113,7 +101,7 @@ class _Rules:
             raise SchemaError("allows nothing at some place")
         if unknown := sorted(schema.keys() - _KNOWN):
             raise SchemaError(f"uses '{unknown[0]}'")
-        told = {name: each for name, each in schema.items() if name not in _SAYS_NOTHING}
+        told = {name: each for name, each in schema.items() if name not in SAYS_NOTHING}
         if not told:
             return self._shared("value")
         if "const" in told:
@@ -124,19 +112,19 @@ class _Rules:
             return self._of_reference(reference, told)
         for name in ("anyOf", "oneOf"):
             if isinstance(branches := told.pop(name, None), list):
-                if name == "oneOf" and not _are_apart([self._meant(branch) for branch in branches]):
+                if name == "oneOf" and not are_apart([self._meant(branch) for branch in branches]):
                     raise SchemaError("has a 'oneOf' whose branches may hold at once; 'anyOf' is served")
-                return _either([self.value(_merged([told, self._meant(branch)])) for branch in branches])
+                return _either([self.value(merged([told, self._meant(branch)])) for branch in branches])
         if isinstance(parts := told.pop("allOf", None), list):
-            return self.value(_merged([told, *map(self._meant, parts)]))
+            return self.value(merged([told, *map(self._meant, parts)]))
         return self._of_types(told)
 
     def _of_types(self, told: dict[str, Json]) -> str:
         types = told.get("type")
         if types is None:
             types = [next((kind for name, kind in _BELONGS.items() if name in told), "")]
-        listed = types if isinstance(types, list) else [types]
-        return self._rule(_either([self._of_type(kind, told) for kind in listed]))
+        kinds = types if isinstance(types, list) else [types]
+        return self._rule(_either([self._of_type(kind, told) for kind in kinds]))
 
     def _of_type(self, kind: Json, told: dict[str, Json]) -> str:
         match kind:
@@ -147,7 +135,7 @@ class _Rules:
             case "string":
                 return self._string(told)
             case "number" | "integer":
-                return _number(told, is_whole=kind == "integer")
+                return number(told, is_whole=kind == "integer")
             case "boolean":
                 return '("true" | "false")'
             case "null":
@@ -157,7 +145,7 @@ class _Rules:
     def _object(self, told: dict[str, Json]) -> str:
         given, more = told.get("properties"), told.get("additionalProperties", True)
         properties = dict(given) if isinstance(given, dict) else {}
-        needed = [name for name in _list(told.get("required")) if isinstance(name, str)]
+        needed = [name for name in listed(told.get("required")) if isinstance(name, str)]
         for name in needed:
             if name not in properties:
                 if more is False:
@@ -190,7 +178,7 @@ class _Rules:
 
     def _array(self, told: dict[str, Json]) -> str:
         low, high = _count(told, "minItems", 0), _count(told, "maxItems", None)
-        first = [self.value(each) for each in _list(told.get("prefixItems"))]
+        first = [self.value(each) for each in listed(told.get("prefixItems"))]
         if high is not None and high < max(low or 0, len(first)):
             first = first[:high]
         more = told.get("items", True)
@@ -221,7 +209,7 @@ class _Rules:
     def _of_reference(self, reference: str, told: dict[str, Json]) -> str:
         if told.keys() - {"$ref"}:
             return self.value(
-                _merged([{name: each for name, each in told.items() if name != "$ref"}, self._target(reference)])
+                merged([{name: each for name, each in told.items() if name != "$ref"}, self._target(reference)])
             )
         if reference not in self._references:
             name = self._references[reference] = self._name()
@@ -275,97 +263,6 @@ def _needed(names: set[str]) -> Iterator[str]:
     return (name for name in _COMMON if name in found)
 
 
-def _number(told: dict[str, Json], *, is_whole: bool) -> str:
-    digits = ROUGH
-    if (step := told.get("multipleOf")) is not None:
-        exponent = _power_of_ten(step)
-        if exponent is None or (is_whole and exponent > 0) or exponent > 0:
-            raise SchemaError(f"has the 'multipleOf' {step}, which is no tenth, hundredth and so on")
-        digits = min(digits, -exponent)
-    low = _limit(told, "minimum", "exclusiveMinimum", max)
-    high = _limit(told, "maximum", "exclusiveMaximum", min)
-    limits = Limits(low[0], high[0], low[1], high[1])
-    found = whole(limits) if is_whole or digits == 0 else real(limits, digits)
-    if found is None:
-        raise SchemaError("has numbers of which there are none")
-    return found
-
-
-def _limit(told: dict[str, Json], name: str, exclusive: str, tighter: object) -> tuple[Decimal | None, bool]:
-    """Returns the tighter of two limits, and whether it is left out itself."""
-    given = [
-        (Decimal(repr(value)), name == exclusive)
-        for name in (name, exclusive)
-        if isinstance(value := told.get(name), int | float) and not isinstance(value, bool)
-    ]
-    if not given:
-        return None, False
-    values = [value for value, _ in given]
-    best = max(values) if tighter is max else min(values)
-    return best, (best, True) in given
-
-
-def _power_of_ten(step: Json) -> int | None:
-    if not isinstance(step, int | float) or isinstance(step, bool) or step <= 0:
-        return None
-    sign, digits, exponent = Decimal(repr(step)).normalize().as_tuple()
-    return exponent if digits == (1,) and not sign and isinstance(exponent, int) else None
-
-
-def _merged(schemas: Sequence[Json | Schema]) -> dict[str, Json]:
-    """Returns a schema that holds where all of these do. Raises SchemaError where that cannot be said."""
-    found: dict[str, Json] = {}
-    for schema in schemas:
-        if schema is True:
-            continue
-        if not isinstance(schema, Mapping):
-            raise SchemaError("allows nothing at some place")
-        for name, each in schema.items():
-            if name in _SAYS_NOTHING:
-                continue
-            known = found.get(name)
-            if known is None or known == each:
-                found[name] = each
-            elif name == "properties" and isinstance(known, dict) and isinstance(each, dict):
-                found[name] = {**known, **{key: _both(known.get(key), value) for key, value in each.items()}}
-            elif name == "required":
-                found[name] = [*_list(known), *(key for key in _list(each) if key not in _list(known))]
-            else:
-                raise SchemaError(f"says '{name}' in two ways that must hold at once")
-    return found
-
-
-def _both(one: Json, other: Json) -> Json:
-    return other if one is None or one == other else {"allOf": [one, other]}
-
-
-def _are_apart(branches: Sequence[Json]) -> bool:
-    """True if no value can be by two of the branches: they differ in type, or in a constant member."""
-    marks = [_mark(branch) for branch in branches]
-    if any(mark is None for mark in marks):
-        return False
-    listed = [each for mark in marks if mark is not None for each in mark]
-    return len(listed) == len(set(listed))
-
-
-def _mark(branch: Json) -> list[str] | None:
-    """Returns signs of which each value of a branch has one; None if there are none to tell it by."""
-    if not isinstance(branch, dict):
-        return None
-    if "const" in branch:
-        return [_encode(branch["const"]).decode()]
-    if isinstance(values := branch.get("enum"), list):
-        return [_encode(each).decode() for each in values]
-    properties = branch.get("properties")
-    for name in _list(branch.get("required")):
-        each = properties.get(name) if isinstance(properties, dict) and isinstance(name, str) else None
-        if isinstance(each, dict) and ("const" in each or "enum" in each):
-            return [f"{name}={mark}" for mark in _mark(each) or ()]
-    kind = branch.get("type")
-    kinds = [each for each in _list(kind) if isinstance(each, str)] if isinstance(kind, list) else [kind]
-    return ["number" if each == "integer" else each for each in kinds if isinstance(each, str)] or None
-
-
 def _literal(value: Json) -> str:
     text = _encode(value).decode() if not isinstance(value, dict | list) else _spaced(value)
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -399,7 +296,3 @@ def _times(what: str, low: int, high: int | None) -> str:
 def _count(told: dict[str, Json], name: str, otherwise: int | None) -> int | None:
     value = told.get(name)
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else otherwise
-
-
-def _list(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else []

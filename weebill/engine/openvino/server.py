@@ -17,7 +17,7 @@ from weebill.engine.openvino.vocabulary import read_vocabulary
 from weebill.engine.openvino.worker import OpenVinoWorker, Window
 from weebill.engine.role import EngineBoot, HostSettings
 from weebill.engine.serving.server import PythonServer
-from weebill.models.curated import Sampling
+from weebill.models.engine_choice import unserved
 from weebill.models.errors import ModelFormatError
 from weebill.models.gguf import read_facts
 from weebill.models.openvino import refusal
@@ -41,12 +41,10 @@ class OpenVinoServer(PythonServer):
             facts, vocabulary = read_facts(path), read_vocabulary(path)
         except (ModelFormatError, OSError) as error:
             raise EngineError(str(error)) from error
-        if told.task != "chat" or told.adapters or told.projector is not None:
-            raise EngineError("OpenVINO serves chats alone, without adapters and without images")
-        if (why := refusal(facts)) is not None:
-            raise EngineError(why)
-        if unserved := _unserved(told.sampling):
-            _log.warning("defaults of the model are passed over", extra={"defaults": ", ".join(unserved)})
+        if why := refusal(facts, told.task, bool(told.adapters) or told.projector is not None):
+            raise EngineError(f"OpenVINO does not serve it: {why}")
+        if names := unserved(told.sampling):
+            _log.warning("OpenVINO passes over what the model is set to", extra={"settings": ", ".join(names)})
         template = facts.chat_template if told.chat_template is None else told.chat_template
         prompts = Prompts(template, vocabulary)
         with _named_as_gguf(path) as named:
@@ -59,17 +57,6 @@ class OpenVinoServer(PythonServer):
     def room(settings: HostSettings) -> int | None:
         """Returns the bytes that this process may use once it has loaded; None if unknown."""
         return memory.with_room(_THREADS, _WORKING_BYTES)
-
-
-def _unserved(sampling: Sampling) -> list[str]:
-    """Returns the names of a model's own settings that this engine does not have."""
-    usual = Sampling()
-    asked = {
-        "dry": sampling.dry != 0,
-        "typical_p": sampling.typical_p != 1,
-        "penalty_window": sampling.penalty_window != usual.penalty_window,
-    }
-    return [name for name, is_asked in asked.items() if is_asked]
 
 
 @contextmanager

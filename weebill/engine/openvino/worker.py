@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 
 from weebill.engine.openvino.chunks import Said, Token, Writer
-from weebill.engine.openvino.library import Handle, Model
+from weebill.engine.openvino.library import Handle, Model, Terms
 from weebill.engine.openvino.prompt import Prompts
-from weebill.engine.openvino.request import CHAT, COMPLETIONS, Choice, Wanted, refused, wanted
+from weebill.engine.openvino.request import CHAT, COMPLETIONS, Wanted, refused, wanted
 from weebill.engine.openvino.text import Characters, Delta, StopWords, Thoughts
 from weebill.engine.openvino.tokens import MOST_BYTES, pieces_of, specials_of
 from weebill.engine.openvino.vocabulary import Vocabulary
@@ -30,19 +30,6 @@ _BREATH_S: Final = 0.0005
 # After the library has failed, its sequences are stuck.
 _LAST_WORDS_S: Final = 1.0
 _log: Final = logging.getLogger("weebill.engine")
-
-
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """The terms of a sequence, as the library is told them."""
-
-    choice: Choice
-    number: int
-    grammar: str
-    most_tokens: int
-    endings: frozenset[int]
-    last: int
-    ignores_end: bool
-    logprobs: bool
 
 
 class OpenVinoWorker:
