@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import psutil
 import pytest
 
-from tests.engine.host_process import EXIT_S, Host, client, host
+from tests.engine.host_process import EXIT_S, KINDS, Host, client, host
 from tests.fixtures.model import MODEL
 from weebill.models.store import ModelStore, ServedModel
 from weebill.process.messages import Drain, Failed
@@ -22,6 +23,12 @@ ENDLESS = {"messages": [{"role": "user", "content": "Count."}], "max_tokens": 80
 @pytest.fixture
 def model(compact_model: Path) -> ServedModel:
     return ModelStore(compact_model).find(MODEL).served()
+
+
+@pytest.fixture(params=KINDS)
+def either(request: pytest.FixtureRequest, model: ServedModel) -> ServedModel:
+    """The model with each engine that is installed."""
+    return msgspec.structs.replace(model, kind=request.param)
 
 
 @pytest.fixture
@@ -37,8 +44,8 @@ def first_chunk(response: httpx.Response) -> Iterator[str]:
     return lines
 
 
-def test_ready_means_that_it_answers(running: Host, model: ServedModel) -> None:
-    running.boot(model, context=512, parallel=2)
+def test_ready_means_that_it_answers(running: Host, either: ServedModel) -> None:
+    running.boot(either, context=512, parallel=2)
     ready = running.ready()
     assert ready.context == 512
     assert ready.base_url.startswith("http://127.0.0.1:")
@@ -75,8 +82,8 @@ def test_it_leaves_when_the_link_closes(running: Host, model: ServedModel) -> No
     assert running.exit_code() == 0
 
 
-def test_it_leaves_in_the_middle_of_an_answer(running: Host, model: ServedModel) -> None:
-    running.boot(model)
+def test_it_leaves_in_the_middle_of_an_answer(running: Host, either: ServedModel) -> None:
+    running.boot(either)
     with (
         client(running.ready().base_url) as http,
         http.stream("POST", "/v1/chat/completions", json=ENDLESS) as response,
@@ -126,8 +133,8 @@ def test_an_idle_host_drains_at_once(running: Host, model: ServedModel) -> None:
     assert running.exit_code() == 0
 
 
-def test_draining_finishes_what_is_under_way(running: Host, model: ServedModel) -> None:
-    running.boot(model)
+def test_draining_finishes_what_is_under_way(running: Host, either: ServedModel) -> None:
+    running.boot(either)
     body = ENDLESS | {"max_tokens": 60}
     with client(running.ready().base_url) as http, http.stream("POST", "/v1/chat/completions", json=body) as response:
         rest = first_chunk(response)
@@ -204,8 +211,8 @@ def test_ctrl_c_in_the_terminal_is_the_supervisors_business(running: Host, model
     assert running.process.poll() is None
 
 
-def test_more_connections_than_slots_and_waiting_requests_are_served(running: Host, model: ServedModel) -> None:
-    running.boot(model, context=512, parallel=2, max_waiting=16)
+def test_more_connections_than_slots_and_waiting_requests_are_served(running: Host, either: ServedModel) -> None:
+    running.boot(either, context=512, parallel=2, max_waiting=16)
     base_url = running.ready().base_url
     body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
     statuses: list[int] = []

@@ -21,13 +21,16 @@ from weebill.engine.openvino.request import Wanted, refused
 from weebill.engine.openvino.vocabulary import Vocabulary
 from weebill.engine.serving.jobs import RefusedError
 
-_MOST_CHARACTERS: Final = 64 << 20
+# Real text has ten at most.
+_CHARACTERS_PER_TOKEN: Final = 64
 
 
 class Prompts:
-    """Writes prompts by a template. Raises EngineError if that is none."""
+    """Writes prompts by a template, for a context of so many tokens."""
 
-    def __init__(self, template: str, vocabulary: Vocabulary) -> None:
+    def __init__(self, template: str, vocabulary: Vocabulary, context: int) -> None:
+        """Raises EngineError if the template is none."""
+        self._context = context
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
         environment.filters["tojson"] = _to_json
         environment.globals |= {"raise_exception": _raise, "strftime_now": _strftime_now}
@@ -49,23 +52,23 @@ class Prompts:
             "add_generation_prompt": True,
         }
         try:
-            return _joined(self._template.generate(given))
+            return self._joined(self._template.generate(given))
         except (TemplateError, _RaisedError, TypeError, ValueError, RecursionError) as error:
             raise refused("messages", f"cannot be written by the model's template: {error}") from error
+
+    def _joined(self, pieces: Iterable[str]) -> str:
+        found, size = [], 0
+        for piece in pieces:
+            found.append(piece)
+            size += len(piece)
+            if size > self._context * _CHARACTERS_PER_TOKEN:
+                message = f"the prompt is far longer than the {self._context} tokens of the context"
+                raise RefusedError.too_long(message, size // _CHARACTERS_PER_TOKEN, self._context)
+        return "".join(found)
 
 
 class _RaisedError(Exception):
     """A template says that a conversation is none for its model."""
-
-
-def _joined(pieces: Iterable[str]) -> str:
-    found, size = [], 0
-    for piece in pieces:
-        found.append(piece)
-        size += len(piece)
-        if size > _MOST_CHARACTERS:
-            raise RefusedError.invalid("The prompt is too long.")
-    return "".join(found)
 
 
 def _message(at: int, message: Mapping[str, object]) -> dict[str, object]:

@@ -99,7 +99,7 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True):
     frequency_penalty: float | None = None
     repeat_penalty: float | None = None
     repetition_penalty: float | None = None
-    seed: float | None = None
+    seed: int | float | None = None
     stop: str | list[str] | None = None
     ignore_eos: bool | None = None
     logprobs: bool | int | None = None

@@ -46,7 +46,7 @@ class OpenVinoServer(PythonServer):
         if names := unserved(told.sampling):
             _log.warning("OpenVINO passes over what the model is set to", extra={"settings": ", ".join(names)})
         template = facts.chat_template if told.chat_template is None else told.chat_template
-        prompts = Prompts(template, vocabulary)
+        prompts = Prompts(template, vocabulary, told.engine.context)
         with _named_as_gguf(path) as named:
             model = Model(named, told.engine)
         window = Window(told.engine.context, told.engine.parallel)

@@ -49,7 +49,8 @@ class StopWords:
         self._held += text
         found = [(at, word) for word in self._words if (at := self._held.find(word)) >= 0]
         if found:
-            at, self.met = min(found, key=lambda each: (each[0], -len(each[1])))
+            # The one that is complete first, as it would be if the text came letter by letter.
+            at, self.met = min(found, key=lambda each: (each[0] + len(each[1]), each[0]))
             passed, self._held = self._held[:at], ""
             return passed
         keep = max((_overlap(self._held, word) for word in self._words), default=0)
