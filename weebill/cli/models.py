@@ -18,6 +18,7 @@ from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import Home
 from weebill.config.routing import targets
 from weebill.config.schema import Settings
+from weebill.models import engine_figures
 from weebill.models.curated import curated
 from weebill.models.names import HubName, parse
 from weebill.models.plan import Plan
@@ -73,6 +74,10 @@ def pull(
         serving = "" if running else "Start `weebill serve`, then "
         use = _USES.get(found.manifest.task) or f"`weebill run {found.name}` talks to it"
         typer.echo(f"{serving}{use}; clients name it as their model")
+        if len(engine_figures.installed()) > 1 and found.served().openvino is not None:
+            typer.echo(
+                f"Two engines can serve it; `weebill engines {found.name}` finds the faster one for this machine"
+            )
 
 
 def _quantized(model: str | None, file: Path | None, quantize: str) -> str:

@@ -126,6 +126,12 @@ class Model:
         """Returns the tokens of a text; those that its template is made of are read as such."""
         return self._tokenizer.encode(text, add_special_tokens=False).input_ids.data[0].tolist() if text else []
 
+    def warm(self, terms: Terms) -> None:
+        """Writes two tokens by a grammar, so that the first request does not wait for what is made but once."""
+        self.begin(self.encode("a"), terms)
+        while self.step():
+            pass
+
     def begin(self, prompt: Sequence[int], terms: Terms) -> Handle:
         """Begins a sequence."""
         import numpy

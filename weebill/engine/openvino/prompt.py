@@ -41,6 +41,8 @@ class Prompts:
         self._tokens = {"bos_token": vocabulary.beginning, "eos_token": vocabulary.end}
         self.tells_thoughts = "<think>" in template or "</think>" in template
         """True if the model thinks, within marks, before it answers."""
+        self.knows_tools = "<tool_call>" in template
+        """True if the model writes calls of tools in the way that the gateway reads out of its text."""
 
     def text(self, wanted: Wanted) -> str:
         """Returns the prompt of a conversation. Raises RefusedError."""

@@ -11,9 +11,11 @@ from typing import Final, Self
 
 from weebill.engine import memory
 from weebill.engine.errors import EngineError
-from weebill.engine.openvino.library import Model
+from weebill.engine.openvino.library import Model, Terms
 from weebill.engine.openvino.prompt import Prompts
-from weebill.engine.openvino.vocabulary import read_vocabulary
+from weebill.engine.openvino.request import Choice
+from weebill.engine.openvino.schema import json_rules
+from weebill.engine.openvino.vocabulary import Vocabulary, read_vocabulary
 from weebill.engine.openvino.worker import OpenVinoWorker, Window
 from weebill.engine.role import EngineBoot, HostSettings
 from weebill.engine.serving.server import PythonServer
@@ -49,6 +51,7 @@ class OpenVinoServer(PythonServer):
         prompts = Prompts(template, vocabulary, told.engine.context)
         with _named_as_gguf(path) as named:
             model = Model(named, told.engine)
+        model.warm(_first_terms(vocabulary))
         window = Window(told.engine.context, told.engine.parallel)
         worker = OpenVinoWorker(model, vocabulary, prompts, told.model, told.sampling, window)
         return cls(worker, told, window.context)
@@ -57,6 +60,30 @@ class OpenVinoServer(PythonServer):
     def room(settings: HostSettings) -> int | None:
         """Returns the bytes that this process may use once it has loaded; None if unknown."""
         return memory.with_room(_THREADS, _WORKING_BYTES)
+
+
+def _first_terms(vocabulary: Vocabulary) -> Terms:
+    """Returns the terms of what is written before anybody asks."""
+    choice = Choice(
+        temperature=0,
+        top_k=0,
+        top_p=1,
+        min_p=0,
+        presence_penalty=0,
+        frequency_penalty=0,
+        repetition_penalty=1,
+        seed=0,
+    )
+    return Terms(
+        choice=choice,
+        number=0,
+        grammar=json_rules({"type": "boolean"}),
+        most_tokens=2,
+        endings=vocabulary.endings,
+        last=vocabulary.last,
+        ignores_end=False,
+        logprobs=False,
+    )
 
 
 @contextmanager

@@ -55,6 +55,10 @@ class OpenVinoWorker:
     def begin(self, job: Job) -> None:
         """Reads a request and queues its sequences. Raises RefusedError."""
         asked = wanted(job.path, job.body, self._sampling)
+        if asked.tools and not self._prompts.knows_tools:
+            raise refused(
+                "tools", "asks for what the model's template does not have for OpenVINO; llama.cpp makes up for"
+            )
         prompts = [self._prompts.text(asked)] if asked.is_chat else list(asked.prompts)
         if asked.count * len(prompts) > self.parallel:
             raise refused("n", f"asks for more answers than the {self.parallel} that are written at once")
