@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +25,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import weebill
-from bench import measure, report
+from bench import contenders, measure, report
 from bench.bytecodes import bytecodes_table, count_bytecodes
-from bench.contenders import STARTERS
+from bench.contenders import STARTERS, Starter
 from bench.cost.report import cost_markdown, cost_tables, draw_cost
 from bench.cost.study import study
 from bench.engine import measure_engine
@@ -63,6 +63,9 @@ def main(
     only: Annotated[
         str, typer.Option(metavar="NAMES", help=f"Comma-separated, of: {', '.join([*STARTERS, _ENGINE])}.")
     ] = ",".join([*STARTERS, _ENGINE]),
+    beside: Annotated[
+        list[str], typer.Option(metavar="NAME=FOLDER", help="Another build of Weebill, unpacked, as a contender.")
+    ] = [],  # noqa: B006 - Typer copies it
     rounds: Annotated[int | None, typer.Option(min=1, help="Interleaved rounds.")] = None,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = _RESULTS,
     publish: Annotated[bool, typer.Option("--publish", help="Copy the results into the documentation.")] = False,
@@ -74,6 +77,12 @@ def main(
     names = [name.strip() for name in only.split(",") if name.strip()]
     if unknown := [name for name in names if name not in STARTERS and name != _ENGINE]:
         raise typer.BadParameter(f"no contender {unknown[0]!r}; there are {', '.join([*STARTERS, _ENGINE])}")
+    field = {name: starter for name, starter in STARTERS.items() if name in names}
+    for build in beside:
+        name, given, folder = build.partition("=")
+        if not given or name in STARTERS or not Path(folder, "weebill").is_dir():
+            raise typer.BadParameter(f"not NAME=FOLDER with a new name and a folder that holds `weebill`: {build}")
+        field[name] = contenders.beside(name, Path(folder).resolve())
     if sys.platform != "linux" or (os.cpu_count() or 1) < 2:
         raise typer.BadParameter("the benchmark needs Linux and two cores")
     plan = measure.QUICK if quick else measure.Plan()
@@ -88,7 +97,7 @@ def main(
     )
     console = _console()
     with _stopping_in_order(console):
-        _measure(console, names, plan, run, quick)
+        _measure(console, field, plan, run, _ENGINE in names, quick)
     _report(console, run, out, publish)
 
 
@@ -284,12 +293,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _measure(console: Console, names: list[str], plan: measure.Plan, run: Run, quick: bool) -> None:
-    field = [name for name in STARTERS if name in names]
+def _measure(
+    console: Console, field: Mapping[str, Starter], plan: measure.Plan, run: Run, engine: bool, quick: bool
+) -> None:
     columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # Redrawn only between measurements: a bar that redraws itself would take time from the load generator's core.
     with Progress(*columns, console=console, auto_refresh=False) as progress:
-        task = progress.add_task("", total=plan.steps(len(field)) + (_ENGINE in names))
+        task = progress.add_task("", total=plan.steps(len(field)) + engine)
 
         def step(what: str) -> None:
             progress.update(task, description=what, advance=1)
@@ -297,7 +307,7 @@ def _measure(console: Console, names: list[str], plan: measure.Plan, run: Run, q
 
         if field:
             measure.measure(field, plan, run, step)
-        if _ENGINE in names:
+        if engine:
             step("local model: engine alone and through the gateway")
             measure_engine(run, requests=2 if quick else 12)
 

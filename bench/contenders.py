@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -174,11 +174,11 @@ def weebill_program() -> str:
     return str(program)
 
 
-def weebill_key(home: Path) -> str:
-    """A new API key of the installation in `home`."""
+def weebill_key(home: Path, env: Mapping[str, str] | None = None) -> str:
+    """A new API key of the installation in `home`, made by the Weebill of the environment `env`."""
     command = [weebill_program(), "keys", "create", "bench", "--quiet"]
-    env = os.environ | {"WEEBILL_HOME": str(home)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    given = {**os.environ, "WEEBILL_HOME": str(home), **(env or {})}
+    done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise BenchError(f"{' '.join(command[1:])} failed: {done.stderr.strip()[-300:]}")
     return done.stdout.strip()
@@ -192,6 +192,15 @@ def _interpreted(folder: Path, upstreams: Upstreams, fds: int, started: Started)
     return _weebill_in("interpreted", {}, folder, upstreams, started)
 
 
+def beside(name: str, folder: Path) -> Starter:
+    """What starts another build of Weebill: the one whose package lies in `folder`."""
+
+    def start_it(home: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
+        return _weebill_in(name, {"PYTHONPATH": str(folder)}, home, upstreams, started)
+
+    return start_it
+
+
 def _weebill_in(name: str, env: dict[str, str], folder: Path, upstreams: Upstreams, started: Started) -> Contender:
     home = folder / name
     home.mkdir(mode=0o700)
@@ -199,7 +208,7 @@ def _weebill_in(name: str, env: dict[str, str], folder: Path, upstreams: Upstrea
     (home / "weebill.toml").write_text(
         _WEEBILL_CONFIG.format(port=port, plain=upstreams.plain, stream=upstreams.stream, key=_UPSTREAM_KEY)
     )
-    headers = {"authorization": f"Bearer {weebill_key(home)}"}
+    headers = {"authorization": f"Bearer {weebill_key(home, env)}"}
     service = Service(
         [weebill_program(), "serve"], log=home / "log", core=CONTENDER_CORE, env={"WEEBILL_HOME": str(home), **env}
     )
@@ -329,9 +338,9 @@ STARTERS: dict[str, Starter] = {
 }
 
 
-def start(name: str, folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
+def start(starter: Starter, folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
     """Start a contender and wait until both its endpoints answer rightly. BenchError says why they do not."""
-    contender = STARTERS[name](folder, upstreams, fds, started)
+    contender = starter(folder, upstreams, fds, started)
     if contender.service:
         for endpoint in (contender.plain, contender.stream):
             wait_for(endpoint, contender.service)

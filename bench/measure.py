@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from bench import contenders
-from bench.contenders import Contender, Upstreams
+from bench.contenders import Contender, Starter, Upstreams
 from bench.load import Load, LoadResult
 from bench.proc import HARNESS_CORE, BenchError, ProcessSample, Service, cpu_by_process, cpu_seconds, samples, tree
 from bench.results import Cost, MemorySample, PlainSample, Run, StreamSample, total
@@ -67,7 +67,7 @@ QUICK = Plan(
 )
 
 
-def measure(names: list[str], plan: Plan, run: Run, step: Step) -> None:
+def measure(starters: Mapping[str, Starter], plan: Plan, run: Run, step: Step) -> None:
     """Fill `run`. A contender that cannot be started is left out, and `run.absent` says why."""
     os.sched_setaffinity(0, {HARNESS_CORE})
     with tempfile.TemporaryDirectory(prefix="weebill-bench-") as folder, ExitStack() as stack:
@@ -78,10 +78,10 @@ def measure(names: list[str], plan: Plan, run: Run, step: Step) -> None:
 
         upstreams = contenders.start_upstreams(Path(folder), fds, started)
         field = []
-        for name in names:
+        for name, starter in starters.items():
             step(f"starting {name}")
             try:
-                contender = contenders.start(name, Path(folder), upstreams, fds, started)
+                contender = contenders.start(starter, Path(folder), upstreams, fds, started)
             except BenchError as error:
                 run.absent[name] = str(error)
                 continue

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from bench.proc import ProcessSample
-from bench.report import TITLES
+from bench.report import columns_of, title_of
 from bench.results import Figure, Run
 from bench.rows import Row
 from bench.soak import Soak
@@ -26,6 +26,7 @@ _COLOURS = {
     "litellm": "#d1913c",
     "portkey": "#b65a7a",
 }
+_OTHER_BUILD = "#9ec9c6"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +52,19 @@ def draw(run: Run, rows: list[Row], path: Path) -> None:
     """Write the picture as PNG."""
     by_key = {row.key: row for row in rows}
     canvas = Canvas(figsize=(13, 7.5), dpi=130, facecolor="white", layout="constrained")
+    order = columns_of(run, rows)
     for axes, panel in zip(canvas.subplots(2, 3).flat, _PANELS, strict=True):
-        _draw_panel(axes, panel, by_key.get(panel.row))
+        _draw_panel(axes, panel, by_key.get(panel.row), order)
     canvas.suptitle(f"Weebill {run.commit} beside its peers · {run.started_at[:10]}", fontsize=13, weight="bold")
     canvas.savefig(path)
 
 
-def _draw_panel(axes: Axes, panel: _Panel, row: Row | None) -> None:
+def _draw_panel(axes: Axes, panel: _Panel, row: Row | None, order: list[str]) -> None:
     axes.set_title(f"{panel.title}  ({'less' if panel.lower_is_better else 'more'} is better)", loc="left", fontsize=10)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     cells = row.cells if row else {}
-    names = [name for name in TITLES if name in cells and not (panel.over_direct and name == "direct")]
-    axes.set_yticks(range(len(names)), [TITLES[name].replace(", ", ",\n") for name in names])
+    names = [name for name in order if name in cells and not (panel.over_direct and name == "direct")]
+    axes.set_yticks(range(len(names)), [title_of(name).replace(", ", ",\n") for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     shown = {name: cell for name in names if isinstance(cell := cells[name], Figure)}
     if not shown:
@@ -84,7 +86,7 @@ def _draw_panel(axes: Axes, panel: _Panel, row: Row | None) -> None:
         if isinstance(cell, str):
             axes.text(0.02, place, cell, transform=axes.get_yaxis_transform(), va="center", color="#b00020")
             continue
-        axes.barh(place, max(cell.median, 0), color=_COLOURS[name], height=0.62)
+        axes.barh(place, max(cell.median, 0), color=_COLOURS.get(name, _OTHER_BUILD), height=0.62)
         label = f" {cell.median:,.{row.digits if row else 0}f}"
         axes.text(
             max(cell.median, axes.get_xlim()[0]),

@@ -28,7 +28,13 @@ TITLES = {
 def columns_of(run: Run, rows: list[Row]) -> list[str]:
     """The contenders that any row has a cell for, and those that could not be measured, in their usual order."""
     named = {name for row in rows for name in row.cells} | set(run.absent)
-    return [name for name in TITLES if name in named]
+    usual = [name for name in TITLES if name in named]
+    return usual + [name for name in run.versions if name in named and name not in TITLES]
+
+
+def title_of(name: str) -> str:
+    """The title of a contender; a name of one's own is another build of Weebill."""
+    return TITLES.get(name, f"Weebill, {name}")
 
 
 def _number(value: float, digits: int) -> str:
@@ -42,7 +48,7 @@ def _range(cell: Figure, digits: int) -> str:
 
 def _heading(name: str, run: Run) -> str:
     version = run.versions.get(name, "not measured")
-    return f"{TITLES[name]} {version}" + (", ended early" if name in run.absent and name in run.versions else "")
+    return f"{title_of(name)} {version}" + (", ended early" if name in run.absent and name in run.versions else "")
 
 
 def print_table(console: Console, run: Run, rows: list[Row], notes: list[str]) -> None:

@@ -188,7 +188,7 @@ def soak(seconds: float, width: int, tick: Callable[[Moment], None]) -> Soak:
 
         fds = raise_fd_limit(_MOST_FDS)
         upstreams = contenders.start_upstreams(Path(folder), fds, started)
-        weebill = contenders.start("weebill", Path(folder), upstreams, fds, started)
+        weebill = contenders.start(contenders.STARTERS["weebill"], Path(folder), upstreams, fds, started)
         if weebill.service is None:
             raise AssertionError("weebill is a process")
         load = _Load(weebill.plain, weebill.stream)

@@ -38,6 +38,7 @@ MOST_LINES = 400
 HEAVY = (
     *("fastapi", "starlette", "typer", "rich", "pydantic", "xllamacpp", "uvicorn", "websockets", "httpx", "httpx2"),
     *("huggingface_hub", "redis", "numpy", "scipy", "matplotlib", "brotli", "backports.zstd", "jsonschema_rs", "PIL"),
+    "tokenizers",
 )
 HEAVY_FOR_HELP = (
     *(name for name in HEAVY if name != "typer"),

@@ -22,10 +22,10 @@ TEXTS = [f"text {number}" for number in range(100)]
 
 
 @asynccontextmanager
-async def embedding(folder: Path) -> AsyncIterator[tuple[RunningWorker, Upstream]]:
+async def embedding(folder: Path, *, static: bool = False) -> AsyncIterator[tuple[RunningWorker, Upstream]]:
     async with running(folder) as (worker, upstream, loaded):
         upstream.script = numbers
-        worker.link.send(Engines(engines=(structs.replace(loaded, task="embed", dimensions=1),)))
+        worker.link.send(Engines(engines=(structs.replace(loaded, task="embed", dimensions=1, static=static),)))
         worker.link.send(Ping())
         async with asyncio.timeout(20):
             while not isinstance(await worker.link.receive(), Pong):
@@ -58,6 +58,13 @@ async def test_the_parts_are_put_together_in_order(tmp_path: Path) -> None:
         assert [len(each.json["input"]) for each in upstream.requests] == [32, 32, 32, 4]
         record = await worker.record()
         assert (record.prompt_tokens, record.measured) == (300, True)
+
+
+async def test_vectors_that_are_looked_up_are_asked_for_in_large_parts(tmp_path: Path) -> None:
+    async with embedding(tmp_path, static=True) as (worker, upstream):
+        found = (await ask(worker, [f"{number}" for number in range(2000)])).json()
+        assert [each["embedding"] for each in found["data"]] == [[float(number)] for number in range(2000)]
+        assert [len(each.json["input"]) for each in upstream.requests] == [1024, 976]
 
 
 async def test_a_long_text_is_a_part_of_its_own(tmp_path: Path) -> None:

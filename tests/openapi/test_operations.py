@@ -71,7 +71,16 @@ def test_answers_fit(endpoint: str, dialect: str, vector: dict[str, Any]) -> Non
 
 # OpenRouter's fields for what a model can do and costs, which OpenAI's models have none for.
 CARD: Final = frozenset(
-    {"name", "context_length", "max_output_tokens", "architecture", "pricing", "supported_parameters", "kind"}
+    {
+        "name",
+        "context_length",
+        "max_output_tokens",
+        "architecture",
+        "pricing",
+        "supported_parameters",
+        "kind",
+        "dimensions",
+    }
 )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -128,6 +129,20 @@ def test_models_come_and_go(pool: Installation) -> None:
     wait_for(lambda: {each.name for each in pool.status().models} == {"two", "four"}, "the first to be gone")
     say(pool, "wanted", "four")
     pool.until("four", "ready")
+
+
+def test_other_models_are_said_to_be_there_when_the_workers_know_them(pool: Installation) -> None:
+    pool.start()
+    worker = pool.child("worker-0")
+    os.kill(worker.pid, signal.SIGSTOP)
+    pool.offer("four")
+    with ThreadPoolExecutor(1) as asking:
+        answer = asking.submit(pool.ask, OfferRequest())
+        with pytest.raises(TimeoutError):
+            answer.result(0.5)
+        os.kill(worker.pid, signal.SIGCONT)
+        answer.result(10)
+    assert list(pool.get()["cold"]) == ["four"]
 
 
 def test_what_was_removed_is_gone_at_once_though_its_host_ends_its_answers(pool: Installation) -> None:

@@ -176,6 +176,9 @@ def create(
         Path | None, typer.Option("--file", "-f", metavar="MODELFILE", help="Its recipe, as Ollama has it.")
     ] = None,
     base: Annotated[str | None, typer.Option("--from", help="A name, a GGUF file or a folder of safetensors.")] = None,
+    static_from: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="An embedding model, to make fast static vectors of it.")
+    ] = None,
     quantize: QuantizeOption = None,
     accept_license: Annotated[
         bool, typer.Option("--accept-license", help="Accept terms that must be, without being asked.")
@@ -184,6 +187,11 @@ def create(
     quiet: QuietOption = False,
 ) -> None:
     """Make a compact model of another one: a system prompt, parameters, a template, another quantization."""
+    if static_from is not None:
+        from weebill.cli.models_static import distil
+
+        distil(sources_of(context, config), model, static_from, modelfile or base or quantize, accept_license, quiet)
+        return
     from weebill.cli.models_create import create
 
     create(sources_of(context, config), model, modelfile, base, quantize or "", accept_license, quiet)

@@ -19,7 +19,7 @@ from weebill.models.gguf import ModelFacts, read_facts
 from weebill.models.modelfile import written
 from weebill.models.names import PlainName, parse
 from weebill.models.recipe import commands_of
-from weebill.models.static import is_kept_static, static_facts
+from weebill.models.static.layout import is_kept_static, static_facts
 from weebill.models.store import InstalledModel, ModelStore, own_template
 
 

@@ -26,6 +26,7 @@ _WORDS: dict[Phase, str] = {
     "verifying": "Verifying",
     "converting": "Converting",
     "quantizing": "Quantizing",
+    "distilling": "Distilling",
 }
 # Off a terminal: a line for each phase and each quarter of it.
 _STEPS = 4

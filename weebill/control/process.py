@@ -22,7 +22,19 @@ from weebill.control.app import create_app
 from weebill.control.overview import Overview
 from weebill.process import logs
 from weebill.process.link import Link
-from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Processes, Ready, Reload, Stocked, ToChild
+from weebill.process.messages import (
+    Drain,
+    Engines,
+    Failed,
+    Known,
+    Ping,
+    Pong,
+    Processes,
+    Ready,
+    Reload,
+    Stocked,
+    ToChild,
+)
 from weebill.process.questions import Questions
 from weebill.process.sockets import listen
 from weebill.routing.adapters import TIMEOUT_S as ADAPTERS_S
@@ -33,7 +45,7 @@ PROCESS_NAME = "control"
 
 _MAX_REQUESTS = 1024
 _MAX_MESSAGE_BYTES = 65_536
-_STOCK_TIMEOUT_S = 5.0
+_STOCK_TIMEOUT_S = 8.0
 
 log = logging.getLogger(__name__)
 
@@ -96,23 +108,30 @@ async def main() -> int:
 
 
 class _Stock:
-    """The models of this machine, as the supervisor tells all processes of them."""
+    """The models of this machine, as the processes that serve know them."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._told = asyncio.Event()
+        self._number = 0
+        self._known: dict[int, asyncio.Event] = {}
 
-    def told(self) -> None:
-        """Notes that the supervisor has told of them."""
-        self._told.set()
+    def known(self, number: int) -> None:
+        """Notes that what was said under this number is known."""
+        if number in self._known:
+            self._known[number].set()
 
     async def changed(self) -> None:
-        """Has the supervisor look again, and returns when it has told of what it found, or does not."""
-        self._told.clear()
-        self._link.send(Stocked())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_STOCK_TIMEOUT_S):
-                await self._told.wait()
+        """Has the supervisor look again; returns when the workers know what it found, or do not answer."""
+        self._number += 1
+        number, known = self._number, asyncio.Event()
+        self._known[number] = known
+        self._link.send(Stocked(number=number))
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_STOCK_TIMEOUT_S):
+                    await known.wait()
+        finally:
+            del self._known[number]
 
 
 async def _follow(link: Link, overview: Overview, discovery: Questions, stock: _Stock) -> Drain | None:
@@ -124,10 +143,10 @@ async def _follow(link: Link, overview: Overview, discovery: Questions, stock: _
                 return message
             case Ping():
                 link.send(Pong())
+            case Known(number=number):
+                stock.known(number)
             case _:
                 _hear(message, overview)
-                if isinstance(message, Engines):
-                    stock.told()
                 _follow_servers(overview, discovery)
     return None
 

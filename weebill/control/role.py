@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from weebill.process.messages import Engines, Processes, Reload
+from weebill.process.messages import Engines, Known, Processes, Reload
 from weebill.process.role import Role, module
 
 ROLE: Final = Role(
@@ -15,5 +15,5 @@ ROLE: Final = Role(
     first_backoff_s=0.1,
     longest_backoff_s=10.0,
     exit_margin_s=5.0,
-    follows=frozenset({Reload, Engines, Processes}),
+    follows=frozenset({Reload, Engines, Processes, Known}),
 )

@@ -29,7 +29,7 @@ def _openvino() -> type[Engine]:
 
 
 def _static() -> type[Engine]:
-    from weebill.engine.static import StaticServer
+    from weebill.engine.static.server import StaticServer
 
     return StaticServer
 

@@ -21,7 +21,7 @@ from weebill.models.gguf import read_first_facts
 from weebill.models.manifests import StoredFile
 from weebill.models.plan import SUFFIX, Plan, Precision
 from weebill.models.progress import Phase, Progress
-from weebill.models.static import is_static, read_vectors
+from weebill.models.static.layout import is_static, read_vectors
 
 _PART: Final = re.compile(r"-\d{5}-of-\d{5}$")
 # Of what this version makes: the same files make the same bytes as long as it stays.

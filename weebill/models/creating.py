@@ -28,7 +28,7 @@ from weebill.models.progress import SILENT, Progress
 from weebill.models.pull import Accept, carry_out, pull, refuse
 from weebill.models.recipe import Recipe
 from weebill.models.sources.local import of_path
-from weebill.models.static import is_kept_static
+from weebill.models.static.layout import is_kept_static
 from weebill.models.store import InstalledModel, ModelStore, own_template
 from weebill.models.tasks import serving
 from weebill.models.templating import is_go, is_jinja, is_of_same_family

@@ -244,6 +244,16 @@ class Reader:
             raise BadFileError(f"it has a value of the unknown type {kind}")
         return self._scalar(code)
 
+    def texts(self, kind: int, most: int) -> list[str]:
+        """Returns the texts of a value that must be an array of them, each of `most` bytes at most."""
+        if kind != _ARRAY or self.number("I") != _STRING:
+            raise BadFileError("it has a value that is no list of texts")
+        count = self.number("Q")
+        self._elements -= count
+        if self._elements < 0:
+            raise BadFileError("it claims arrays that are too long")
+        return [self.text(most) for _ in range(count)]
+
     def tensor(self) -> int:
         """Returns the number of elements of the next tensor."""
         self.skip_text()

@@ -15,6 +15,7 @@ Phase = Literal[
     "verifying",
     "converting",
     "quantizing",
+    "distilling",
 ]
 
 

@@ -32,7 +32,7 @@ from weebill.models.manifests import Manifest, Manifests, StoredFile, slug
 from weebill.models.names import PlainName, is_plain, parse
 from weebill.models.needs import Costs, costs_of
 from weebill.models.progress import SILENT, Progress
-from weebill.models.static import TOKENIZER, is_kept_static, static_costs, static_facts
+from weebill.models.static.layout import TOKENIZER, is_kept_static, static_costs, static_facts
 from weebill.models.takeover import take_over
 from weebill.models.tasks import Serving, serving
 from weebill.models.templating import with_beginning

@@ -64,6 +64,7 @@ _WORDS: Final[dict[Phase, str]] = {
     "verifying": "verifying sha256 digest of",
     "converting": "converting",
     "quantizing": "quantizing",
+    "distilling": "distilling",
 }
 
 

@@ -27,7 +27,8 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     `base_url` is an origin such as `http://127.0.0.1:40123`, without `/v1`. `context` is in tokens, for each of `slots`
     answers; 0 where it is not known. `answers` is False while the host is up but late with an answer to the supervisor.
     A model that is `cold` is loaded for the first request that waits for it. `task` says what it is asked for, and
-    `dimensions` how long its vectors are. `aliases` are further names of it; with `vision` it reads images.
+    `dimensions` how long its vectors are. `aliases` are further names of it; with `vision` it reads images. Vectors
+    that are `static` are looked up, and take next to no time.
     """
 
     model: str
@@ -41,6 +42,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     dimensions: int = 0
     aliases: tuple[str, ...] = ()
     vision: bool = False
+    static: bool = False
 
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +129,15 @@ class InUse(Message, frozen=True, kw_only=True):
 
 
 class Stocked(Message, frozen=True, kw_only=True):
-    """From the control process: this machine has other models than before."""
+    """From the control process: this machine has other models than before. `number` counts what it said of that."""
+
+    number: int
+
+
+class Known(Message, frozen=True, kw_only=True):
+    """To the control process: all processes that serve know the models of its Stocked `number`."""
+
+    number: int
 
 
 def own(struct: msgspec.Struct | None) -> Raw:
@@ -135,5 +145,5 @@ def own(struct: msgspec.Struct | None) -> Raw:
     return Raw(msgspec.json.encode(struct))
 
 
-ToChild = Boot | Reload | Engines | Processes | Drain | Ping
+ToChild = Boot | Reload | Engines | Processes | Known | Drain | Ping
 FromChild = Ready | Failed | Pong | Wanted | InUse | Stocked

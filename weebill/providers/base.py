@@ -35,8 +35,9 @@ class Target(Struct, frozen=True, kw_only=True):
     opaque of its answers is: the provider's, or its vendor's where any account of that can read it. `options` are the
     provider's settings that are part of a request's path or body, such as Azure's `api_version` or Vertex's `project`;
     `max_output_tokens` is the model's own limit, where known, for APIs that demand one. `traits` are what the model's
-    requests may say; `on_unsupported` is what becomes of the rest, unless the request says otherwise. `task` and
-    `dimensions` are of the models of this machine: "chat", "embed" or "rerank", and the length of a vector, 0 for none.
+    requests may say; `on_unsupported` is what becomes of the rest, unless the request says otherwise. `task`,
+    `dimensions` and `static` are of the models of this machine: "chat", "embed" or "rerank", the length of a vector, 0
+    for none, and True if vectors are looked up, which takes next to no time.
     """
 
     model: str
@@ -49,6 +50,7 @@ class Target(Struct, frozen=True, kw_only=True):
     on_unsupported: OnUnsupported = "drop-hints"
     task: str = "chat"
     dimensions: int = 0
+    static: bool = False
 
     def __post_init__(self) -> None:
         if not self.maker:

@@ -28,8 +28,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     `canonical` is the catalogue's id of the model. `context` and `max_output` are in tokens, `price` in nano-dollars
     for a thousand tokens. `local` deployments keep requests on this machine. `trains` says if the provider may train on
     requests, `zero_retention` if it stores none, `continues` if it continues an answer that the request begins.
-    `weight` is its share of the load within its `tier`; the tier with the lowest number comes first. `task` is known of
-    models of this machine.
+    `weight` is its share of the load within its `tier`; the tier with the lowest number comes first. `task` and
+    `dimensions`, the length of a vector, are known of models of this machine.
     """
 
     canonical: str = ""
@@ -50,15 +50,17 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     weight: float = 1.0
     tier: int = 0
     task: Task | None = None
+    dimensions: int | None = None
 
 
 NOTHING_KNOWN: Final = Capabilities()
 
 
-def local_capabilities(context: int, task: Task = "chat", *, vision: bool = False) -> Capabilities:
+def local_capabilities(context: int, task: Task = "chat", *, vision: bool = False, dimensions: int = 0) -> Capabilities:
     """Returns the capabilities of a compact model on this machine; `context` is 0 while its host is down."""
     return Capabilities(
         task=task,
+        dimensions=dimensions or None,
         context=context or None,
         inputs=_TEXT_AND_IMAGES if vision else _TEXT,
         outputs=_TEXT,

@@ -114,8 +114,11 @@ def deployments(
             on_unsupported=settings.routing.on_unsupported,
             task=engine.task,
             dimensions=engine.dimensions,
+            static=engine.static,
         )
-        capabilities = local_capabilities(engine.context, engine.task, vision=engine.vision)
+        capabilities = local_capabilities(
+            engine.context, engine.task, vision=engine.vision, dimensions=engine.dimensions
+        )
         yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, FREE, capabilities), None, None
     for name, provider in settings.providers.items():
         identity = provider.identity(name)

@@ -27,7 +27,12 @@ def card_of(
     """
     if model is None or offer is None:
         return ModelCard(
-            name, created, owner, context_length=known.context or UNSET, kind=_KINDS.get(known.task, UNSET)
+            name,
+            created,
+            owner,
+            context_length=known.context or UNSET,
+            kind=_KINDS.get(known.task, UNSET),
+            dimensions=known.dimensions or UNSET,
         )
     inputs, outputs = model.input_modalities, model.output_modalities
     return ModelCard(

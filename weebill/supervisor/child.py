@@ -110,6 +110,11 @@ class Child:
         if type(message) in self.role.follows:
             self.send(message)
 
+    async def caught_up(self) -> None:
+        """Waits until the child, if it is ready, has handled all that it was told by now."""
+        if self._heartbeat is not None:
+            await self._heartbeat.caught_up()
+
     async def stop(self, grace_s: float) -> None:
         """Ends the process for good: asks it to drain, and kills it after `grace_s` and a margin."""
         if self._task is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -36,7 +36,7 @@ class LoadRequest(msgspec.Struct, frozen=True, tag="load"):
 
 
 class OfferRequest(msgspec.Struct, frozen=True, tag="offer"):
-    """Asks to look again which models this machine has; answered by the `Status`."""
+    """Asks to look again which models this machine has; answered by the `Status` once the workers know them."""
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +114,7 @@ def ask(home: Home, request: Request, reply_type: type[R]) -> R:
     return msgspec.json.decode(line, type=reply_type)
 
 
-async def serve(path: Path, answer: Callable[[Request], Reply]) -> asyncio.Server:
+async def serve(path: Path, answer: Callable[[Request], Awaitable[Reply]]) -> asyncio.Server:
     """Answers requests on the Unix socket `path`, which is for the user alone."""
     decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 
@@ -123,7 +123,7 @@ async def serve(path: Path, answer: Callable[[Request], Reply]) -> asyncio.Serve
         with suppress(OSError, TimeoutError, ValueError, msgspec.MsgspecError):
             async with asyncio.timeout(TIMEOUT_S):
                 request = decoder.decode(await reader.readline())
-                writer.write(msgspec.json.encode(answer(request)) + b"\n")
+                writer.write(msgspec.json.encode(await answer(request)) + b"\n")
                 await writer.drain()
         writer.close()
 

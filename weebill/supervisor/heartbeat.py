@@ -34,20 +34,40 @@ class Heartbeat:
         self._limit_s = limit_s
         self._on_doubt = on_doubt
         self._answered = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._asked = 0
+        self._waiting: list[tuple[int, asyncio.Event]] = []
 
     def answer(self) -> None:
         """Notes that the child has answered."""
         self._answered.set()
+        for number, event in self._waiting:
+            if number <= self._asked:
+                event.set()
         self._doubt(False)
+
+    async def caught_up(self) -> None:
+        """Waits until the child has handled all that it was sent by now: it answers messages in their order."""
+        answered = asyncio.Event()
+        # The answer to a Ping that is under way may have been sent before the child read what came after it.
+        waiting = (self._asked + 1, answered)
+        self._waiting.append(waiting)
+        self._hurried.set()
+        try:
+            await answered.wait()
+        finally:
+            self._waiting.remove(waiting)
 
     async def until_silent(self) -> float:
         """Waits until an answer is overdue; returns the seconds since its Ping."""
         while True:
             self._answered.clear()
+            self._hurried.clear()
+            self._asked += 1
             self._ask()
             owed_s = overdue_s = 0.0
             effort = Effort(self._pid)
-            while not await self._answers_within_a_tick():
+            while not await _set_within(self._answered, _TICK_S):
                 # Counts ticks rather than a clock: while this process itself stood still, it could read no answer.
                 counted_s = effort.counted(_TICK_S)
                 owed_s += counted_s
@@ -57,19 +77,20 @@ class Heartbeat:
                     self._doubt(True)
                 if 0 < self._limit_s() <= overdue_s:
                     return owed_s
-            await asyncio.sleep(_INTERVAL_S)
-
-    async def _answers_within_a_tick(self) -> bool:
-        try:
-            await asyncio.wait_for(self._answered.wait(), _TICK_S)
-        except TimeoutError:
-            return False
-        return True
+            await _set_within(self._hurried, _INTERVAL_S)
 
     def _doubt(self, doubtful: bool) -> None:
         if doubtful != self.doubtful:
             self.doubtful = doubtful
             self._on_doubt()
+
+
+async def _set_within(event: asyncio.Event, limit_s: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), limit_s)
+    except TimeoutError:
+        return False
+    return True
 
 
 async def until_idle(pid: int, limit_s: float) -> None:

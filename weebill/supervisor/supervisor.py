@@ -9,6 +9,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -32,6 +33,7 @@ from weebill.process.messages import (
     EngineState,
     FromChild,
     InUse,
+    Known,
     Processes,
     ProcessState,
     Reload,
@@ -70,6 +72,8 @@ LAST_GRACE_S: Final = 5.0
 _COMPACT_BYTES: Final = 256 << 20
 # The time to look at an image on few cores, in times of `watchdog_s`.
 _IMAGE_STEPS: Final = 60.0
+# A worker that has not heard of other models by then is one that hangs.
+_KNOWN_S: Final = 5.0
 
 
 def no_more() -> Mapping[str, Offer]:
@@ -104,6 +108,7 @@ class Supervisor:
         self._on_started = on_started
         self._started_at = time.time()
         self._needs_restart: tuple[str, ...] = ()
+        self._news: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._on_terminal = os.isatty(STDERR_FD)
         self._told_engines: tuple[EngineState, ...] = ()
@@ -263,12 +268,22 @@ class Supervisor:
                 self._pool.want(model)
             case InUse(models=models):
                 self._pool.in_use(models)
-            case Stocked():
-                self._offer()
-                # Always: it waits for that.
-                self._told_engines = self._engine_states()
-                self._tell(Engines(engines=self._told_engines))
-                self._changed()
+            case Stocked(number=number):
+                news = asyncio.create_task(self._make_known(number))
+                self._news.add(news)
+                news.add_done_callback(self._news.discard)
+
+    async def _make_known(self, number: int) -> None:
+        await self._offer_known()
+        self._tell(Known(number=number))
+
+    async def _offer_known(self) -> None:
+        """Offers the models that there are; returns when the workers know them, or do not answer."""
+        self._offer()
+        self._changed()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_KNOWN_S):
+                await asyncio.gather(*(worker.caught_up() for worker in self._workers))
 
     def _child(
         self,
@@ -305,6 +320,7 @@ class Supervisor:
             context=model.window.context,
             slots=model.window.parallel,
             vision=served.projector is not None,
+            static=served.kind == "static",
         )
         if host is None or host.ready is None or model.ending:
             return msgspec.structs.replace(state, cold=model.is_cold(self._pool.now()))
@@ -351,7 +367,7 @@ class Supervisor:
             await service.stop(LAST_GRACE_S)
         log.info("stopped")
 
-    def _answer(self, request: commands.Request) -> commands.Reply:
+    async def _answer(self, request: commands.Request) -> commands.Reply:
         match request:
             case StatusRequest():
                 return self.status()
@@ -364,8 +380,7 @@ class Supervisor:
                     self._pool.want(model)
                 return self.status()
             case OfferRequest():
-                self._offer()
-                self._changed()
+                await self._offer_known()
                 return self.status()
 
     def _interrupt(self) -> None:

@@ -38,7 +38,7 @@ class ModelCard(Struct, frozen=True):
     """A model as `/v1/models` shows it; `created` is Unix time. What is not known is left out.
 
     `supported_parameters` are names of request fields that not every model knows; `kind` is what the model is for, as
-    the catalogue has it.
+    the catalogue has it. `dimensions` is the length of an embedding.
     """
 
     id: str
@@ -52,6 +52,7 @@ class ModelCard(Struct, frozen=True):
     pricing: Pricing | UnsetType = UNSET
     supported_parameters: tuple[str, ...] | UnsetType = UNSET
     kind: str | UnsetType = UNSET
+    dimensions: int | UnsetType = UNSET
 
 
 class ModelList(Struct, frozen=True):

@@ -100,20 +100,22 @@ async def _read(receive: Receive) -> bytes | None:
 
 async def _pass_on(job: Job, send: Send) -> None:
     """Sends an answer as it comes; what is left out of a stream is never ended as if it were whole."""
+    streams = True
     while True:
         piece = await job.piece()
         match piece:
             case Head(status, content_type, length):
                 headers = [(b"content-type", content_type.encode())]
                 if length is not None:
+                    streams = False
                     headers.append((b"content-length", str(length).encode()))
                 await send({"type": "http.response.start", "status": status, "headers": headers})
             case None:
-                if not job.left:
+                if streams and not job.left:
                     await send({"type": "http.response.body", "body": b""})
                 return
             case bytes():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send({"type": "http.response.body", "body": piece, "more_body": streams})
 
 
 async def _send_whole(send: Send, status: int, body: bytes) -> None:

@@ -72,7 +72,7 @@ class LlamaCppEmbeddings(WholeAnswers):
         return UpstreamRequest(b"/embeddings", _encode(body), dropped=dropped)
 
     def parts(self, call: OperationCall, target: Target) -> list[OperationCall]:
-        return parts_of(call, request_of(call))
+        return parts_of(call, request_of(call), target)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         return self.joined(call, [self.decode_part(body)])

@@ -7,7 +7,7 @@ time, it stops soon, and others have their turn in between.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Raw, Struct, structs
 
@@ -18,10 +18,19 @@ from weebill.wire.json_values import decode_list
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
-# About five hundred tokens, which take a small model half a second.
-MOST_BYTES: Final = 2048
-# Enough for texts of some words to be worked on side by side.
-MOST_TEXTS: Final = 32
+
+class Size(NamedTuple):
+    """The most that a part has, but for a longer text alone."""
+
+    texts: int
+    length: int
+
+
+# About five hundred tokens, which take a small model half a second; and enough for texts of some words to be worked on
+# side by side.
+COMPUTED: Final = Size(texts=32, length=2048)
+# Some hundredths of a second.
+LOOKED_UP: Final = Size(texts=1024, length=64 << 10)
 
 
 class Part(OperationCall):
@@ -55,12 +64,12 @@ class InParts(Protocol):
         """Returns the answer to the call. Raises UpstreamFailure if there is none in the parts."""
 
 
-def parts_of(call: OperationCall, request: EmbeddingsRequest) -> list[OperationCall]:
+def parts_of(call: OperationCall, request: EmbeddingsRequest, target: Target) -> list[OperationCall]:
     """Returns the parts of a call, in order; the call itself if one is enough."""
     if not isinstance(request.input, list) or request.count < 2:
         return [call]
     texts = decode_list(call.fields["input"])
-    bounds = list(_bounds(texts))
+    bounds = list(_bounds(texts, LOOKED_UP if target.static else COMPUTED))
     if len(bounds) < 2:
         return [call]
     return [
@@ -74,12 +83,12 @@ def parts_of(call: OperationCall, request: EmbeddingsRequest) -> list[OperationC
     ]
 
 
-def _bounds(texts: list[Raw]) -> Iterator[tuple[int, int]]:
+def _bounds(texts: list[Raw], most: Size) -> Iterator[tuple[int, int]]:
     """Yields where each part begins and ends."""
     first = size = 0
     for index, text in enumerate(texts):
         length = len(memoryview(text))
-        if index > first and (size + length > MOST_BYTES or index - first == MOST_TEXTS):
+        if index > first and (size + length > most.length or index - first == most.texts):
             yield first, index
             first, size = index, 0
         size += length

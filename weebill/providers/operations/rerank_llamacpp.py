@@ -60,7 +60,7 @@ class LlamaCppRerank(RerankRelay):
         if target.task != "embed":
             return [call]
         asked = _as_embeddings(call, target)
-        parts = parts_of(asked, embeddings_request(asked))
+        parts = parts_of(asked, embeddings_request(asked), target)
         return [call] if len(parts) == 1 else parts
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:

@@ -1,6 +1,6 @@
-"""Static vectors: one for each token of a vocabulary, of which a text's is the mean.
+"""The files of static vectors: one vector for each token of a vocabulary, of which a text's is the mean.
 
-Three layouts of files are read, as the library model2vec reads them (https://github.com/MinishLab/model2vec,
+Three layouts are read, as the library model2vec reads them (https://github.com/MinishLab/model2vec,
 `model2vec/persistence`): its own, in which `embeddings` are the vectors of the tokens, `weights` what each token counts
 and `mapping` the row of each; and two of sentence-transformers, whose vectors are `embedding.weight`. They are kept and
 served as they are.
@@ -36,7 +36,7 @@ _OF_TOKENIZER: Final = 20
 
 
 class Vectors(NamedTuple):
-    """Where the tensors of a model lie; `weights` and `mapping` are None where it has none."""
+    """The places of a model's tensors; `weights` and `mapping` are None where it has none."""
 
     table: Place
     weights: Place | None
