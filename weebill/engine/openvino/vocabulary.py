@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from weebill.models.errors import ModelFormatError
-from weebill.models.gguf import BUFFER_BYTES, MAGIC, MOST_ELEMENTS, MOST_KEY, BadFileError, Reader
+from weebill.models.gguf import BUFFER_BYTES, MAGIC, MOST_ELEMENTS, MOST_ENTRIES, MOST_KEY, BadFileError, Reader
 
 # Longer than any token.
 _MOST_TOKEN: Final = 65_536
 _ARRAY: Final = 9
-_STRING: Final = 8
 _INT32: Final = 5
 # https://github.com/ggml-org/llama.cpp/blob/master/include/llama.h, `llama_token_type`
 _CONTROL: Final = 3
@@ -64,21 +63,21 @@ def read_vocabulary(path: Path) -> Vocabulary:
 def _read(reader: Reader) -> Vocabulary:
     if reader.take(len(MAGIC)) != MAGIC:
         raise BadFileError("it does not begin as a GGUF does")
-    reader.number("I")  # its version, which has been looked at
+    reader.number("I")  # its version, which has been looked at, and the number of its tensors
     reader.number("Q")
+    entries = reader.number("Q")
+    if entries > MOST_ENTRIES:
+        raise BadFileError(f"it claims {entries:,} entries")
     texts: list[str] = []
     types: tuple[int, ...] = ()
     told: dict[str, int] = {}
-    for _ in range(reader.number("Q")):
+    for _ in range(entries):
         key = reader.text(MOST_KEY)
         kind = reader.number("I")
         if key == _TOKENS:
-            _require_array(reader, kind, _STRING)
-            texts = [reader.text(_MOST_TOKEN) for _ in range(reader.number("Q"))]
+            texts = reader.texts(kind, _MOST_TOKEN)
         elif key == _TYPES:
-            _require_array(reader, kind, _INT32)
-            count = reader.number("Q")
-            types = struct.unpack(f"<{count}i", reader.take(4 * count))
+            types = _integers(reader, kind)
         elif isinstance(value := reader.value(kind, False), int):
             told[key] = value
     if not texts or len(types) != len(texts):
@@ -104,9 +103,11 @@ def _vocabulary(texts: list[str], types: tuple[int, ...], told: dict[str, int]) 
     )
 
 
-def _require_array(reader: Reader, kind: int, of: int) -> None:
-    if kind != _ARRAY or reader.number("I") != of:
-        raise BadFileError("its vocabulary is none")
+def _integers(reader: Reader, kind: int) -> tuple[int, ...]:
+    if kind != _ARRAY or reader.number("I") != _INT32:
+        raise BadFileError("it has kinds of tokens that are no whole numbers")
+    count = reader.number("Q")
+    return struct.unpack(f"<{count}i", reader.take(4 * count))
 
 
 def _piece(text: str, kind: int) -> bytes:
