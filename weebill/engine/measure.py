@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from weebill.engine.errors import EngineError
 from weebill.engine.interface import Engine
 from weebill.engine.kinds import KINDS
 from weebill.engine.role import EngineBoot
@@ -28,6 +29,8 @@ _LONG: Final = 500
 _ANSWER_TOKENS: Final = 48
 _ROUNDS: Final = 2
 _TIMEOUT_S: Final = 120.0
+_DATA: Final = b"data: "
+_DONE: Final = b"data: [DONE]"
 
 
 class _Usage(msgspec.Struct):
@@ -79,7 +82,10 @@ def _ask(engine: Engine, told: EngineBoot, tokens: int, number: int) -> _Answere
         connection.request("POST", "/v1/completions", msgspec.json.encode(body), headers)
         first = last = 0.0
         usage = _Usage(0, 0)
-        for chunk in _chunks(connection.getresponse()):
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            raise EngineError(f"it answers with status {response.status}: {response.read().decode(errors='replace')}")
+        for chunk in _chunks(response):
             last = time.monotonic() - begun
             first = first or last
             usage = chunk.usage or usage
@@ -95,9 +101,8 @@ def _prompt(tokens: int, number: int) -> str:
 
 def _chunks(lines: http.client.HTTPResponse) -> Iterator[_Chunk]:
     for line in lines:
-        data = line.removeprefix(b"data: ").strip()
-        if data and data != b"[DONE]":
-            yield msgspec.json.decode(data, type=_Chunk)
+        if line.startswith(_DATA) and line.strip() != _DONE:
+            yield msgspec.json.decode(line.removeprefix(_DATA), type=_Chunk)
 
 
 if __name__ == "__main__":
