@@ -41,7 +41,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured of the engines with one file on one machine, `at` some Unix time, for a `mix` of tokens."""
+    """The figures of the engines with one file on one machine, `at` some Unix time, for a `mix` of tokens."""
 
     figures: dict[EngineKind, Figures]
     mix: tuple[int, int] = USUAL_MIX

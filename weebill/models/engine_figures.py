@@ -1,4 +1,4 @@
-"""What `weebill engines` has measured, kept beside the models: by machine, then by the file's SHA-256."""
+"""The figures that `weebill engines` has measured, kept beside the models: by machine, then by the file's SHA-256."""
 
 from __future__ import annotations
 

@@ -120,6 +120,23 @@ def test_a_schema_may_refer_to_itself():
     assert set(re.findall(r"\br\d+", grammar)) == set(re.findall(r"^(r\d+) ::=", grammar, re.MULTILINE))
 
 
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 100), (0, 199), (0, 1000), (3, 250), (150, 30_000), (120, 120), (130, None)]
+)
+def test_many_are_written_in_groups(low, high):
+    schema = {"type": "string", "minLength": low} | ({} if high is None else {"maxLength": high})
+    grammar = json_rules(schema)
+    assert max(map(int, re.findall(r"\d+(?=\})", grammar))) <= 100
+    found = expression(grammar)
+    most = 2000 if high is None else high
+    assert not found.fullmatch(f'"{"a" * (most + 1)}"') or high is None
+    # Less than are allowed, as groups are whole.
+    for length in {low, low + (most - low) // 2}:
+        assert found.fullmatch(f'"{"a" * length}"'), length
+    if low:
+        assert not found.fullmatch(f'"{"a" * (low - 1)}"')
+
+
 def test_an_answer_or_a_call():
     grammar = answer_or_call_rules({"type": "boolean"}, {"const": {"name": "f"}})
     found = expression(grammar)

@@ -67,7 +67,7 @@ def test_it_says_what_llama_cpp_says(openvino: httpx.Client, served: ServedModel
                 ours, theirs = (greedy(http, question, logprobs=True, **PLAIN) for http in (openvino, llama))
                 assert ours["usage"]["prompt_tokens"] == theirs["usage"]["prompt_tokens"]
                 first, second = (each["choices"][0]["logprobs"]["content"] for each in (ours, theirs))
-                # From a token on of which neither is sure, they may go on in different ways: both round, each as it does.
+                # From a token on of which neither is sure, they may go on in different ways: each rounds as it does.
                 for one, another in zip(first, second, strict=False):
                     if one["id"] != another["id"]:
                         assert min(one["logprob"], another["logprob"]) < SURE, (question, one, another)

@@ -1,4 +1,4 @@
-"""What a client is told: OpenAI's chunks, as llama.cpp's server writes them, or one answer in one piece."""
+"""Answers as clients are told them: OpenAI's chunks, as llama.cpp's server writes them, or one answer in one piece."""
 
 from __future__ import annotations
 

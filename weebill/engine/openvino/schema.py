@@ -20,6 +20,7 @@ from weebill.engine.openvino.merging import SAYS_NOTHING, Json, Schema, SchemaEr
 from weebill.engine.openvino.patterns import PatternError, pattern_expression
 
 _MOST_RULES: Final = 4000
+_GROUP: Final = 100
 _MOST_CHARACTERS: Final = 400_000
 _TYPES: Final = ("object", "array", "string", "number", "integer", "boolean", "null")
 # Keywords that say of which type a value is, where the schema does not.
@@ -84,6 +85,7 @@ class _Rules:
         self._rules: dict[str, str] = {}
         self._common: set[str] = set()
         self._references: dict[str, str] = {}
+        self._groups: dict[str, str] = {}
         self._size = 0
 
     def written(self, root: str, more: _Rules | None = None) -> str:
@@ -190,8 +192,8 @@ class _Rules:
         item = self.value(more)
         next_ = f'(", " {item})'
         if first:
-            return f'"[" {_row(first)} {_times(next_, rest_low, rest_high)} "]"'
-        some = f"{item} {_times(next_, max(0, rest_low - 1), None if rest_high is None else rest_high - 1)}"
+            return f'"[" {_row(first)} {self._times(next_, rest_low, rest_high)} "]"'
+        some = f"{item} {self._times(next_, max(0, rest_low - 1), None if rest_high is None else rest_high - 1)}"
         return f'"[" {some} "]"' if rest_low else f'"[" ({some})? "]"'
 
     def _string(self, told: dict[str, Json]) -> str:
@@ -204,7 +206,36 @@ class _Rules:
                 raise SchemaError(f"has the pattern {pattern!r}, which {error}") from error
         if isinstance(kind := told.get("format"), str) and kind in _FORMATS:
             return f'"\\"" {_FORMATS[kind]} "\\""'
-        return f'"\\"" {_times(self._shared("char"), low or 0, high)} "\\""'
+        return f'"\\"" {self._times(self._shared("char"), low or 0, high)} "\\""'
+
+    def _times(self, what: str, low: int, high: int | None) -> str:
+        """Returns the expression of `low` to `high` of the same, or rather less, in groups where they are many.
+
+        Beyond some hundred, the library takes seconds at a step; groups, and groups of groups, cost nothing.
+        """
+        least = self._exactly(what, low)
+        if high is None:
+            return f"{least} {what}*" if low else f"{what}*"
+        most = self._at_most(what, high - low)
+        return most if not low else least if high == low else f"{least} {most}"
+
+    def _exactly(self, what: str, count: int) -> str:
+        if count <= _GROUP:
+            return f"{what}{{{count}}}" if count else '""'
+        groups, rest = divmod(count, _GROUP)
+        return f"{self._exactly(self._group(what), groups)} {self._exactly(what, rest)}"
+
+    def _at_most(self, what: str, count: int) -> str:
+        groups = (count + 1) // _GROUP - 1
+        if groups < 1:
+            return f"{what}{{0,{count}}}" if count else '""'
+        return f"{self._at_most(self._group(what), groups)} {what}{{0,{_GROUP - 1}}}"
+
+    def _group(self, what: str) -> str:
+        """Returns the rule of a group of these."""
+        if what not in self._groups:
+            self._groups[what] = self._rule(f"{what}{{{_GROUP}}}")
+        return self._groups[what]
 
     def _of_reference(self, reference: str, told: dict[str, Json]) -> str:
         if told.keys() - {"$ref"}:
@@ -285,12 +316,6 @@ def _either(ways: Sequence[str]) -> str:
 
 def _row(parts: Sequence[str]) -> str:
     return ' ", " '.join(parts)
-
-
-def _times(what: str, low: int, high: int | None) -> str:
-    if high == 0:
-        return '""'
-    return f"{what}{{{low},{'' if high is None else high}}}" if (low, high) != (0, None) else f"{what}*"
 
 
 def _count(told: dict[str, Json], name: str, otherwise: int | None) -> int | None:
