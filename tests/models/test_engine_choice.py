@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from weebill.models import engine_figures
 from weebill.models.curated import Sampling
-from weebill.models.engine_choice import Comparison, Figures, chosen
+from weebill.models.engine_choice import Comparison, Figures, chosen, objections
 from weebill.models.gguf import ModelFacts
 from weebill.models.needs import Costs
-from weebill.models.openvino import costs_of, refusal
+from weebill.models.openvino import costs_of, is_rounded, refusal
 from weebill.models.store import ServedModel
 
 LLAMA = Figures(prompt=100, answer=40, first_token_s=0.5)
@@ -59,10 +60,12 @@ def test_the_engine_of_a_model(model, wish, comparison, installed, kind, told):
     assert found.model.costs == (model.openvino if kind == "openvino" else model.costs)
 
 
-def test_what_the_maker_recommends_comes_before_speed():
-    model = ServedModel(path=Path("m"), openvino=Costs(3, 2), sampling=Sampling(dry=0.8))
+@pytest.mark.parametrize("less", [{"sampling": Sampling(dry=0.8)}, {"openvino_rounds": True}])
+def test_better_answers_come_before_speed(less):
+    model = msgspec.structs.replace(MODEL, **less)
     assert chosen(model, "auto", compared(mix=(2000, 200)), BOTH).model.kind == "llama.cpp"
     assert chosen(model, "openvino", None, BOTH).model.kind == "openvino"
+    assert len(objections(model)) == 1
 
 
 FACTS = {"architecture": "qwen3", "vocabulary": "gpt2", "splitting": "qwen2", "quantization": "Q8_0"}
@@ -87,6 +90,13 @@ def test_models_that_are_not_served_are_known_before_they_are_loaded(facts, more
     found = refusal(ModelFacts(**FACTS | facts), **more)
     assert why in found
     assert bool(why) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("quantization", "rounded"), [("Q8_0", False), ("Q4_0", False), ("Q4_1", True), ("Q4_K_M", True)]
+)
+def test_formats_whose_weights_are_rounded_anew(quantization, rounded):
+    assert is_rounded(ModelFacts(**FACTS | {"quantization": quantization})) == rounded
 
 
 def test_a_host_keeps_weights_of_its_own():

@@ -20,7 +20,7 @@ from weebill.config.load import Sources, load
 from weebill.config.schema import EngineSettings
 from weebill.engine.role import EngineBoot
 from weebill.models import engine_figures
-from weebill.models.engine_choice import OTHER, Chosen, Comparison, Figures, chosen, unserved
+from weebill.models.engine_choice import OTHER, Chosen, Comparison, Figures, chosen, objections
 from weebill.models.engines import DEFAULT_ENGINE, EngineKind
 from weebill.models.needs import usable_cores
 from weebill.models.store import ModelStore, ServedModel
@@ -109,11 +109,8 @@ def _print(name: str, served: ServedModel, comparison: Comparison, choice: Chose
         out.print(choice.instead)
     elif settings.engine != "auto":
         out.print(f'[local.engine] engine = "{settings.engine}" says so')
-    elif faster != choice.model.kind and (names := unserved(served.sampling)):
-        out.print(
-            f"The model is set to {', '.join(names)}, which OpenVINO does not have; "
-            f'[local.engine] engine = "{OTHER}" takes it all the same'
-        )
+    elif faster != choice.model.kind and (why := objections(served)):
+        out.print(f'{"; ".join(why)}. [local.engine] engine = "{OTHER}" takes it all the same')
     if len(comparison.figures) == 1:
         out.print("`pip install 'weebill[openvino]'` brings another one, for x86-64", style="dim")
 

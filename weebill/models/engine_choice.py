@@ -72,10 +72,17 @@ def chosen(model: ServedModel, wish: Wish, comparison: Comparison | None, instal
         return Chosen(model, f"OpenVINO does not serve it: {model.openvino_refusal}" if wish == OTHER else "")
     if wish == OTHER:
         return Chosen(_with_other(model))
-    # What a model's maker recommends comes before speed.
-    if comparison is None or OTHER not in installed or unserved(model.sampling):
+    if comparison is None or OTHER not in installed or objections(model):
         return Chosen(model)
     return Chosen(_with_other(model) if comparison.fastest(installed | {DEFAULT_ENGINE}) == OTHER else model)
+
+
+def objections(model: ServedModel) -> tuple[str, ...]:
+    """Returns why a model answers less well by OpenVINO: "auto" does not take that for speed."""
+    names = unserved(model.sampling)
+    lacks = (f"it is set to {', '.join(names)}, which OpenVINO does not have",) if names else ()
+    rounds = ("OpenVINO rounds weights of its format anew",) if model.openvino_rounds else ()
+    return lacks + rounds
 
 
 def unserved(sampling: Sampling) -> tuple[str, ...]:

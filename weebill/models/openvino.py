@@ -15,7 +15,11 @@ _ARCHITECTURES: Final = frozenset({"llama", "qwen2", "qwen3"})
 # Of `tokenizer.ggml.pre`. It takes any other for one of its own, and splits texts in other ways than the model knows.
 _SPLITS: Final = frozenset({"qwen2", "smollm"})
 _VOCABULARIES: Final = frozenset({"gpt2"})
-_QUANTIZATIONS: Final = frozenset({"F16", "Q4_0", "Q4_1", "Q8_0", "Q4_K_M", "Q6_K"})
+_EXACT: Final = frozenset({"F16", "Q4_0", "Q6_K", "Q8_0"})
+# It keeps the least weight of each block as a whole multiple of a step, to which it rounds it
+# (`make_int4_weights` in building_blocks.cpp there).
+_ROUNDED: Final = frozenset({"Q4_1", "Q4_K_M"})
+_QUANTIZATIONS: Final = _EXACT | _ROUNDED
 # The library itself, and what it makes of a model while it loads.
 _LIBRARY_BYTES: Final = 320 << 20
 
@@ -44,6 +48,11 @@ def refusal(facts: ModelFacts, task: Serving = "chat", has_more: bool = False, f
     if facts.scaling not in ("", "none"):
         return f"its positions are scaled ('{facts.scaling}')"
     return ""
+
+
+def is_rounded(facts: ModelFacts) -> bool:
+    """True if OpenVINO rounds the weights of a model anew, and so answers less well than llama.cpp."""
+    return facts.quantization in _ROUNDED
 
 
 def costs_of(size: int, facts: ModelFacts) -> Costs:

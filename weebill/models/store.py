@@ -100,6 +100,7 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
             sha256=self.manifest.files[0].sha256,
             openvino=None if no_openvino else openvino.costs_of(self.size, facts),
             openvino_refusal=no_openvino,
+            openvino_rounds=openvino.is_rounded(facts),
         )
 
     def _served_static(self) -> ServedModel:
@@ -139,7 +140,7 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     `is_pooled` is True if its file says how it makes one vector of a text's. `aliases` are further names by the curated
     list; `context` is in tokens, 0 for the configured one. With a `projector` it reads images. `tokenizer` is the file
     of one that the model's own does not hold. `sha256` is that of its file; `openvino` are the costs of a host that
-    serves it by OpenVINO, None if it does not, for the reason `openvino_refusal`.
+    serves it by OpenVINO, None if it does not, for the reason `openvino_refusal`; it `openvino_rounds` some weights.
     """
 
     path: Path
@@ -159,6 +160,7 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str = ""
     openvino: Costs | None = None
     openvino_refusal: str = ""
+    openvino_rounds: bool = False
 
 
 class ModelStore:

@@ -22,7 +22,7 @@ from weebill.engine.serving.server import PythonServer
 from weebill.models.engine_choice import unserved
 from weebill.models.errors import ModelFormatError
 from weebill.models.gguf import read_facts
-from weebill.models.openvino import refusal
+from weebill.models.openvino import is_rounded, refusal
 
 _SUFFIX: Final = ".gguf"
 # The library's threads, beside those of any engine in Python.
@@ -47,6 +47,8 @@ class OpenVinoServer(PythonServer):
             raise EngineError(f"OpenVINO does not serve it: {why}")
         if names := unserved(told.sampling):
             _log.warning("OpenVINO passes over what the model is set to", extra={"settings": ", ".join(names)})
+        if is_rounded(facts):
+            _log.warning("OpenVINO rounds weights of this format anew", extra={"format": facts.quantization})
         template = facts.chat_template if told.chat_template is None else told.chat_template
         prompts = Prompts(template, vocabulary, told.engine.context)
         with _named_as_gguf(path) as named:
