@@ -84,6 +84,13 @@ def test_values_by_random_schemas_can_be_written():
         ({"type": "integer", "minimum": 7, "exclusiveMaximum": 130}, ["7", "42", "129"], ["6", "130", "07", "7.0"]),
         ({"type": "number", "minimum": 0, "maximum": 1}, ["0", "0.25", "1"], ["1.1", "-0.1", "0.1234567"]),
         ({"type": "number", "multipleOf": 0.01}, ["-3.14", "7"], ["0.001"]),
+        (
+            {"type": "string", "format": "email", "maxLength": 16},
+            ['"an@ex.com"'],
+            ['"@b.de"', '"anna@example.info"', '"ann"'],
+        ),
+        ({"type": "string", "format": "uri"}, ['"https://example.com/a/b"'], ['"example"']),
+        ({"type": "string", "format": "hostname"}, ['"www.example.com"'], ['"-"']),
         ({"type": "string", "format": "uuid"}, ['"00000000-0000-4000-8000-000000000000"'], ['"0"']),
     ],
 )
@@ -103,6 +110,11 @@ def test_what_can_be_written(schema, written, not_written):
         ({"type": "object", "required": ["a"], "additionalProperties": False}, "'a'"),
         ({"type": "string", "contentEncoding": "base64"}, "'contentEncoding'"),
         ({"$ref": "#/$defs/x"}, "not there"),
+        ({"type": "string", "pattern": "^a$", "minLength": 2}, "says more of the same text"),
+        ({"type": "string", "pattern": "^a$", "format": "date"}, "says more of the same text"),
+        ({"type": "string", "pattern": ".*b.{30}$"}, "too many ways"),
+        ({"type": "string", "pattern": "^(a|b)*a(a|b){40}$"}, "too many ways"),
+        ({"type": "string", "pattern": "^((ab)*c)*$"}, "repeats a repeat"),
         (False, "nothing"),
         (
             {"anyOf": [{"const": n} for n in range(9)] + [{"type": "array", "items": False, "minItems": 1}]},

@@ -24,7 +24,9 @@ _HEX: Final = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})")
 # Around one that does not begin or end where the text does.
 _ROUND: Final = "char{0,40}"
 _DEEPEST: Final = 50
-_MOST_TIMES: Final = 1000
+_MOST_TIMES: Final = 100
+# Beside a repeat without an end, which may end at each of these.
+_MOST_COUNTED: Final = 20
 # What JSON does not have within quotes as it is.
 _NOT_PLAIN: Final[_Ranges] = [(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C)]
 
@@ -39,6 +41,8 @@ def pattern_expression(pattern: str) -> str:
     found = reader.alternatives(0)
     if reader.at < len(pattern):
         raise PatternError("closes a group that is not open")
+    if reader.endless and (reader.is_open or reader.counted > _MOST_COUNTED):
+        raise PatternError("can be met in too many ways: begin it with '^', end it with '$', and count less")
     return found
 
 
@@ -48,6 +52,12 @@ class _Reader:
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
         self.at = 0
+        self.endless = 0
+        """The number of repeats without an end."""
+        self.counted = 0
+        """The most that the other repeats allow, in all."""
+        self.is_open = False
+        """True if texts may begin before the pattern, or go on after it."""
 
     def alternatives(self, depth: int) -> str:
         """Reads up to the end of a group, or of the pattern."""
@@ -74,8 +84,11 @@ class _Reader:
                 self.at += 1
                 ends = True
             else:
-                parts.append(self._repeated(self._atom(depth)))
+                before = self.endless
+                atom = self._atom(depth)
+                parts.append(self._repeated(atom, self.endless > before))
         if depth == 0:
+            self.is_open = self.is_open or not (begins and ends)
             parts = [*([] if begins else [_ROUND]), *parts, *([] if ends else [_ROUND])]
         return f"({' '.join(parts)})" if parts else '""'
 
@@ -110,19 +123,24 @@ class _Reader:
         self.at += 1
         return f"({found})"
 
-    def _repeated(self, atom: str) -> str:
+    def _repeated(self, atom: str, has_endless: bool) -> str:
         found = _REPEAT.match(self._pattern, self.at)
         if found is None:
             return atom
         self.at = found.end()
         if self._next() == "?":  # as few as possible, which are the same texts
             self.at += 1
+        is_endless = found[1] in ("*", "+") or (found[3] is not None and not found[4])
+        if is_endless and has_endless:
+            raise PatternError("repeats a repeat")
+        self.endless += is_endless
         if found[1]:
             return f"{atom}{found[1]}"
         low = int(found[2])
         high = low if found[3] is None else int(found[4]) if found[4] else None
         if max(low, high or 0) > _MOST_TIMES or (high is not None and high < low):
             raise PatternError("repeats too often, or less than not at all")
+        self.counted += high or low
         return f"{atom}{{{low},{'' if high is None else high}}}"
 
     def _class(self) -> tuple[_Ranges, bool]:

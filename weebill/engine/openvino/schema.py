@@ -46,8 +46,7 @@ _CLOCK: Final = (
     r' ("Z" | [+-] ([0-1] [0-9] | "2" [0-3]) ":" [0-5] [0-9])'
 )
 _BYTE: Final = r'([0-9] | [1-9] [0-9] | "1" [0-9] [0-9] | "2" [0-4] [0-9] | "25" [0-5])'
-_NAME: Final = r"[a-z0-9] [a-z0-9-]{0,20}"
-# Of a string, between its quotes.
+# Of a string, between its quotes, whose length follows from the format.
 _FORMATS: Final[Mapping[str, str]] = {
     "date": _YEAR_AND_DAY,
     "time": _CLOCK,
@@ -56,10 +55,15 @@ _FORMATS: Final[Mapping[str, str]] = {
     "ipv4": rf'{_BYTE} "." {_BYTE} "." {_BYTE} "." {_BYTE}',
     "ipv6": r'[0-9a-f]{1,4} (":" [0-9a-f]{1,4}){7}',
     "uuid": r'[0-9a-f]{8} "-" [0-9a-f]{4} "-" [0-9a-f]{4} "-" [0-9a-f]{4} "-" [0-9a-f]{12}',
-    "email": rf'[a-zA-Z0-9] [a-zA-Z0-9._+-]{{0,30}} "@" ({_NAME} "."){{1,3}} [a-z]{{2,10}}',
-    "hostname": rf'({_NAME} "."){{0,3}} [a-z]{{2,20}}',
-    "uri": rf'("https" | "http") "://" ({_NAME} "."){{1,3}} [a-z]{{2,10}} ("/" [a-zA-Z0-9._~-]{{0,20}}){{0,5}}',
 }
+_LABEL: Final = "[a-z0-9] [a-z0-9-]{0,%d}"
+# Those of any length: the expression, and the characters that it has beside three parts.
+_LONG_FORMATS: Final[Mapping[str, tuple[str, int]]] = {
+    "email": (rf'[a-z0-9] [a-zA-Z0-9._+-]{{0,%d}} "@" {_LABEL} ("." {_LABEL})? "." [a-z]{{2,6}}', 12),
+    "hostname": (rf'{_LABEL} ("." {_LABEL})? "." {_LABEL} "." [a-z]{{2,6}}', 12),
+    "uri": (rf'"https://" {_LABEL} ("." {_LABEL})? "." [a-z]{{2,4}} ("/" [a-zA-Z0-9._~/-]{{0,%d}})?', 17),
+}
+_LONGEST_ADDRESS: Final = 80
 _encode: Final = msgspec.json.encode
 
 
@@ -198,13 +202,18 @@ class _Rules:
 
     def _string(self, told: dict[str, Json]) -> str:
         low, high = _count(told, "minLength", 0), _count(told, "maxLength", None)
+        forms = [name for name in ("pattern", "format") if told.get(name) is not None]
+        if isinstance(kind := told.get("format"), str) and kind in _LONG_FORMATS and len(forms) == 1 and not low:
+            return f'"\\"" {_address(kind, _LONGEST_ADDRESS if high is None else high)} "\\""'
+        if len(forms) > 1 or (forms and (low or high is not None)):
+            raise SchemaError(f"has a '{forms[0]}' and says more of the same text")
         if isinstance(pattern := told.get("pattern"), str):
             self._shared("char")
             try:
                 return f'"\\"" {pattern_expression(pattern)} "\\""'
             except PatternError as error:
                 raise SchemaError(f"has the pattern {pattern!r}, which {error}") from error
-        if isinstance(kind := told.get("format"), str) and kind in _FORMATS:
+        if kind in _FORMATS:
             return f'"\\"" {_FORMATS[kind]} "\\""'
         return f'"\\"" {self._times(self._shared("char"), low or 0, high)} "\\""'
 
@@ -292,6 +301,15 @@ def _needed(names: set[str]) -> Iterator[str]:
     ways = {"text": ("char",), "value": tuple(_COMMON)}
     found = names.union(*(ways.get(name, ()) for name in names))
     return (name for name in _COMMON if name in found)
+
+
+def _address(kind: str, most: int) -> str:
+    """Returns the expression of an address of at most so many characters."""
+    form, fixed = _LONG_FORMATS[kind]
+    each = (min(most, _LONGEST_ADDRESS) - fixed) // 3
+    if each < 0:
+        raise SchemaError(f"has the format '{kind}', and a 'maxLength' that is too short for it")
+    return form % (each, each, each)
 
 
 def _literal(value: Json) -> str:
