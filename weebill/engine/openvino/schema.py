@@ -213,7 +213,7 @@ class _Rules:
                 return f'"\\"" {pattern_expression(pattern)} "\\""'
             except PatternError as error:
                 raise SchemaError(f"has the pattern {pattern!r}, which {error}") from error
-        if kind in _FORMATS:
+        if isinstance(kind, str) and kind in _FORMATS:
             return f'"\\"" {_FORMATS[kind]} "\\""'
         return f'"\\"" {self._times(self._shared("char"), low or 0, high)} "\\""'
 
