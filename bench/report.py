@@ -63,14 +63,15 @@ def print_table(console: Console, run: Run, rows: list[Row], notes: list[str]) -
         table.add_section()
         table.add_row(Text(section, style="bold cyan"))
         for row in group:
-            cells = [_terminal_cell(row.cells.get(name, "–"), row.digits) for name in columns]
-            table.add_row(Text(row.title), *cells, Text("\n").join(_terminal_verdicts(row)))
+            cells = [terminal_cell(row.cells.get(name, "–"), row.digits) for name in columns]
+            table.add_row(Text(row.title), *cells, Text("\n").join(terminal_verdicts(row)))
     console.print(table)
     for note in notes:
         console.print(Text(f"• {note}"))
 
 
-def _terminal_cell(cell: Figure | str, digits: int) -> Text:
+def terminal_cell(cell: Figure | str, digits: int) -> Text:
+    """A median with its range below it."""
     if isinstance(cell, str):
         return Text(cell, style="red" if cell.startswith("✗") else "dim")
     text = Text(_number(cell.median, digits))
@@ -79,7 +80,8 @@ def _terminal_cell(cell: Figure | str, digits: int) -> Text:
     return text
 
 
-def _terminal_verdicts(row: Row) -> Iterator[Text]:
+def terminal_verdicts(row: Row) -> Iterator[Text]:
+    """Targets, green if they were met."""
     styles = {True: "green", False: "red", None: "dim"}
     for verdict in row.verdicts:
         yield Text(str(verdict), style=styles[verdict.met])
@@ -100,14 +102,15 @@ def markdown(run: Run, rows: list[Row], notes: list[str]) -> str:
     for section, group in groupby(rows, key=lambda row: row.section):
         lines.append(f"| **{section}** | {' | '.join('' for _ in columns)} | |")
         for row in group:
-            cells = [_markdown_cell(row.cells.get(name, "–"), row.digits) for name in columns]
+            cells = [markdown_cell(row.cells.get(name, "–"), row.digits) for name in columns]
             lines.append(f"| {row.title} | {' | '.join(cells)} | {'<br>'.join(map(str, row.verdicts))} |")
     lines.append("")
     lines += [f"- {note}" for note in notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _markdown_cell(cell: Figure | str, digits: int) -> str:
+def markdown_cell(cell: Figure | str, digits: int) -> str:
+    """A median with its range in parentheses."""
     if isinstance(cell, str):
         return cell
     spread = _range(cell, digits)

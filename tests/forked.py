@@ -84,10 +84,9 @@ def _interrupt(worker: Worker) -> None:
 def _attend(
     session: pytest.Session, workers: dict[Connection, Worker], worker: Worker, waiting: deque[list[int]]
 ) -> None:
-    """Do what a message asks for, or what its end does."""
-    config = session.config
+    """Do what its messages ask for, or what its end does."""
     try:
-        kind, value = worker.link.recv()
+        messages = worker.link.recv()
     except (EOFError, ConnectionError):
         del workers[worker.link]
         worker.link.close()
@@ -97,6 +96,17 @@ def _attend(
             if worker.left:
                 waiting.appendleft([*worker.left])
         return
+    for kind, value in messages:
+        if kind == "asks":
+            worker.left = deque(waiting.popleft() if waiting else ())
+            worker.link.send([*worker.left])
+        else:
+            _hear(session, worker, kind, value)
+
+
+def _hear(session: pytest.Session, worker: Worker, kind: str, value: Any) -> None:
+    """Report what it reports."""
+    config = session.config
     if kind == "report":
         report = config.hook.pytest_report_from_serializable(config=config, data=value)
         config.hook.pytest_runtest_logreport(report=report)
@@ -107,13 +117,10 @@ def _attend(
     elif kind == "begun":
         item = session.items[value]
         config.hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    elif kind == "ended":
+    else:
         item = session.items[value]
         config.hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         worker.last = worker.left.popleft()
-    else:
-        worker.left = deque(waiting.popleft() if waiting else ())
-        worker.link.send([*worker.left])
 
 
 def _died(session: pytest.Session, worker: Worker, code: int) -> None:
@@ -127,44 +134,63 @@ def _died(session: pytest.Session, worker: Worker, code: int) -> None:
 
 
 class _Told:
-    """A plugin that passes on what pytest would report in this process."""
+    """A plugin that keeps what pytest would report in this process, until it is sent: many messages take long."""
 
     def __init__(self, config: pytest.Config, link: Connection) -> None:
         self._config = config
         self._link = link
+        self._kept: list[tuple[str, object]] = []
+
+    def keep(self, kind: str, value: object = None) -> None:
+        """Add a message."""
+        self._kept.append((kind, value))
+
+    def send(self) -> None:
+        """Send them all."""
+        self._link.send(self._kept)
+        self._kept = []
+
+    def pytest_unconfigure(self) -> None:
+        with contextlib.suppress(OSError):
+            self.send()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        self._link.send(("report", data))
+        self.keep("report", self._config.hook.pytest_report_to_serializable(config=self._config, report=report))
 
     def pytest_warning_recorded(
         self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: object
     ) -> None:
         rest = {"when": when, "nodeid": nodeid, "location": location}
         said = warning_message
-        self._link.send(("warning", (str(said.message), said.category, said.filename, said.lineno, rest)))
+        self.keep("warning", (str(said.message), said.category, said.filename, said.lineno, rest))
 
 
 def _work(session: pytest.Session, link: Connection) -> None:
     """Ask for pieces and run them until there are none; pytest then ends this process as it would end any."""
-    _settle(session.config, link)
+    told = _settle(session.config, link)
     while True:
-        link.send(("asks", None))
+        told.keep("asks")
+        told.send()
         piece = link.recv()
         if not piece:
             break
         for at, number in enumerate(piece):
             # The session goes on after the last.
             following: Any = session.items[piece[at + 1]] if at + 1 < len(piece) else session
-            link.send(("begun", number))
+            told.keep("begun", number)
+            told.send()  # lest the first not know what it has died of
             session.config.hook.pytest_runtest_protocol(item=session.items[number], nextitem=following)
-            link.send(("ended", number))
+            told.keep("ended", number)
             if session.shouldfail or session.shouldstop:
+                told.send()
                 return
 
 
-def _settle(config: pytest.Config, link: Connection) -> None:
-    """Make what this process shares with the others its own: the terminal, captured output, the temporary folder."""
+def _settle(config: pytest.Config, link: Connection) -> _Told:
+    """Make what this process shares with the others its own: the terminal, captured output, the temporary folder.
+
+    Returns what takes the terminal's place.
+    """
     plugins = config.pluginmanager
     setattr(config, WORKER, {})
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what runs in its background ignore it
@@ -176,5 +202,7 @@ def _settle(config: pytest.Config, link: Connection) -> None:
     capture.suspend_global_capture()
     folders: Any = config._tmp_path_factory  # type: ignore[attr-defined]
     folders._basetemp = folders.mktemp(f"process-{os.getpid()}", numbered=False)
-    plugins.register(_Told(config, link))
+    told = _Told(config, link)
+    plugins.register(told)
     sys.stdout.flush()
+    return told

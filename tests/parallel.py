@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Generator
 from typing import Final
 
 import pytest
@@ -10,7 +12,13 @@ from tests import forked
 
 # Files whose tests share something costly, which each process makes for itself: one process runs all of a row.
 TOGETHER: Final = (
-    ("tests/e2e/test_sdk_node.py", "tests/e2e/test_sdk_python.py"),
+    (
+        "tests/e2e/test_sdk_node.py",
+        "tests/e2e/test_sdk_python.py",
+        "tests/e2e/test_local.py",
+        "tests/e2e/test_waiting.py",
+    ),
+    ("tests/cli/test_serve.py", "tests/cli/test_first_minute.py"),
     ("tests/test_architecture.py", "tests/test_layers.py", "tests/test_words.py"),
 )
 # Tests that take long and share nothing, or what the processes have in common: each for itself.
@@ -59,6 +67,16 @@ def pieces(nodeids: list[str]) -> list[list[int]]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--processes", type=int, default=0, help="run the tests in so many processes")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without looking for garbage: there is next to none, among millions of objects."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:

@@ -145,6 +145,38 @@ weebill run birds "Which bird cannot fly?"''',
         r"\w",
     ),
     Step(
+        "An adapter",
+        "A LoRA of rank 4, with random weights, as nothing is trained here. It shares a host with its base, and each"
+        " request is answered with the adapters of its model.",
+        """python3 - <<'END'
+import gguf, numpy
+random = numpy.random.default_rng(1)
+writer = gguf.GGUFWriter("random.gguf", "llama")
+writer.add_type("adapter")
+writer.add_string("adapter.type", "lora")
+writer.add_float32("adapter.lora.alpha", 4)
+for layer in range(30):
+    for part, shape in (("a", (4, 576)), ("b", (576, 4))):
+        weights = random.standard_normal(shape, numpy.float32) / 12
+        writer.add_tensor(f"blk.{layer}.attn_q.weight.lora_{part}", weights)
+writer.write_header_to_file()
+writer.write_kv_data_to_file()
+writer.write_tensors_to_file()
+END
+printf 'FROM smollm2:135m\\nADAPTER ./random.gguf\\n' > Modelfile
+weebill create mini:random -f Modelfile
+for model in mini mini:random mini; do
+"""
+        + _ask(
+            "chat/completions",
+            """{"model": "'$model'", "temperature": 0, "max_tokens": 16,
+           "messages": [{"role": "user", "content": "What is the capital of France?"}]}""",
+            _message("content"),
+        )
+        + "\ndone",
+        r"(?m)^(.*Paris.*)\n(?!\1$)(?:.*\n)+\1$",
+    ),
+    Step(
         "Ollama's API",
         "",
         """curl -s http://127.0.0.1:8080/api/chat --header "Authorization: Bearer $WEEBILL_API_KEY" \\
@@ -154,7 +186,7 @@ weebill run birds "Which bird cannot fly?"''',
         "Paris",
         "json",
     ),
-    Step("What is loaded", "", "weebill ps", "minilm"),
+    Step("What is loaded", "", "weebill ps", r"(?m)^birds$\n^mini:random$(?s:.*)minilm"),
     Step(
         "What needs the network says so",
         "",

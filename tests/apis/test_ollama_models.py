@@ -59,6 +59,7 @@ def test_capabilities_by_kind(kind: Any, capabilities: list[str]) -> None:
 
 
 def test_what_is_in_memory() -> None:
-    [running] = json.loads(ps([CARD]))["models"]
+    running, ends = json.loads(ps([(CARD, 0), (CARD, 1_800_000_000)]))["models"]
+    assert ends["expires_at"] == "2027-01-15T08:00:00Z"
     assert (running["model"], running["context_length"], running["size_vram"]) == ("large", 128_000, 0)
     assert running["expires_at"] > "2200"

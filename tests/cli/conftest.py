@@ -82,8 +82,11 @@ def supervisor(weebill):
     thread.start()
 
     def start(answer: Callable[[Request], Reply]) -> None:
+        async def answered(request: Request) -> Reply:
+            return answer(request)
+
         path = weebill.home.supervisor_socket
-        asyncio.run_coroutine_threadsafe(serve(path, answer), loop).result(TIMEOUT_S)
+        asyncio.run_coroutine_threadsafe(serve(path, answered), loop).result(TIMEOUT_S)
 
     yield start
     loop.call_soon_threadsafe(loop.stop)

@@ -1,6 +1,7 @@
 import re
 import socket
 import stat
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -194,7 +195,7 @@ def test_models_are_listed_with_where_they_are(weebill, tmp_path):
         ["big", "acme", "-", "-", "-", "-", "-"],
     ]
     file = tmp_path / "model.gguf"
-    file.write_bytes(b"GGUF" + bytes(2_000_000))
+    file.write_bytes(struct.pack("<4sIQQ", b"GGUF", 3, 0, 0) + bytes(2_000_000))
     result = weebill("pull", "mine", "--from", str(file))
     assert result.returncode == 0
     assert "Copying model.gguf: 2.0 MB of 2.0 MB" in result.stderr

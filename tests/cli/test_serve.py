@@ -9,6 +9,7 @@ import resource
 import shlex
 import signal
 import stat
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 
@@ -17,6 +18,7 @@ import psutil
 import pytest
 
 from tests.cli.conftest import COMMAND
+from tests.fixtures import forked_weebill
 from tests.fixtures.upstream import chunk, complete, hang, running_upstream, stream
 from weebill.supervisor.commands import Status, StatusRequest, ask
 
@@ -42,8 +44,7 @@ class Serving:
         return httpx.AsyncClient(base_url=f"{self.status.origin}/v1", headers=headers, timeout=WAIT_S, **options)
 
     async def exit_code(self):
-        async with asyncio.timeout(WAIT_S):
-            return await self.process.wait()
+        return await asyncio.to_thread(self.process.wait, WAIT_S)
 
     async def all_gone(self, within_s=WAIT_S):
         _, alive = await asyncio.to_thread(psutil.wait_procs, self.children, within_s)
@@ -51,26 +52,32 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def serving(weebill, *arguments, **options) -> AsyncIterator[Serving]:
-    """Start, and wait for the announcement, which ends with an empty line after the command or is just values."""
+async def serving(weebill, *arguments, forked=True, **options) -> AsyncIterator[Serving]:
+    """Start, and wait for the announcement, which ends with an empty line after the command or is just values.
+
+    It is `forked`, as are its children, or the commands themselves are started, with further `options`.
+    """
+    arguments = ("serve", "--port", "0", *arguments)
     with (weebill.home.root / "log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND, "serve", "--port", "0", *arguments, env=weebill.env, stdout=asyncio.subprocess.PIPE, stderr=log,
-            **options,
-        )  # fmt: skip
+        if forked:
+            process = forked_weebill.start(arguments, weebill.env, log)
+        else:
+            process = subprocess.Popen(
+                [*COMMAND, *arguments], env=weebill.env, stdout=subprocess.PIPE, stderr=log, text=True, **options
+            )
     try:
         async with asyncio.timeout(WAIT_S):
             printed = ""
             last = "--data" if "--quiet" not in arguments else "first.key"
             while last not in printed:
-                line = await process.stdout.readline()
+                line = await asyncio.to_thread(process.stdout.readline)
                 assert line, (weebill.home.root / "log").read_text()
-                printed += line.decode()
+                printed += line
         yield Serving(weebill, process, printed)
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        process.kill()
+        await asyncio.to_thread(process.wait)
+        process.stdout.close()
 
 
 @pytest.fixture
@@ -109,7 +116,7 @@ async def paste(printed):
 
 async def test_the_printed_lines_work_as_they_stand_and_the_key_is_in_no_log(weebill, upstream):
     weebill.home.root.chmod(0o755)
-    async with serving(weebill) as first:
+    async with serving(weebill, forked=False) as first:
         assert f"Base URL   {first.status.origin}/v1" in first.printed
         assert f"API key    in {weebill.home.first_key}" in first.printed
         assert await paste(first.printed) == "Hello there.\n"
@@ -124,7 +131,7 @@ async def test_the_printed_lines_work_as_they_stand_and_the_key_is_in_no_log(wee
         first.process.terminate()
         assert await first.exit_code() == 0
         assert await first.all_gone()
-    async with serving(weebill) as second:
+    async with serving(weebill, forked=False) as second:
         assert "first.key" not in second.printed
         assert "export" not in second.printed
         assert "Bearer $WEEBILL_API_KEY" in second.printed
@@ -170,7 +177,7 @@ async def test_a_limit_of_files_is_raised_or_warned_of_and_quiet_prints_values_a
     def limit():
         resource.setrlimit(resource.RLIMIT_NOFILE, (180, most))
 
-    async with serving(weebill, "--quiet", preexec_fn=limit) as running:
+    async with serving(weebill, "--quiet", forked=False, preexec_fn=limit) as running:
         assert running.printed.split() == [f"{running.status.origin}/v1", str(weebill.home.first_key)]
         assert running.key().startswith("sk-wb-")
         worker = next(each for each in running.status.processes if each.role == "worker")

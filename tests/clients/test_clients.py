@@ -41,7 +41,7 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="session")
 def weebill(tmp_path_factory: pytest.TempPathFactory, compact_model: Path) -> Iterator[Installation]:
-    with installation(tmp_path_factory.mktemp("local") / "home", compact_model) as running:
+    with installation(tmp_path_factory.mktemp("local") / "home", compact_model, forked=False) as running:
         yield running
 
 

@@ -6,9 +6,11 @@ import asyncio
 import json
 import os
 import re
+import subprocess
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -56,37 +58,44 @@ class Page:
             raise AssertionError(f"never true: {condition}\n{self.complaints}\n{text}") from None
 
 
-@asynccontextmanager
-async def open_page(chromium: str) -> AsyncIterator[Page]:
-    """A blank tab of a browser with a profile of its own, which ends with the block."""
+@contextmanager
+def running_browser(chromium: str) -> Iterator[str]:
+    """Where a browser with a profile of its own is driven; it ends with the block."""
     with tempfile.TemporaryDirectory(prefix="weebill-test-", ignore_cleanup_errors=True) as profile:
-        process = await asyncio.create_subprocess_exec(
-            *(chromium, *FLAGS, f"--user-data-dir={profile}", "about:blank"),
+        process = subprocess.Popen(
+            [chromium, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
             env=os.environ | {"TMPDIR": profile},  # or it leaves folders behind when it is killed
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
         try:
-            async with asyncio.timeout(30):
-                browser = await _devtools_url(process)
-            async with connect(browser, max_size=None) as socket:
-                root = Page(socket)
-                target = (await root.call("Target.createTarget", url="about:blank"))["targetId"]
-                address = re.sub(r"/devtools/browser/.*", f"/devtools/page/{target}", browser)
-                async with connect(address, max_size=None) as tab:
-                    page = Page(tab)
-                    for domain in ("Log", "Runtime", "Page"):
-                        await page.call(f"{domain}.enable")
-                    yield page
+            yield _devtools_url(process)
         finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+            process.kill()
+            process.wait()
 
 
-async def _devtools_url(process: asyncio.subprocess.Process) -> str:
+@asynccontextmanager
+async def open_page(browser: str) -> AsyncIterator[Page]:
+    """A blank tab that knows nothing of others, as one of a new profile; it is closed with the block."""
+    async with connect(browser, max_size=None) as socket:
+        root = Page(socket)
+        context = (await root.call("Target.createBrowserContext"))["browserContextId"]
+        target = (await root.call("Target.createTarget", url="about:blank", browserContextId=context))["targetId"]
+        address = re.sub(r"/devtools/browser/.*", f"/devtools/page/{target}", browser)
+        async with connect(address, max_size=None) as tab:
+            page = Page(tab)
+            for domain in ("Log", "Runtime", "Page"):
+                await page.call(f"{domain}.enable")
+            yield page
+        await root.call("Target.disposeBrowserContext", browserContextId=context)
+
+
+def _devtools_url(process: subprocess.Popen[bytes]) -> str:
     assert process.stderr is not None
-    async for line in process.stderr:
+    for line in process.stderr:
         if b"DevTools listening on " in line:
+            # What else it says is nobody's business, and must not fill the pipe.
+            threading.Thread(target=process.stderr.read, daemon=True).start()
             return line.split()[-1].decode()
     raise AssertionError("Chromium ended before it could be driven")

@@ -6,13 +6,13 @@ import asyncio
 import json
 import shutil
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing
 
 import msgspec
 import pytest
 import uvicorn
-from browser import open_page
+from browser import open_page, running_browser
 from control_process import ENGINE
 
 from tests.fixtures.ledger import answering
@@ -38,6 +38,13 @@ UNLOCK = "document.getElementById('key').value = {}; document.getElementById('un
 HOSTILE = '<img src=x onerror="document.title=1">'
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[str]:
+    assert CHROMIUM is not None
+    with running_browser(CHROMIUM) as address:
+        yield address
 
 
 async def unchanged() -> None:
@@ -83,13 +90,12 @@ async def serve(home: Home) -> AsyncIterator[tuple[str, Overview]]:
         answers.close()
 
 
-async def test_the_page_says_what_is_known_of_costs(home: Home, admin: str) -> None:
-    assert CHROMIUM is not None
+async def test_the_page_says_what_is_known_of_costs(home: Home, admin: str, browser: str) -> None:
     with closing(open_ledger(home.database)) as ledger:
         records = [msgspec.structs.replace(RECORD, model_served=model, **cost) for model, cost, _ in COSTS]
         odd = msgspec.structs.replace(RECORD, model_served="small", prompt_tokens=2**40, started_at=-1)
         Entries(ledger).insert([[*records, odd]])
-    async with serve(home) as (origin, _), open_page(CHROMIUM) as page:
+    async with serve(home) as (origin, _), open_page(browser) as page:
         await page.call("Page.navigate", url=origin)
         await page.wait_for("document.querySelectorAll('#models button').length >= 3")
         await page.evaluate(UNLOCK.format(json.dumps(admin)))
@@ -102,13 +108,12 @@ async def test_the_page_says_what_is_known_of_costs(home: Home, admin: str) -> N
         assert page.complaints == []
 
 
-async def test_the_page_shows_and_unlocks(home: Home, admin: str) -> None:
-    assert CHROMIUM is not None
+async def test_the_page_shows_and_unlocks(home: Home, admin: str, browser: str) -> None:
     write_records(home, 3)
     counters = Counters(home.counters, 0)
     ingestion = IngestThread(home, 0.05)
     ingestion.start()
-    async with serve(home) as (origin, overview), open_page(CHROMIUM) as page:
+    async with serve(home) as (origin, overview), open_page(browser) as page:
         await page.call("Page.navigate", url=origin)
         await page.wait_for("document.querySelectorAll('#models button').length >= 3")
         text = await page.evaluate("document.body.innerText")
@@ -172,8 +177,7 @@ COUNTED = (
 )
 
 
-async def test_what_is_shown_adds_up(home: Home, admin: str) -> None:
-    assert CHROMIUM is not None
+async def test_what_is_shown_adds_up(home: Home, admin: str, browser: str) -> None:
     records = []
     for number in range(137):
         outcome: Outcome = "ok" if number % 9 else "rejected" if number % 2 else "timeout"
@@ -183,7 +187,7 @@ async def test_what_is_shown_adds_up(home: Home, admin: str) -> None:
     Counters(home.counters, 0).requests.add(("chat.completions", "200"), 872)
     ingestion = IngestThread(home, 0.05)
     ingestion.start()
-    async with serve(home) as (origin, _), open_page(CHROMIUM) as page:
+    async with serve(home) as (origin, _), open_page(browser) as page:
         await page.call("Page.navigate", url=origin)
         await page.wait_for("document.querySelectorAll('#models button').length >= 3")
         await page.evaluate(UNLOCK.format(json.dumps(admin)))
@@ -207,12 +211,11 @@ async def test_what_is_shown_adds_up(home: Home, admin: str) -> None:
 
 
 @pytest.mark.parametrize("width", [390, pytest.param(768, marks=pytest.mark.slow), 1280])
-async def test_nothing_overflows(home: Home, admin: str, width: int) -> None:
-    assert CHROMIUM is not None
+async def test_nothing_overflows(home: Home, admin: str, browser: str, width: int) -> None:
     write(home, [msgspec.structs.replace(RECORD, model_served="a-model-with-a-name-that-is-as-long-as-they-come")])
     ingestion = IngestThread(home, 0.05)
     ingestion.start()
-    async with serve(home) as (origin, _), open_page(CHROMIUM) as page:
+    async with serve(home) as (origin, _), open_page(browser) as page:
         await page.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
         )

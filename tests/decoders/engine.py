@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,10 +14,10 @@ from tests.decoders import tiny
 from weebill.engine.llama import LlamaServer
 from weebill.engine.role import EngineBoot, HostSettings
 from weebill.models.convert.conversion import Conversion, conversion
-from weebill.models.curated import Sampling
 from weebill.models.plan import Precision
+from weebill.models.templating import Beginning
 
-_KEY = "of-the-test"
+KEY = "of-the-test"
 
 
 def converted(folder: Path, precision: Precision | None = None) -> tuple[Path, Conversion]:
@@ -38,26 +40,32 @@ class Engine:
     def __init__(
         self,
         path: Path,
-        sampling: Sampling | None = None,
         chat_template: str | None = None,
+        beginnings: Mapping[str, Beginning] = MappingProxyType({}),
         adapters: tuple[Path, ...] = (),
+        parallel: int = 1,
     ) -> None:
         told = EngineBoot(
             model="tiny",
-            api_key=_KEY,
+            api_key=KEY,
             path=str(path),
-            engine=HostSettings(context=tiny.CONTEXT, parallel=1, threads=1),
-            sampling=sampling or Sampling(),
+            engine=HostSettings(context=tiny.CONTEXT, parallel=parallel, threads=1),
             chat_template=chat_template,
+            beginnings=dict(beginnings),
             adapters=tuple(map(str, adapters)),
         )
         self._server = LlamaServer.start(told)
+
+    @property
+    def url(self) -> str:
+        """Its origin."""
+        return self._server.base_url
 
     def ask(self, path: str, **body: object) -> Any:
         """Asks llama.cpp's server."""
         address = urlsplit(self._server.base_url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
-        headers = {"Authorization": f"Bearer {_KEY}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
         try:
             connection.request("POST", path, json.dumps(body), headers)
             response = connection.getresponse()
@@ -72,8 +80,8 @@ class Engine:
         found: list[int] = self.ask("/tokenize", content=text, add_special=True)["tokens"]
         return found
 
-    def likeliest(self, tokens: list[int], shown: int) -> dict[int, float]:
-        """The likeliest next tokens, each with the logarithm of its probability.
+    def likeliest(self, tokens: list[int], shown: int, **more: object) -> dict[int, float]:
+        """The likeliest next tokens, each with the logarithm of its probability; `more` are fields of the request.
 
         A token that shows is chosen: llama.cpp tells nothing of one that is a part of a character.
         """
@@ -84,7 +92,7 @@ class Engine:
             n_predict=1,
             temperature=0,
             n_probs=shown,
-            cache_prompt=False,
             logit_bias=[[plain, 1000.0]],
+            **{"cache_prompt": False, **more},
         )
         return {each["id"]: each["logprob"] for each in answer["completion_probabilities"][0]["top_logprobs"]}

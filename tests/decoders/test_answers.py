@@ -16,14 +16,14 @@ EXPECTED: Final[dict[str, list[dict[str, Any]]]] = json.loads(Path(__file__).wit
 SHOWN: Final = 4
 
 
-def distances(engine: Engine, name: str) -> list[float]:
-    """How far the engine's probabilities are from those of transformers."""
+def distances(engine: Engine, name: str, **more: object) -> list[float]:
+    """How far the engine's probabilities are from those of transformers; `more` are fields of the requests."""
     found: list[float] = []
     for answer in EXPECTED[name]:
         written = list(answer["tokens"])
         for step in answer["steps"]:
             wanted = {int(token): logarithm for token, logarithm in step.items()}
-            likeliest = engine.likeliest(written, SHOWN * 4)
+            likeliest = engine.likeliest(written, SHOWN * 4, **more)
             found += [abs(likeliest.get(token, -9.0) - wanted[token]) for token in wanted]
             written.append(next(iter(wanted)))
     return found

@@ -11,7 +11,7 @@ from tests.emulator.running import Gateway, running_gateway
 
 @pytest.fixture(scope="session")
 def weebill(tmp_path_factory: pytest.TempPathFactory, compact_model: Path) -> Iterator[Installation]:
-    with installation(tmp_path_factory.mktemp("e2e") / "home", compact_model) as running:
+    with installation(tmp_path_factory.mktemp("e2e") / "home", compact_model, forked=False) as running:
         yield running
 
 

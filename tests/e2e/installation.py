@@ -1,4 +1,4 @@
-"""A whole installation, started as a user starts it: `weebill serve` in a home of its own."""
+"""A whole installation: `weebill serve` in a home of its own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from tests.fixtures import forked_weebill, nursery
+from weebill.config.paths import Home
+from weebill.storage.keys import open_keys
+from weebill.supervisor.commands import Status, StatusRequest, ask
 
 START_S = 60.0
 STOP_S = 60.0
@@ -29,7 +34,7 @@ class Installation:
     home: Path
     port: int
     key: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | nursery.Started
     env: dict[str, str]
 
     @property
@@ -62,14 +67,13 @@ class Installation:
 
     def children(self, module: str) -> list[psutil.Process]:
         """The processes that run `python -m MODULE` under the supervisor."""
-        found = []
-        for child in psutil.Process(self.process.pid).children(recursive=True):
-            try:
-                if module in child.cmdline():
-                    found.append(child)
-            except psutil.Error:
-                continue
-        return found
+        started = [each.pid for each in ask(Home(self.home), StatusRequest(), Status).processes if each.pid]
+        found = {}
+        for pid in (self.process.pid, *started):  # what was forked for it is not below it
+            with suppress(psutil.Error):
+                process = psutil.Process(pid)
+                found |= {each.pid: each for each in (process, *process.children(recursive=True))}
+        return [each for each in found.values() if _runs(each, module)]
 
     def stop(self) -> int:
         """Drain and return the exit code."""
@@ -77,20 +81,34 @@ class Installation:
         return self.process.wait(STOP_S)
 
 
+def _runs(process: psutil.Process, module: str) -> bool:
+    try:
+        return module in process.cmdline()
+    except psutil.Error:
+        return False
+
+
 @contextmanager
-def installation(home: Path, models_dir: Path, config: str = "", **environment: str) -> Iterator[Installation]:
-    """Start one and stop it at the end; `config` is the text of its `weebill.toml`."""
-    home.mkdir(parents=True, exist_ok=True)
+def installation(
+    home: Path, models_dir: Path, config: str = "", *, forked: bool = True, **environment: str
+) -> Iterator[Installation]:
+    """Start one and stop it at the end; `config` is the text of its `weebill.toml`.
+
+    It is `forked`, as are its children but for the engine hosts, or the commands are started as a user starts them.
+    """
+    Home(home).create()
     (home / "weebill.toml").write_text(config)
     port = _free_port()
     env = {name: value for name, value in os.environ.items() if not name.startswith("WEEBILL_")}
     env |= {"WEEBILL_HOME": str(home), "WEEBILL_PORT": str(port), "WEEBILL_LOCAL_MODELS_DIR": str(models_dir)}
     env |= environment
-    key = subprocess.run(
-        [*COMMAND, "keys", "create", "e2e", "--admin", "--quiet"], env=env, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    with open_keys(Home(home)) as keys:
+        key = keys.create("e2e", "admin").secret
     with (home / "serve.log").open("wb") as log:
-        process = subprocess.Popen([*COMMAND, "serve"], env=env, stdout=log, stderr=subprocess.STDOUT)
+        if forked:
+            process = forked_weebill.start(["serve"], env, log, log)
+        else:
+            process = subprocess.Popen([*COMMAND, "serve"], env=env, stdout=log, stderr=log)
     running = Installation(home, port, key, process, env)
     try:
         running.wait_until_ready()

@@ -210,7 +210,7 @@ async def test_no_answer_goes_unrecorded_and_none_is_recorded_twice(tmp_path: Pa
             large = "paced"  # with a large tier there is `auto`, and so a learner
         """
         numbers = itertools.count()
-        with installation(tmp_path / "home", compact_model, config) as running:
+        with installation(tmp_path / "home", compact_model, config, forked=not KILL_SECONDS) as running:
             await _storm(running, tally, numbers)
             # It recovers by itself, and then answers. The last kill may be so fresh that nobody has noticed it yet.
             deadline = time.monotonic() + RECOVERY_S

@@ -81,7 +81,15 @@ def test_a_model_of_an_uploaded_file(client: ollama.Client, gguf: Path) -> None:
     assert (answer.prompt_eval_count or 0) > (plain.prompt_eval_count or 0) + 20
     assert {model.model: model.context_length for model in client.ps().models}["made"] == 256
     # Its own settings take precedence.
-    assert client.chat("made:latest", HI, options={"num_predict": 1}).eval_count == 1
+    assert client.chat("made:latest", HI, options={"num_predict": 1}, keep_alive="1h").eval_count == 1
+    [kept] = [model.expires_at for model in client.ps().models if model.model == "made"]
+    assert kept is not None
+    assert 3500 < kept.timestamp() - time.time() <= 3600
+    assert client.generate("made", keep_alive=0).done_reason == "unload"
+    deadline = time.monotonic() + 20
+    while "made" in {model.model for model in client.ps().models}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.slow

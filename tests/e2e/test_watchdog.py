@@ -50,7 +50,7 @@ def alone(
 ) -> Iterator[Installation]:
     """An installation that nothing else uses: its processes are stopped."""
     home = tmp_path_factory.mktemp("watchdog") / "home"
-    with installation(home, compact_model, CONFIG, NOTIFY_SOCKET=told[0]) as running:
+    with installation(home, compact_model, CONFIG, forked=False, NOTIFY_SOCKET=told[0]) as running:
         yield running
 
 

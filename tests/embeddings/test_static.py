@@ -170,11 +170,14 @@ def test_it_ranks_by_its_vectors(client: httpx.Client) -> None:
     assert answer["results"][0] == {"index": 2, "relevance_score": pytest.approx(1, abs=1e-6)}
 
 
-def test_it_is_kept_as_it_is_and_told_of(weebill: Installation, client: httpx.Client, tmp_path: Path) -> None:
+def test_it_is_kept_as_it_is_and_told_of(weebill: Installation, client: httpx.Client) -> None:
     shown = json.loads(weebill.weebill("show", NAME, "--json"))
     assert {each["name"] for each in shown["files"]} == {"config.json", "model.safetensors", "tokenizer.json"}
     assert (shown["architecture"], shown["embedding"], shown["quantization"]) == ("model2vec", DIMENSIONS, "F32")
     assert (shown["task"], shown["licence"], shown["converted_from"]) == ("embed", "MIT", [])
+    (host,) = weebill.children("weebill.engine")
+    costs = ModelStore(folder_of(weebill, NAME).parents[1]).find(NAME).served().costs
+    assert 30 << 20 < host.memory_info().rss < costs.of(2048, 4)
     assert f"{NAME} " in weebill.weebill("ps")
     assert f"{NAME} " in weebill.weebill("list")
     (listed,) = (each for each in client.get("/models").json()["data"] if each["id"] == NAME)

@@ -43,6 +43,8 @@ TEXTS: Final = (
     "A gateway reads each request, picks a model that can serve it, and relays the answer as it comes. " * 15,
     " ".join(f"Step {number}: measure, record and compare the figures of run {number}." for number in range(1, 28)),
 )
+# So many, of the first.
+SHORT: Final = 26
 VECTORS: Final = Path(__file__).parent / "minilm.npy"
 # llama.cpp reads two of them in other pieces: Hangul syllables, which WordPiece takes apart into letters, and a word of
 # more than a hundred letters, which is unknown to WordPiece as a whole.

@@ -20,6 +20,7 @@ import pytest
 from tests.fixtures.model import MODEL
 from weebill.config.schema import EngineSettings, LocalSettings, Settings
 from weebill.engine.role import EngineBoot, EngineReady
+from weebill.models.sharing import SharedModel
 from weebill.models.store import ServedModel
 from weebill.process.messages import Boot, Failed, FromChild, Message, Pong, Ready, own
 
@@ -70,7 +71,7 @@ class Host:
                 role="engine",
                 home="/",
                 settings=Settings(local=local),
-                own=own(EngineBoot.of(name, model, local.engine, KEY)),
+                own=own(EngineBoot.of(name, SharedModel({name: model}), local.engine, KEY)),
             )
         )
 

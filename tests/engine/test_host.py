@@ -2,9 +2,11 @@
 
 import contextlib
 import resource
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -14,13 +16,22 @@ import pytest
 
 from tests.engine.host_process import EXIT_S, KINDS, Host, client, host
 from tests.fixtures.model import MODEL
+from weebill.engine.role import EngineReady
 from weebill.models.store import ModelStore, ServedModel
 from weebill.process.messages import Drain, Failed
 
 ENDLESS = {"messages": [{"role": "user", "content": "Count."}], "max_tokens": 8000, "ignore_eos": True, "stream": True}
 
 
-@pytest.fixture
+@dataclass(frozen=True)
+class Answering:
+    """A host, and what it said when it was ready."""
+
+    host: Host
+    ready: EngineReady
+
+
+@pytest.fixture(scope="module")
 def model(compact_model: Path) -> ServedModel:
     return ModelStore(compact_model).find(MODEL).served()
 
@@ -37,6 +48,14 @@ def running(tmp_path: Path) -> Iterator[Host]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def answering(tmp_path_factory: pytest.TempPathFactory, model: ServedModel) -> Iterator[Answering]:
+    """A host that is ready, for all that do it no harm."""
+    with host(tmp_path_factory.mktemp("answering")) as started:
+        started.boot(model, context=512, parallel=2, max_waiting=16)
+        yield Answering(started, started.ready())
+
+
 def first_chunk(response: httpx.Response) -> Iterator[str]:
     """The rest of a stream, once its first chunk is there."""
     lines = response.iter_lines()
@@ -44,9 +63,8 @@ def first_chunk(response: httpx.Response) -> Iterator[str]:
     return lines
 
 
-def test_ready_means_that_it_answers(running: Host, either: ServedModel) -> None:
-    running.boot(either, context=512, parallel=2)
-    ready = running.ready()
+def test_ready_means_that_it_answers(answering: Answering) -> None:
+    ready = answering.ready
     assert ready.context == 512
     assert ready.base_url.startswith("http://127.0.0.1:")
     with client(ready.base_url) as http:
@@ -58,9 +76,8 @@ def test_ready_means_that_it_answers(running: Host, either: ServedModel) -> None
         assert answer.json()["usage"]["completion_tokens"] <= 4
 
 
-def test_nobody_else_may_ask(running: Host, model: ServedModel) -> None:
-    running.boot(model, context=512)
-    base_url = running.ready().base_url
+def test_nobody_else_may_ask(answering: Answering) -> None:
+    base_url = answering.ready.base_url
     body = {"messages": [{"role": "user", "content": "Hi"}]}
     for headers in ({}, {"authorization": "Bearer wrong"}):
         assert httpx.post(f"{base_url}/v1/chat/completions", json=body, headers=headers).status_code == 401
@@ -69,7 +86,7 @@ def test_nobody_else_may_ask(running: Host, model: ServedModel) -> None:
         assert http.get("/").status_code == 404
     listening = {
         connection.laddr.ip
-        for connection in psutil.Process(running.process.pid).net_connections("inet")
+        for connection in psutil.Process(answering.host.process.pid).net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     }
     assert listening == {"127.0.0.1"}
@@ -83,7 +100,7 @@ def test_it_leaves_when_the_link_closes(running: Host, model: ServedModel) -> No
 
 
 def test_it_leaves_in_the_middle_of_an_answer(running: Host, either: ServedModel) -> None:
-    running.boot(either)
+    running.boot(either, context=8192, parallel=1)
     with (
         client(running.ready().base_url) as http,
         http.stream("POST", "/v1/chat/completions", json=ENDLESS) as response,
@@ -134,8 +151,8 @@ def test_an_idle_host_drains_at_once(running: Host, model: ServedModel) -> None:
 
 
 def test_draining_finishes_what_is_under_way(running: Host, either: ServedModel) -> None:
-    running.boot(either)
-    body = ENDLESS | {"max_tokens": 60}
+    running.boot(either, context=512, parallel=1)
+    body = ENDLESS | {"max_tokens": 30}
     with client(running.ready().base_url) as http, http.stream("POST", "/v1/chat/completions", json=body) as response:
         rest = first_chunk(response)
         running.send(Drain(grace_s=600.0))
@@ -144,7 +161,7 @@ def test_draining_finishes_what_is_under_way(running: Host, either: ServedModel)
 
 
 def test_draining_ends_with_its_grace(running: Host, model: ServedModel) -> None:
-    running.boot(model)
+    running.boot(model, context=8192, parallel=1)
     with (
         client(running.ready().base_url) as http,
         http.stream("POST", "/v1/chat/completions", json=ENDLESS) as response,
@@ -202,18 +219,15 @@ def test_the_log_holds_nothing_of_a_request(running: Host, model: ServedModel) -
     assert secret not in running.log.read_text()
 
 
-def test_ctrl_c_in_the_terminal_is_the_supervisors_business(running: Host, model: ServedModel) -> None:
-    running.boot(model, context=512)
-    base_url = running.ready().base_url
-    psutil.Process(running.process.pid).send_signal(2)
-    with client(base_url) as http:
+def test_ctrl_c_in_the_terminal_is_the_supervisors_business(answering: Answering) -> None:
+    answering.host.process.send_signal(signal.SIGINT)
+    with client(answering.ready.base_url) as http:
         assert http.get("/health").status_code == 200
-    assert running.process.poll() is None
+    assert answering.host.process.poll() is None
 
 
-def test_more_connections_than_slots_and_waiting_requests_are_served(running: Host, either: ServedModel) -> None:
-    running.boot(either, context=512, parallel=2, max_waiting=16)
-    base_url = running.ready().base_url
+def test_more_connections_than_slots_and_waiting_requests_are_served(answering: Answering) -> None:
+    base_url = answering.ready.base_url
     body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
     statuses: list[int] = []
 

@@ -17,6 +17,7 @@ from tests.fixtures import supervised as process
 from tests.fixtures.model import MODEL
 from weebill.config.schema import EngineSettings, LocalSettings, Settings
 from weebill.engine.role import ROLE, EngineBoot, EngineReady
+from weebill.models.sharing import SharedModel
 from weebill.models.store import ModelStore
 from weebill.process.messages import Boot, own
 from weebill.supervisor.child import Child
@@ -24,7 +25,7 @@ from weebill.supervisor.child import Child
 WAIT_S = 120.0
 HI = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
 # Past the gateway, which bounds them: for each, the engine's loop looks through its whole vocabulary.
-ENDLESS = HI | {"dry_multiplier": 1, "dry_sequence_breakers": [f"x{number}" for number in range(1_000_000)]}
+ENDLESS = HI | {"dry_multiplier": 1, "dry_sequence_breakers": [f"x{number}" for number in range(300_000)]}
 
 
 def supervised(models: Path, silence_s: float) -> AbstractAsyncContextManager[Child]:
@@ -32,7 +33,10 @@ def supervised(models: Path, silence_s: float) -> AbstractAsyncContextManager[Ch
     settings = Settings(local=LocalSettings(models=(MODEL,), engine=EngineSettings(parallel=4)))
     model = ModelStore(models).find(MODEL).served()
     boot = Boot(
-        role="engine", home="/", settings=settings, own=own(EngineBoot.of(MODEL, model, settings.local.engine, KEY))
+        role="engine",
+        home="/",
+        settings=settings,
+        own=own(EngineBoot.of(MODEL, SharedModel({MODEL: model}), settings.local.engine, KEY)),
     )
     return process.supervised(ROLE, boot, silence_s)
 

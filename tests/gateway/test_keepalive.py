@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.fixtures.upstream import (
@@ -74,48 +75,49 @@ async def worker(tmp_path: Path, upstream: Upstream) -> AsyncIterator[RunningWor
             yield running
 
 
-@pytest.mark.parametrize("api", APIS)
-async def test_before_the_first_content_and_between_pieces(worker: RunningWorker, upstream: Upstream, api: str) -> None:
+async def answers(worker: RunningWorker) -> list[tuple[str, httpx.Response]]:
+    """By API, what each answers; all of them wait at the same time."""
+    asking = [worker.client.post(path, json=body) for path, body in map(asked, APIS)]
+    return [*zip(APIS, await asyncio.gather(*asking), strict=True)]
+
+
+async def test_before_the_first_content_and_between_pieces(worker: RunningWorker, upstream: Upstream) -> None:
     upstream.script = silent(0.5, stream(*ANSWER, pause_s=0.5))
-    path, body = asked(api)
-    response = await worker.client.post(path, json=body)
-    _, _, sign, end, error = APIS[api]
-    assert response.status_code == 200
-    assert response.text.startswith(sign)
-    assert response.text.count(sign) >= 2
-    _, said, after = response.text.partition("Hi")
-    assert said
-    assert sign in after
-    assert end in after
-    assert error not in response.text
-    if api == "array":
-        assert len(json.loads(response.text)) >= 2
+    for api, response in await answers(worker):
+        _, _, sign, end, error = APIS[api]
+        assert response.status_code == 200, api
+        assert response.text.startswith(sign), api
+        assert response.text.count(sign) >= 2, api
+        _, said, after = response.text.partition("Hi")
+        assert said, api
+        assert sign in after, api
+        assert end in after, api
+        assert error not in response.text, api
+        if api == "array":
+            assert len(json.loads(response.text)) >= 2
 
 
-@pytest.mark.parametrize("api", APIS)
-async def test_another_may_still_answer(worker: RunningWorker, upstream: Upstream, api: str) -> None:
+async def test_another_may_still_answer(worker: RunningWorker, upstream: Upstream) -> None:
     upstream.script = silent(0.5, send(answer(500, b"{}")))
-    path, body = asked(api)
-    response = await worker.client.post(path, json=body)
-    assert response.text.startswith(APIS[api][2])
-    assert "Hi" in response.text
-    record = await worker.record()
-    assert (record.upstream, record.status, record.outcome) == ("p1", 200, "ok")
+    for api, response in await answers(worker):
+        assert response.text.startswith(APIS[api][2]), api
+        assert "Hi" in response.text, api
+    await worker.record(len(APIS))
+    found = {(each.upstream, each.status, each.outcome) for each in worker.records()}
+    assert found == {("p1", 200, "ok")}
 
 
-@pytest.mark.parametrize("api", APIS)
-async def test_a_failure_is_then_an_event(tmp_path: Path, upstream: Upstream, api: str) -> None:
+async def test_a_failure_is_then_an_event(tmp_path: Path, upstream: Upstream) -> None:
     async with running_worker(tmp_path / "home", settings(KEEPALIVE_S, upstream)) as worker:
         upstream.script = silent(0.5, send(answer(500, b'{"error":{"message":"broken"}}')))
-        path, body = asked(api)
-        response = await worker.client.post(path, json=body)
-        assert response.status_code == 200
-        assert response.text.startswith(APIS[api][2])
-        assert APIS[api][4] in response.text.replace(" ", "") or APIS[api][4] in response.text
-        assert "broken" in response.text
-        assert APIS[api][3] not in response.text
-        record = await worker.record()
-        assert (record.status, record.outcome) == (500, "upstream_error")
+        for api, response in await answers(worker):
+            assert response.status_code == 200, api
+            assert response.text.startswith(APIS[api][2]), api
+            assert APIS[api][4] in response.text.replace(" ", "") or APIS[api][4] in response.text, api
+            assert "broken" in response.text, api
+            assert APIS[api][3] not in response.text, api
+        await worker.record(len(APIS))
+        assert {(each.status, each.outcome) for each in worker.records()} == {(500, "upstream_error")}
 
 
 async def test_the_early_head_says_who_is_being_asked_and_what_that_one_is_not_told(

@@ -198,3 +198,39 @@ async def test_a_free_slot_is_given_however_many_wait() -> None:
     await settled()
     assert served(tasks) == 2
     await leave(*tasks)
+
+
+async def test_other_adapters_are_next_once_all_slots_are_free() -> None:
+    places = SlotQueue(4, 64)
+    await asked(places, "aa")
+    other = asyncio.create_task(places.take("b", 1, "lora"))
+    await settled()
+    [late] = await asked(places, "a")
+    assert not other.done()
+    assert not late.done()  # else `other` might wait without end
+    places.give_back("a", 1)
+    await settled()
+    assert not other.done()
+    places.give_back("a", 1)
+    await settled()
+    assert other.done()
+    assert not late.done()
+    alike = asyncio.create_task(places.take("c", 1, "lora"))
+    await settled()
+    assert not alike.done()  # `late` has waited for longer
+    places.give_back("b", 1)
+    await settled()
+    assert late.done()
+    places.give_back("a", 1)
+    await settled()
+    assert alike.done()
+    places.give_back("c", 1)
+    assert places.idle
+
+
+async def test_answers_with_the_same_adapters_are_worked_on_at_once() -> None:
+    places = SlotQueue(4, 64)
+    tasks = [asyncio.create_task(places.take("a", 1, "lora")) for _ in range(5)]
+    await settled()
+    assert served(tasks) == 4
+    await leave(tasks[4])

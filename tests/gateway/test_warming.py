@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.fixtures.upstream import Upstream, complete, completion, running_upstream
+from tests.fixtures.upstream import (
+    DONE,
+    USAGE_CHUNK,
+    Upstream,
+    chunk,
+    complete,
+    completion,
+    running_upstream,
+    stream,
+)
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.config.schema import EngineSettings, LocalSettings, ServerSettings, Settings
 from weebill.process.messages import Engines, EngineState, InUse, Ping, Pong, Wanted
+from weebill.storage.keys import open_keys
 
 CHAT = "/v1/chat/completions"
 COLD = EngineState(model="tiny:1b", api_key="secret", cold=True)
@@ -22,7 +34,8 @@ DOWN = EngineState(model="tiny:1b", api_key="secret")
 DEAD = EngineState(model="tiny:1b", api_key="secret", base_url="http://127.0.0.1:1", context=2048)
 # Two are answered at once, and three may wait.
 SETTINGS = Settings(
-    server=ServerSettings(port=0), local=LocalSettings(models=(), engine=EngineSettings(parallel=2, max_waiting=3))
+    server=ServerSettings(port=0),
+    local=LocalSettings(models=(), most_keep_alive_s=500.0, engine=EngineSettings(parallel=2, max_waiting=3)),
 )
 
 
@@ -32,6 +45,9 @@ async def running(folder: Path, *engines: EngineState) -> AsyncIterator[tuple[Ru
         upstream.script = complete(completion("Good day."))
         origin = upstream.base_url.removesuffix("/v1")
         yield worker, upstream, EngineState(model="tiny:1b", api_key="secret", base_url=origin, context=2048)
+
+
+HELLO = [{"role": "user", "content": "Hello"}]
 
 
 def ask(worker: RunningWorker, **fields: Any) -> asyncio.Task[httpx.Response]:
@@ -86,11 +102,78 @@ async def test_ollamas_clients_have_a_model_loaded(tmp_path: Path) -> None:
 async def test_what_is_in_use_is_told(tmp_path: Path) -> None:
     async with running(tmp_path, COLD) as (worker, _, loaded):
         asked = ask(worker)
-        assert await told(worker, InUse) == InUse(models=("tiny:1b",))
+        assert await used(worker) == ("tiny:1b", pytest.approx(300, abs=5))
         worker.link.send(Engines(engines=(loaded,)))
         await asked
         await ask(worker)
-        assert await told(worker, InUse) == InUse(models=("tiny:1b",))
+        assert await used(worker) == ("tiny:1b", pytest.approx(300, abs=5))
+
+
+@pytest.mark.parametrize(
+    ("path", "keep_alive", "seconds"),
+    [
+        ("/api/chat", "2m", 120),
+        ("/api/chat", 0, 0),
+        ("/api/generate", "1h30m", 500),
+        ("/api/generate", -1, 500),
+        ("/api/chat", None, 300),
+        (CHAT, 60, 60),
+    ],
+)
+async def test_a_request_says_how_long_its_model_is_kept(
+    tmp_path: Path, path: str, keep_alive: object, seconds: float
+) -> None:
+    """For no longer than the settings allow."""
+    async with running(tmp_path, COLD) as (worker, upstream, loaded):
+        upstream.script = stream(chunk("Hi"), chunk("", "stop"), USAGE_CHUNK, DONE)
+        worker.link.send(Engines(engines=(loaded,)))
+        said = {"prompt": "Hello"} if path == "/api/generate" else {"messages": HELLO}
+        answer = await worker.client.post(path, json={"model": "tiny:1b", "keep_alive": keep_alive, **said})
+        assert answer.status_code == 200
+        assert "keep_alive" not in answer.headers.get("x-weebill-dropped", "")
+        assert b"keep_alive" not in upstream.requests[0].body
+        assert (await used(worker))[1] == pytest.approx(seconds, abs=5)
+        [kept] = (await worker.client.get("/api/ps")).json()["models"]
+        left = datetime.fromisoformat(kept["expires_at"]).timestamp() - time.time()
+        assert left == pytest.approx(seconds, abs=8)
+
+
+async def test_an_admin_keeps_a_model_for_good_and_others_do_not(tmp_path: Path) -> None:
+    async with running(tmp_path, COLD) as (worker, upstream, loaded):
+        worker.link.send(Engines(engines=(loaded,)))
+        asked = {"model": "tiny:1b", "keep_alive": -1}
+        with open_keys(worker.home) as keys:
+            headers = {"authorization": f"Bearer {keys.create('admin', role='admin').secret}"}
+        assert (await worker.client.post("/api/generate", json=asked, headers=headers)).status_code == 200
+        assert await used(worker) == ("tiny:1b", -1.0)
+        [kept] = (await worker.client.get("/api/ps")).json()["models"]
+        assert kept["expires_at"] > "2200"
+        # The longest counts: nobody takes a model from another key.
+        unloads = await worker.client.post("/api/generate", json={"model": "tiny:1b", "keep_alive": 0})
+        assert unloads.json()["done_reason"] == "unload"
+        assert await used(worker) == ("tiny:1b", -1.0)
+        asked["keep_alive"] = 0
+        assert (await worker.client.post("/api/generate", json=asked, headers=headers)).status_code == 200
+        async with asyncio.timeout(20):
+            while (await used(worker))[1]:
+                pass
+        assert upstream.requests == []
+
+
+async def test_what_is_no_time_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path, COLD) as (worker, _, loaded):
+        worker.link.send(Engines(engines=(loaded,)))
+        for path in ("/api/chat", "/api/generate"):
+            answer = await worker.client.post(path, json={"model": "tiny:1b", "keep_alive": "soon"})
+            assert (answer.status_code, "'keep_alive'" in answer.json()["error"]) == (400, True)
+
+
+async def used(worker: RunningWorker) -> tuple[str, float]:
+    """The one model that is said to be in use, and how long it is to be kept."""
+    message = await told(worker, InUse)
+    assert isinstance(message, InUse)
+    [model], [seconds] = message.models, message.keep_s
+    return model, seconds
 
 
 async def test_those_who_wait_are_refused_if_it_cannot_be_loaded(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ async def main(models: Path) -> int:
     async with running_upstream() as upstream:
         with tempfile.TemporaryDirectory() as folder:
             config = CONFIG.format(base_url=upstream.base_url)
-            with installation(Path(folder) / "home", models, config) as weebill:
+            with installation(Path(folder) / "home", models, config, forked=False) as weebill:
                 usual: tuple[float, float] | None = None
                 for attacked in ("", "model", "mini"):
                     of_upstream, of_local, lost = await measured(weebill, attacked)

@@ -49,7 +49,7 @@ async def test_nothing_dies_and_all_get_answers(tmp_path: Path) -> None:
             other = keys.create("hostile").secret
         hostile = HostileClient(worker.port, other, "model", [each.name for each in HOSTILE])
         # They ask all the while; without a pause, they would take most of the processor.
-        ordinary = Ordinary(worker.port, worker.key, "model", pause_s=0.2)
+        ordinary = Ordinary(worker.port, worker.key, "model", pause_s=1.0)
         await hostile.ready()
         ordinary.start()
         answers = await hostile.run()

@@ -13,6 +13,7 @@ import pytest
 from tests.decoders import tiny
 from tests.decoders.engine import Engine, converted
 from tests.models.seen import Seen
+from weebill.engine.defaults import defaults_of
 from weebill.models.creating import create
 from weebill.models.curated import Sampling
 from weebill.models.errors import ModelError, ModelFormatError
@@ -97,43 +98,25 @@ def test_what_it_says_takes_effect_in_the_engine(stored: ModelStore, tmp_path: P
         "PARAMETER stop zz\nPARAMETER typical_p 0.5\nPARAMETER presence_penalty 0.25\nPARAMETER seed 9\n"
     )
     served = create(stored, "said", recipe_of(parse(text), tmp_path)).served()
-    engine = Engine(served.path, served.sampling, served.chat_template)
+    engine = Engine(served.path, served.chat_template, {"said": served.beginning})
 
-    def applied(*messages: tuple[str, str]) -> str:
+    def applied(*messages: tuple[str, str], **kwargs: str) -> str:
         given = [{"role": role, "content": content} for role, content in messages]
-        found: str = engine.ask("/apply-template", messages=given)["prompt"]
+        named = kwargs or {"weebill_beginning": "said"}
+        found: str = engine.ask("/apply-template", messages=given, chat_template_kwargs=named)["prompt"]
         return found.removeprefix(tiny.SPECIAL[0])
 
     first = "user: hi\nassistant: yes\nuser: hello\nassistant:"
     assert applied(("user", "hello")) == 'system: Be "brief" \\\n{{ not }} {% code %}\n' + first
     assert applied(("system", "Own."), ("user", "hello")) == f"system: Own.\n{first}"
-    answer = engine.ask("/completion", prompt="hello", ignore_eos=True)
+    # Another model that shares the host has no such beginning.
+    assert applied(("user", "hello"), other="x") == "user: hello\nassistant:"
+    defaults = {name: json.loads(bytes(value)) for name, value in defaults_of(served.sampling).items()}
+    answer = engine.ask("/completion", prompt="hello", ignore_eos=True, **defaults)
     assert answer["tokens_predicted"] == 3
     said: dict[str, Any] = answer["generation_settings"]
     assert (said["min_p"], said["repeat_last_n"], said["stop"], said["seed"]) == (0.5, 7, ["zz"], 9)
     assert (said["typical_p"], said["presence_penalty"], said["temperature"]) == (0.5, 0.25, 0.0)
-
-
-def test_an_adapter_changes_the_answers(stored: ModelStore, tmp_path: Path) -> None:
-    path = tmp_path / "adapter.gguf"
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_type("adapter")
-    writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", 8.0)
-    random = np.random.default_rng(1)
-    writer.add_tensor("blk.0.attn_v.weight.lora_a", random.standard_normal((4, 64)).astype(np.float32))
-    writer.add_tensor("blk.0.attn_v.weight.lora_b", random.standard_normal((32, 4)).astype(np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    (tmp_path / "Modelfile").write_text("FROM tiny-llama:1\nADAPTER ./adapter.gguf")
-    model = create(stored, "adapted", recipe_of(parse((tmp_path / "Modelfile").read_text()), tmp_path))
-    served = model.served()
-    assert [file.role for file in model.manifest.files] == ["model", "adapter"]
-    plain, adapted = Engine(served.path), Engine(served.path, adapters=served.adapters)
-    tokens = plain.tokens("hello")
-    assert plain.likeliest(tokens, 3) != adapted.likeliest(tokens, 3)
 
 
 def test_a_template_of_ollamas_gives_way_to_the_models_own_of_the_same_family(models: ModelStore, folder: Path) -> None:

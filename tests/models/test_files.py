@@ -19,7 +19,7 @@ from weebill.models.pull import add_file, pull
 from weebill.models.store import ModelStore
 
 ROLES: Final[tuple[Role, ...]] = ("model", "config")
-PARTS = {f"m-0000{n}-of-00002.gguf": b"GGUF" + bytes([n]) * 3000 for n in (1, 2)}
+PARTS = {f"m-0000{n}-of-00002.gguf": GGUF + bytes([n]) * 3000 for n in (1, 2)}
 HURRIED = Patience(tries=2, first_s=0.001)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from weebill.models.store import ModelStore
 
 REPO = "maker/Large-GGUF"
 NAME = f"hf:{REPO}"
-CONTENT = b"GGUF" + random.Random(4).randbytes(1_000_000)
+CONTENT = struct.pack("<4sIQQ", b"GGUF", 3, 0, 0) + random.Random(4).randbytes(1_000_000)
 FILE = "Large-Q4_K_M.gguf"
 TIMES = 50
 

@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from msgspec import Raw
 
 from tests.providers.llamacpp import PARAMETERS, TIME, TRANSLATOR, WEATHER, chat, completion, sent
 from weebill.catalog.traits import Traits
+from weebill.models.templating import BEGINNING
 from weebill.providers.base import Target
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
@@ -204,3 +206,37 @@ def test_tools_that_define_the_same_name_differently_cannot_be_kept_apart() -> N
         sent(tools=[tool("a", {"type": "string"}), tool("b", {"type": "integer"})], tool_choice="required")
     assert caught.value.detail.param == "tools"
     sent(tools=[tool("a", {"type": "string"}), tool("b", {"type": "string"})], tool_choice="required")
+
+
+CREATED = Target(
+    model="mini:brief",
+    defaults={name: Raw(value) for name, value in (("temperature", b"0.0"), ("max_tokens", b"3"), ("stop", b'["zz"]'))},
+    begins=True,
+)
+
+
+def test_a_request_is_given_what_its_model_was_created_with() -> None:
+    fields = json.loads(TRANSLATOR.encode(chat(), CREATED).body)
+    assert {name: fields[name] for name in ("temperature", "max_tokens", "stop")} == {
+        "temperature": 0.0, "max_tokens": 3, "stop": ["zz"],
+    }  # fmt: skip
+    assert fields["chat_template_kwargs"] == {"weebill_beginning": "mini:brief"}
+    # Which of them ended the answer is told of the client's own.
+    assert "verbose" not in fields
+
+
+@pytest.mark.parametrize("length", ["max_tokens", "max_completion_tokens", "n_predict"])
+def test_a_requests_own_values_take_precedence(length: str) -> None:
+    said = {length: 7, "temperature": 0.5, "stop": "b", "chat_template_kwargs": {"weebill_beginning": "x", "a": 1}}
+    fields = json.loads(TRANSLATOR.encode(chat(**said), CREATED).body)
+    lengths = [fields.get(each) for each in ("max_tokens", "max_completion_tokens", "n_predict")]
+    assert [each for each in lengths if each is not None] == [7]
+    assert (fields["temperature"], fields["stop"]) == (0.5, "b")
+    assert fields["chat_template_kwargs"] == {"weebill_beginning": "mini:brief", "a": 1}
+    # Nobody begins as a model that was not asked.
+    assert sent(chat_template_kwargs={"weebill_beginning": "mini:brief"})["chat_template_kwargs"] == {}
+    assert json.loads(TRANSLATOR.encode(chat(temperature=None, max_tokens=None), CREATED).body)["max_tokens"] == 3
+
+
+def test_the_name_of_a_beginning_is_the_templates() -> None:
+    assert BEGINNING in TRANSLATOR.encode(chat(), CREATED).body.decode()

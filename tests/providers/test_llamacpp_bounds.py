@@ -157,3 +157,15 @@ def test_other_apis_are_told_so_too() -> None:
     with pytest.raises(UpstreamFailure) as caught:
         LLAMACPP_DIALECT.encode(asked, SMALL, Fit(), stream=True)
     assert caught.value.param == "turns"
+
+
+@pytest.mark.parametrize(("slots", "choices"), [(4, 4), (0, 128), (1, None), (2, 2.0)])
+def test_as_many_answers_as_there_are_slots(slots: int, choices: float | None) -> None:
+    assert LLAMACPP_RELAY.encode(chat(n=choices), Target(model="m", slots=slots)).body
+
+
+@pytest.mark.parametrize(("slots", "choices"), [(4, 5), (1, 2), (2, 128)])
+def test_more_answers_than_slots_are_refused_at_once(slots: int, choices: int) -> None:
+    with pytest.raises(ApiError, match=f"Invalid 'n': it must be at most {slots}, as many") as caught:
+        LLAMACPP_RELAY.encode(chat(n=choices), Target(model="m", slots=slots))
+    assert (caught.value.status, caught.value.detail.param) == (400, "n")

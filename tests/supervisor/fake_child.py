@@ -25,7 +25,7 @@ from weebill.process.link import Link, LinkClosedError
 from weebill.process.messages import Drain, Engines, Failed, InUse, Ping, Pong, Ready, Reload, Wanted
 
 
-async def main() -> None:
+async def live() -> None:
     link = Link.open()
     boot = await link.boot()
     home = Path(boot.home)
@@ -142,4 +142,9 @@ def count_sockets(fds: list[int]) -> int:
     return count
 
 
-asyncio.run(main())
+def main() -> None:
+    asyncio.run(live())
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import psutil
+import pytest
 
+from tests.fixtures import nursery
+from tests.supervisor.fake_serve import CHILD
 from weebill.config.paths import Home
 from weebill.supervisor.commands import (
     ModelStatus,
@@ -25,6 +28,9 @@ from weebill.supervisor.commands import (
 )
 
 T = TypeVar("T")
+SERVE = "tests.supervisor.fake_serve"
+# For tests of what forked processes do not have of their own: sockets, an environment, commands.
+COMMANDS = pytest.mark.parametrize("installation", ["commands"], indirect=True)
 DEADLINE_S = 20.0
 
 
@@ -38,12 +44,13 @@ def wait_for(condition: Callable[[], T], what: str) -> T:
 
 
 class Installation:
-    """A supervisor in a process of its own, with fake children."""
+    """A supervisor in a process of its own, with fake children: all of them forked, or started by commands."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, forked: bool) -> None:
         self.home = Home(root)
         self.home.create()
-        self.process: subprocess.Popen[str] | None = None
+        self.forked = forked
+        self.process: subprocess.Popen[str] | nursery.Started | None = None
         self.seen_pids: set[int] = set()
 
     def configure(self, text: str) -> None:
@@ -72,14 +79,13 @@ class Installation:
     def until(self, name: str, state: str) -> ModelStatus:
         return wait_for(lambda: (found := self.model(name)).state == state and found, f"{name} to be {state}")
 
-    def spawn(self, *models: str) -> subprocess.Popen[str]:
-        script = Path(__file__).with_name("fake_serve.py")
-        return subprocess.Popen(
-            [sys.executable, str(script), str(self.home.root), *models],
-            stdout=subprocess.PIPE,
-            stderr=(self.home.root / "log").open("a"),
-            text=True,
-        )
+    def spawn(self, *models: str) -> subprocess.Popen[str] | nursery.Started:
+        arguments = [str(self.home.root), *models]
+        with (self.home.root / "log").open("ab") as log:
+            if self.forked:
+                return nursery.start(SERVE, arguments, {**os.environ}, log, shared=(CHILD,))
+            command = [sys.executable, "-m", SERVE, *arguments]
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
 
     def start(self, *models: str) -> dict:
         """Start, and wait for what is printed when all children have settled."""
@@ -143,6 +149,6 @@ def alive(pid: int) -> bool:
     """Whether one of our fake children still runs under this number."""
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and any("fake_child.py" in part for part in process.cmdline())
+        return process.status() != psutil.STATUS_ZOMBIE and CHILD in process.cmdline()
     except psutil.Error:
         return False

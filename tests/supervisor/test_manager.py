@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.supervisor.fake_installation import DEADLINE_S, Installation
+from tests.supervisor.fake_installation import COMMANDS, DEADLINE_S, Installation
 from weebill.supervisor.manager import ServiceManager
 
 MODEL = "smollm2:135m"
@@ -49,6 +49,7 @@ def listener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Listene
     listener.close()
 
 
+@COMMANDS
 def test_all_of_a_life_is_told(installation: Installation, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", listener.address)
     monkeypatch.setenv("WATCHDOG_USEC", "200000")

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from weebill.config.schema import LocalSettings
 from weebill.models.needs import Costs
-from weebill.models.store import ServedModel
-from weebill.supervisor.pool import Offer, Pool, PooledModel
+from weebill.models.store import Adapter, ServedModel
+from weebill.supervisor.pool import Pool, PooledModel
 
 MIB = 1 << 20
 
 
-def offer(file: str, need: int, token: int = 0) -> Offer:
-    """Returns a model that needs `need` MiB, and `token` bytes for each token."""
-    return Offer(ServedModel(path=Path(file), costs=Costs(need * MIB, token)), file)
+def offer(file: str, need: int, token: int = 0, *adapters: str) -> ServedModel:
+    """Returns a model that needs `need` MiB, and `token` bytes for each token; and one for each adapter."""
+    added = tuple(Adapter(each, Path(each), MIB) for each in adapters)
+    return ServedModel(path=Path(file), costs=Costs(need * MIB, token), files=file, adapters=added)
 
 
 class Host:
@@ -179,7 +181,7 @@ async def test_one_that_was_replaced_is_loaded_from_its_new_file(three: Fixture)
     assert three.model("one").ending
     await three.ended(host)
     three.pool.want("one")
-    assert (three.model("one").offer.identity, three.model("one").need) == ("other", 50 * MIB)
+    assert (three.model("one").offer.first.files, three.model("one").need) == ("other", 50 * MIB)
     assert three.names == ["one", "one"]
     assert [each.name for each in three.pool.models] == ["one"]
 
@@ -231,3 +233,157 @@ async def test_a_model_whose_file_was_mended_need_not_wait(three: Fixture) -> No
     three.pool.offer({"one": offer("one", 100)}, ())
     assert three.model("one").is_cold(three.now)
     three.loaded("one")
+
+
+async def test_a_model_that_shares_a_host_is_wanted_and_used_by_its_own_name(three: Fixture) -> None:
+    base, adapted = offer("f", 100), offer("f", 100, 0, "a")
+    three.pool.offer({"adapted": adapted, "base": base}, ())
+    assert [each.name for each in three.pool.models] == ["base"]
+    three.pool.want("adapted")
+    host = three.made[-1]
+    host.load()
+    three.pool.advance()
+    assert three.names == ["base"]
+    assert three.model("base").need == 101 * MIB
+    three.after(200)
+    three.pool.in_use(["adapted"])
+    three.after(200)
+    assert not three.model("base").ending
+    assert three.pool.unload("adapted")
+    await three.ended(host)
+
+
+@pytest.mark.parametrize("stays", [False, True])
+async def test_the_first_request_for_a_new_adapter_has_the_host_started_again(three: Fixture, stays: bool) -> None:
+    base, adapted = offer("f", 100), offer("f", 100, 0, "a")
+    stay = ("base",) if stays else ()
+    three.pool.offer({"base": base}, stay)
+    if stays:
+        three.pool.start()
+        three.made[-1].load()
+        host = three.made[-1]
+    else:
+        host = three.loaded("base")
+    model = three.model("base")
+    three.pool.offer({"base": base, "adapted": adapted}, stay)
+    # Until it is wanted, nothing changes for others.
+    assert (model.serves, model.lacks("base"), model.lacks("adapted")) == (True, False, True)
+    three.pool.want("base")
+    assert not model.ending
+    three.pool.want("adapted")
+    assert model.ending
+    assert model.is_cold(three.now)  # requests for both wait
+    three.after(3)
+    three.pool.want("adapted")
+    assert three.names == ["base"]  # never two copies
+    await three.ended(host)
+    assert three.names == ["base", "base"]
+    assert model.is_cold(three.now)
+    three.made[-1].load()
+    three.pool.advance()
+    assert (model.serves, model.lacks("adapted"), model.is_cold(three.now)) == (True, False, False)
+    assert [each.sha256 for each in model.loaded.adapters] == ["a"]
+
+
+async def test_a_host_that_stays_and_cannot_be_started_again_is_down(three: Fixture) -> None:
+    base = offer("f", 100)
+    three.pool.offer({"base": base}, ("base",))
+    three.pool.start()
+    host = three.made[-1]
+    host.load()
+    three.pool.offer({"base": base, "adapted": offer("f", 100, 0, "a")}, ("base",))
+    three.pool.want("adapted")
+    await three.ended(host)
+    three.made[-1].fail()
+    changes = three.changes
+    three.after(0.25)
+    assert three.changes > changes
+    assert not three.model("base").is_cold(three.now)
+
+
+async def test_one_file_is_not_loaded_under_a_new_name_before_the_old_one_has_ended(three: Fixture) -> None:
+    host = three.loaded("one")
+    three.pool.offer({"copy": offer("one", 100)}, ())
+    assert three.model("one").ending
+    three.pool.want("copy")
+    assert three.names == ["one"]
+    await three.ended(host)
+    three.after(0.25)
+    assert three.names == ["one", "copy"]
+
+
+async def test_a_model_that_stays_is_what_its_host_has_loaded(three: Fixture) -> None:
+    old, new = offer("one", 100), msgspec.structs.replace(offer("two", 100), task="embed")
+    three.pool.offer({"kept": old}, ("kept",))
+    three.pool.start()
+    three.made[-1].load()
+    three.pool.offer({"kept": new}, ("kept",))
+    model = three.model("kept")
+    assert (model.told("kept")[1], model.lacks("kept")) == (old, False)
+    model.boot()  # in its next life
+    assert model.told("kept")[1] == new
+
+
+@pytest.mark.parametrize(("keep_s", "after"), [(0.0, 2), (20.0, 21), (1000.0, 1001)])
+async def test_a_host_is_kept_as_long_as_was_asked(three: Fixture, keep_s: float, after: int) -> None:
+    host = three.loaded("one")
+    model = three.model("one")
+    three.pool.in_use(["one"], [keep_s], "worker-0")
+    assert three.pool.kept_s(model) == keep_s
+    three.after(after - 1)
+    assert not model.ending
+    three.after(1)
+    assert model.ending
+    await three.ended(host)
+
+
+async def test_one_that_is_kept_without_end_still_makes_room(three: Fixture) -> None:
+    host = three.loaded("one")
+    three.pool.in_use(["one"], [-1.0], "worker-0")
+    three.after(100_000)
+    assert not three.model("one").ending
+    assert three.pool.kept_s(three.model("one")) is None
+    three.loaded("two")
+    three.pool.want("three")
+    assert three.model("one").ending
+    await three.ended(host)
+
+
+async def test_the_longest_of_all_workers_counts(three: Fixture) -> None:
+    host = three.loaded("one")
+    three.pool.in_use(["one"], [-1.0], "worker-0")
+    three.pool.in_use(["one"], [0.0], "worker-1")
+    three.after(1000)
+    assert not three.model("one").ending
+    three.pool.in_use(["one"], [10.0], "worker-0")
+    three.after(11)
+    assert three.model("one").ending
+    await three.ended(host)
+
+
+async def test_a_model_of_a_new_file_is_not_asked_of_a_host_that_stays_with_the_old_one(three: Fixture) -> None:
+    three.pool.offer({"kept": offer("one", 100)}, ("kept",))
+    three.pool.start()
+    host = three.made[-1]
+    host.load()
+    three.pool.offer({"kept": offer("two", 100), "adapted": offer("two", 100, 0, "a")}, ("kept",))
+    model = three.model("kept")
+    assert (model.lacks("kept"), model.lacks("adapted")) == (False, True)
+    three.pool.want("adapted")
+    assert model.ending
+    await three.ended(host)
+    assert (model.lacks("adapted"), model.loaded.first.files) == (False, "two")
+
+
+async def test_the_old_file_of_a_host_that_stays_is_not_loaded_twice(three: Fixture) -> None:
+    """For a model that was made of it and stays with it."""
+    three.pool.offer({"kept": offer("old", 100), "made": offer("old", 100)}, ("kept",))
+    three.pool.start()
+    host = three.made[-1]
+    host.load()
+    three.pool.offer({"kept": offer("new", 100), "made": offer("old", 100)}, ("kept",))
+    three.pool.want("made")
+    assert (three.names, three.model("kept").ending) == (["kept"], True)
+    await three.ended(host)
+    assert three.names == ["kept", "kept", "made"]
+    assert three.model("kept").loaded.first.files == "new"

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.supervisor.fake_installation import alive, wait_for
+from tests.supervisor.fake_installation import COMMANDS, alive, wait_for
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
 from weebill.supervisor.commands import NotRunningError
@@ -21,6 +21,7 @@ def no_survivors(installation):
     return wait_for(lambda: not any(map(alive, installation.pids())), "all children to be gone")
 
 
+@COMMANDS
 def test_children_start_in_order_and_readiness_is_reported(installation):
     status = installation.start(MODEL)
     assert [process["name"] for process in status["processes"]] == ["ledger", "control", f"engine {MODEL}", "worker-0"]
@@ -34,6 +35,7 @@ def test_children_start_in_order_and_readiness_is_reported(installation):
     assert answer["name"] == "worker-0"
 
 
+@COMMANDS
 def test_children_have_their_own_session_and_no_more_sockets_than_they_need(installation):
     installation.configure("[server]\nworkers = 2\n[providers.a]\nbase_url='http://h'\napi_key='secret'\n")
     installation.start(MODEL)
@@ -47,6 +49,7 @@ def test_children_have_their_own_session_and_no_more_sockets_than_they_need(inst
     assert boots[f"engine {MODEL}"]["providers"] == []
 
 
+@COMMANDS
 def test_a_killed_worker_is_replaced_and_its_queue_survives(installation):
     installation.start(MODEL)
     before = installation.child("worker-0")
@@ -151,8 +154,10 @@ def test_workers_hear_that_an_engine_is_down_and_up_again(installation):
     installation.behave(f"engine {MODEL}", "silent")
     os.kill(before.pid, signal.SIGKILL)
     wait_for(lambda: installation.get()["up"][MODEL] is None, "the engine to be down")
+    starting = installation.wait_until(f"engine {MODEL}", "starting")
     installation.behave(f"engine {MODEL}", "ready")
-    os.kill(installation.wait_until(f"engine {MODEL}", "starting").pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # given up already
+        os.kill(starting.pid, signal.SIGKILL)
     wait_for(lambda: installation.get()["up"][MODEL], "the engine to be up again")
 
 
@@ -330,6 +335,7 @@ def test_nonsense_on_the_command_socket_gets_no_answer_and_does_no_harm(installa
     assert installation.child("worker-0").state == "ready"
 
 
+@COMMANDS
 def test_output_of_children_never_reaches_standard_output(installation):
     installation.start(MODEL)
     installation.signal(signal.SIGTERM)

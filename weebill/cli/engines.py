@@ -23,6 +23,7 @@ from weebill.models import engine_figures
 from weebill.models.engine_choice import OTHER, Chosen, Comparison, Figures, chosen, objections
 from weebill.models.engines import DEFAULT_ENGINE, EngineKind
 from weebill.models.needs import usable_cores
+from weebill.models.sharing import SharedModel
 from weebill.models.store import ModelStore, ServedModel
 
 _TIMEOUT_S: Final = 180.0
@@ -68,7 +69,9 @@ def _measured(kind: EngineKind, served: ServedModel, settings: EngineSettings) -
     """Returns the figures of an engine, or how it failed."""
     model = msgspec.structs.replace(served, kind=kind)
     narrow = msgspec.structs.replace(settings, context=_CONTEXT, memory_mb=0)
-    boot = msgspec.json.encode(EngineBoot.of("measured", model, narrow, secrets.token_urlsafe(16)))
+    boot = msgspec.json.encode(
+        EngineBoot.of("measured", SharedModel({"measured": model}), narrow, secrets.token_urlsafe(16))
+    )
     command = [sys.executable, "-P", "-m", "weebill.engine.measure"]
     try:
         done = subprocess.run(command, input=boot, capture_output=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603

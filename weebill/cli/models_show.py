@@ -19,7 +19,7 @@ from weebill.models.gguf import ModelFacts, read_facts
 from weebill.models.modelfile import written
 from weebill.models.names import PlainName, parse
 from weebill.models.recipe import commands_of
-from weebill.models.static.layout import is_kept_static, static_facts
+from weebill.models.static.layout import is_kept_static, read_vectors, static_facts
 from weebill.models.store import InstalledModel, ModelStore, own_template
 
 
@@ -162,6 +162,6 @@ def _told(model: InstalledModel, index: int) -> ModelFacts:
     """Returns what a part of the model tells of itself; nothing if it is of another format, or damaged."""
     try:
         path = model.paths("model")[index][1]
-        return static_facts(path) if is_kept_static(model.manifest) else read_facts(path)
+        return static_facts(read_vectors(path)) if is_kept_static(model.manifest) else read_facts(path)
     except (ModelFormatError, OSError):
         return ModelFacts()

@@ -21,10 +21,11 @@ def processes(home: Home, quiet: bool) -> None:
     loaded = [each for each in status.models if each.state in _LOADED]
     if quiet:
         for model in loaded:
-            typer.echo(model.name)
+            for name in model.names:
+                typer.echo(name)
         return
     if loaded:
-        print_table(("NAME", "STATE", "CONTEXT", "MEMORY", "UNTIL", "PID", "PROBLEM"), _rows(status, loaded))
+        print_table(("NAME", "STATE", "CONTEXT", "MEMORY", "UNTIL", "PID", "PROBLEM"), _rows(loaded))
     else:
         typer.echo("No model is loaded; the first request for one loads it")
     if status.memory:
@@ -35,7 +36,7 @@ def processes(home: Home, quiet: bool) -> None:
 def stop(home: Home, model: str) -> None:
     """Unloads a model. One that the configuration names is loaded again only by a restart of the server."""
     status = ask(home, StatusRequest(), Status)
-    found = next((each for each in status.models if each.name == model), None)
+    found = next((each for each in status.models if model in each.names), None)
     if found is None or found.state not in _LOADED:
         raise CommandError(f"{model!r} is not loaded", "`weebill ps` shows those that are")
     if found.stays:
@@ -44,18 +45,26 @@ def stop(home: Home, model: str) -> None:
             f"take it from that list, and restart; `weebill run {model}` then loads it when it is asked",
         )
     ask(home, LoadRequest(model=model, unload=True), Status)
-    typer.echo(f"Stopped {model}")
+    others = ", ".join(name for name in found.names if name != model)
+    typer.echo(f"Stopped {model}" + (f", and with it {others}" if others else ""))
 
 
-def _rows(status: Status, loaded: list[ModelStatus]) -> Iterator[tuple[str, ...]]:
+def _until(model: ModelStatus) -> str:
+    if model.stays:
+        return "the server ends"
+    if not model.ready:
+        return NOTHING
+    return "its memory is needed" if model.kept_s is None else f"{duration(model.kept_s)} from now"
+
+
+def _rows(loaded: list[ModelStatus]) -> Iterator[tuple[str, ...]]:
     for model in loaded:
-        left = max(0.0, status.keep_alive_s - model.idle_s)
         yield (
-            model.name,
+            "\n".join(model.names),
             model.state,
             f"{model.context:,} x {model.slots}" if model.context else NOTHING,
             size(model.need) if model.need else NOTHING,
-            "the server ends" if model.stays else f"{duration(left)} from now" if model.ready else NOTHING,
+            _until(model),
             str(model.pid or NOTHING),
             model.failure or NOTHING,
         )

@@ -24,7 +24,7 @@ from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import write_private
 from weebill.config.schema import LocalSettings
 from weebill.models import engine_figures
-from weebill.models.engine_choice import Comparison, chosen
+from weebill.models.engine_choice import OTHER, Comparison, chosen, objections
 from weebill.models.errors import ModelError
 from weebill.models.needs import free_memory
 from weebill.models.pull import pull
@@ -33,7 +33,6 @@ from weebill.models.tasks import UNSERVED
 from weebill.routing.servers import watched
 from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import Status
-from weebill.supervisor.pool import Offer
 from weebill.supervisor.serve import serve as supervise
 
 FIRST_KEY_NAME = "first"
@@ -67,7 +66,7 @@ class Startup:
         self._untold_file: Path | None = None
         # A command that pulls a better model than the default one.
         self._better = ""
-        # The models of which it was said that another engine serves them.
+        # The models of which it was said what their engine is.
         self._told_instead: set[str] = set()
 
     def prepare(self) -> Mapping[str, ServedModel]:
@@ -98,7 +97,7 @@ class Startup:
         typer.echo("Measuring this machine for two seconds ...", err=True)
         return better(self._sources, local)
 
-    def offers(self) -> Mapping[str, Offer]:
+    def offers(self) -> Mapping[str, ServedModel]:
         """Returns the models in the store that an engine can load and ask; others are left out.
 
         A model that the configuration names is called as it says there, so that it has one host under all of its names.
@@ -112,8 +111,7 @@ class Startup:
                 continue
             try:
                 name = configured.get(model.name, model.name)
-                files = " ".join(each.sha256 for each in model.manifest.files)
-                found[name] = Offer(self._with_engine(name, _served_as(name, model), measured), files)
+                found[name] = self._with_engine(name, _served_as(name, model), measured)
             except (ModelError, OSError) as error:
                 log.warning("%s is not served: %s", model.name, error)
         return found
@@ -122,9 +120,12 @@ class Startup:
         """Returns a model with the engine that is to serve it; tells once if that is not the configured one."""
         wish = self.configuration.settings.local.engine.engine
         model, instead = chosen(served, wish, measured.get(served.sha256), engine_figures.installed())
-        if instead and name not in self._told_instead:
+        if name not in self._told_instead:
             self._told_instead.add(name)
-            log.warning("llama.cpp serves %s: %s", name, instead)
+            if instead:
+                log.warning("llama.cpp serves %s: %s", name, instead)
+            elif model.kind == OTHER and (less := objections(model)):
+                log.warning("OpenVINO serves %s, as it is told to: %s", name, "; ".join(less))
         return model
 
     def announce(self, status: Status) -> None:

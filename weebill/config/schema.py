@@ -52,7 +52,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 
 
 class EngineSettings(Section, frozen=True, kw_only=True):
-    """`[local.engine]`: how each compact model is run. `threads = 0` leaves a core for other processes.
+    """`[local.engine]`: how compact models are run. `threads = 0` reads with all cores, and writes with half of them.
 
     `engine` is the one that writes answers; "auto" takes what `weebill engines` has found to be faster for a model.
     `memory_mb` is a host's most memory in MiB; 0 stands for its use after loading, plus some.
@@ -87,13 +87,15 @@ class LocalSettings(Section, frozen=True, kw_only=True):
     """`[local]`: the compact models that this machine runs, and the folder of their files.
 
     `models` are loaded at the start, and stay; other models in the folder are loaded for the first request, and
-    unloaded when nobody has used them for `keep_alive_s`. All of them together have `memory_mb` MiB; 0 stands for 0.8
-    of what is free at the start.
+    unloaded when nobody has used them for `keep_alive_s`. A request may ask for another time, but for
+    `most_keep_alive_s` at most, unless its key is one of an admin. All of them together have `memory_mb` MiB; 0 stands
+    for 0.8 of what is free at the start.
     """
 
     models: tuple[Name, ...] = ("smollm2:135m",)
     models_dir: str | None = None
     keep_alive_s: PositiveSeconds = 300.0
+    most_keep_alive_s: PositiveSeconds = 3600.0
     memory_mb: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
     engine: EngineSettings = EngineSettings()
     images: ImageSettings = ImageSettings()

@@ -27,6 +27,7 @@ from weebill.engine.interface import Engine
 from weebill.engine.kinds import KINDS
 from weebill.engine.native_log import NativeLog
 from weebill.engine.role import EngineBoot, EngineReady
+from weebill.engine.spinning import limit_spinning
 from weebill.process import logs
 from weebill.process.link import LinkClosedError, SyncLink
 from weebill.process.messages import Drain, Failed, Ping, Pong, Ready, own
@@ -91,6 +92,7 @@ def _load(link: SyncLink, told: EngineBoot, native: NativeLog) -> Engine:
     kind = KINDS[told.kind]
     # A debugger attached to a dying process would only delay its restart.
     os.environ["GGML_NO_BACKTRACE"] = "1"
+    limit_spinning()
     memory.limit(settings.memory_mb << 20 or memory.of_machine())
     try:
         with killed_if_closed(link.fileno()):

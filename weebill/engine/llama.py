@@ -19,9 +19,10 @@ from weebill.engine.errors import EngineError
 from weebill.engine.role import EngineBoot, HostSettings
 from weebill.models.curated import Sampling
 from weebill.models.errors import ModelFormatError
-from weebill.models.gguf import read_first_facts
+from weebill.models.gguf import read_facts, read_first_facts
 from weebill.models.needs import usable_cores
 from weebill.models.projectors import MOST_TOKENS, WHOLE_STEP, WHOLE_TOKENS, reads_whole
+from weebill.models.templating import with_beginnings
 
 # llama.cpp's own level. Its warnings quote from requests that it refuses.
 _LOG_ERRORS = 1
@@ -69,24 +70,8 @@ class LlamaServer:
 
         Holds the interpreter's lock while it loads. Raises EngineError.
         """
-        settings = told.engine
-        parameters = xllamacpp.CommonParams()
-        parameters.model.path = told.path
-        parameters.model_alias = {told.model}
-        parameters.api_keys = [told.api_key]
-        if told.chat_template is not None:
-            parameters.chat_template = told.chat_template
-        parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, 1.0) for path in told.adapters]
-        _set_private(parameters)
-        _set_memory(parameters, settings)
-        _set_threads(parameters, settings)
-        _set_sampling(parameters, told.sampling)
-        if told.task != "chat":
-            _set_encoding(parameters, settings, told)
-        elif told.projector is not None:
-            _set_images(parameters, Path(told.projector))
         try:
-            return cls(xllamacpp.Server(parameters), told.api_key)
+            return cls(xllamacpp.Server(parameters_of(told)), told.api_key)
         except (RuntimeError, OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
             raise EngineError(str(error)) from error
 
@@ -134,6 +119,26 @@ class LlamaServer:
             connection.close()
 
 
+def parameters_of(told: EngineBoot) -> xllamacpp.CommonParams:
+    """Returns how llama.cpp's server is run. Raises EngineError if a projector cannot be read."""
+    settings = told.engine
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = told.path
+    parameters.model_alias = {told.model}
+    parameters.api_keys = [told.api_key]
+    _set_private(parameters)
+    _set_memory(parameters, settings)
+    _set_threads(parameters, settings)
+    _set_sampling(parameters)
+    _set_template(parameters, told)
+    _set_adapters(parameters, told)
+    if told.task != "chat":
+        _set_encoding(parameters, settings, told)
+    elif told.projector is not None:
+        _set_images(parameters, Path(told.projector))
+    return parameters
+
+
 def _gauges(exposition: bytes) -> Mapping[str, float]:
     """Returns the values in Prometheus text without labels, by name."""
     lines = (line.split() for line in exposition.decode().splitlines() if line and not line.startswith("#"))
@@ -169,10 +174,10 @@ def _set_memory(parameters: xllamacpp.CommonParams, settings: HostSettings) -> N
 
 
 def _set_threads(parameters: xllamacpp.CommonParams, settings: HostSettings) -> None:
-    # Threads wait for each other at every step, so one that loses its core delays all: one core is left for the rest of
-    # the machine. Writing an answer hardly gains from more than half of them.
+    # Prompts are read by as many threads as there are cores: where others work too, the system runs fewer at a time,
+    # which costs little as they do not spin (`spinning`). Writing an answer hardly gains from more than half of them.
     cores = usable_cores()
-    readers = settings.threads or max(1, cores - 1)
+    readers = settings.threads or cores
     parameters.cpuparams_batch.n_threads = readers
     parameters.cpuparams.n_threads = settings.threads or max(1, cores // 2)
     parameters.n_batch = parameters.n_ubatch = max(_STEP * readers, settings.parallel + _READ)
@@ -217,7 +222,31 @@ def _http_threads(settings: HostSettings) -> int:
     return settings.parallel + settings.max_waiting + _SPARE_HTTP_THREADS
 
 
-def _set_sampling(parameters: xllamacpp.CommonParams, sampling: Sampling) -> None:
+def _set_template(parameters: xllamacpp.CommonParams, told: EngineBoot) -> None:
+    template = told.chat_template
+    if told.beginnings and template is None:
+        try:
+            template = read_facts(Path(told.path)).chat_template
+        except (ModelFormatError, OSError) as error:
+            raise EngineError(str(error)) from error
+    if template is not None:
+        parameters.chat_template = with_beginnings(template, told.beginnings)
+
+
+def _set_adapters(parameters: xllamacpp.CommonParams, told: EngineBoot) -> None:
+    """For requests to choose from; models of vectors and ratings always have theirs."""
+    chosen = told.task == "chat"
+    scale = 0.0 if chosen else 1.0
+    parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, scale) for path in told.adapters]
+    if chosen and told.adapters:
+        # The cache knows prompts by their tokens alone, and would go on with what was read with another adapter
+        # (https://github.com/ggml-org/llama.cpp/issues/30129). What a slot holds is dropped with a change.
+        parameters.cache_ram_mib = 0
+
+
+def _set_sampling(parameters: xllamacpp.CommonParams) -> None:
+    """The usual sampling; a request has that of its model if it is another one (`defaults`)."""
+    sampling = Sampling()
     parameters.sampling.temp = sampling.temperature
     parameters.sampling.top_k = sampling.top_k
     parameters.sampling.top_p = sampling.top_p
@@ -229,8 +258,3 @@ def _set_sampling(parameters: xllamacpp.CommonParams, sampling: Sampling) -> Non
     parameters.sampling.penalty_present = sampling.presence_penalty
     parameters.sampling.penalty_freq = sampling.frequency_penalty
     parameters.sampling.penalty_last_n = sampling.penalty_window
-    if sampling.seed is not None:
-        parameters.sampling.seed = sampling.seed
-    if sampling.most_tokens is not None:
-        parameters.n_predict = sampling.most_tokens
-    parameters.antiprompt = list(sampling.stop)

@@ -9,14 +9,17 @@ import http.client
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from weebill.engine.llama import LlamaServer
 from weebill.engine.role import EngineBoot, HostSettings
+from weebill.engine.spinning import limit_spinning
 from weebill.models.recommend import Speed
+
+if TYPE_CHECKING:
+    from weebill.engine.llama import LlamaServer
 
 _KEY: Final = "probe"
 _PROMPT: Final = "The weebill is the smallest bird of Australia, and its voice is larger than itself. " * 6
@@ -35,6 +38,9 @@ class _Completion(msgspec.Struct):
 
 def measure(file: Path, threads: int) -> Speed:
     """Returns the speed of the model in `file`: the best of what two seconds allow. Raises EngineError."""
+    limit_spinning()
+    from weebill.engine.llama import LlamaServer
+
     settings = HostSettings(context=1024, parallel=1, threads=threads)
     server = LlamaServer.start(EngineBoot(model="probe", api_key=_KEY, path=str(file), engine=settings))
     _ask(server)  # the first one reads the file

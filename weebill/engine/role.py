@@ -8,10 +8,10 @@ from typing import Final
 import msgspec
 
 from weebill.config.schema import EngineSettings, Settings
-from weebill.models.curated import Sampling
 from weebill.models.engines import DEFAULT_ENGINE, EngineKind
-from weebill.models.store import ServedModel
+from weebill.models.sharing import SharedModel
 from weebill.models.tasks import Serving
+from weebill.models.templating import Beginning
 from weebill.process.role import Role, module
 
 
@@ -26,8 +26,8 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a host's `Boot` that is its own: the name of the model, the key that requests must carry, how it is
-    run, and the rest as in `ServedModel`.
+    """The part of a host's `Boot` that is its own: its name, the key that requests must carry, how it is run, and the
+    rest as in `ServedModel`. `beginnings` and `adapters` are those of all models that share it; requests choose.
     """
 
     model: str
@@ -37,28 +37,29 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     task: Serving = "chat"
     engine: HostSettings
     is_pooled: bool = False
-    sampling: Sampling = Sampling()
     chat_template: str | None = None
+    beginnings: dict[str, Beginning] = {}
     adapters: tuple[str, ...] = ()
     projector: str | None = None
     tokenizer: str | None = None
 
     @classmethod
-    def of(cls, name: str, model: ServedModel, engine: EngineSettings, api_key: str) -> EngineBoot:
-        """Returns the boot of a model that is served under `name`."""
+    def of(cls, name: str, model: SharedModel, engine: EngineSettings, api_key: str) -> EngineBoot:
+        """Returns the boot of a host that is called `name`."""
+        first = model.first
         return cls(
             model=name,
             api_key=api_key,
-            path=str(model.path),
-            kind=model.kind,
-            task=model.task,
+            path=str(first.path),
+            kind=first.kind,
+            task=first.task,
             engine=msgspec.convert(engine, HostSettings, from_attributes=True),
-            is_pooled=model.is_pooled,
-            sampling=model.sampling,
-            chat_template=model.chat_template,
-            adapters=tuple(map(str, model.adapters)),
-            projector=None if model.projector is None else str(model.projector),
-            tokenizer=None if model.tokenizer is None else str(model.tokenizer),
+            is_pooled=first.is_pooled,
+            chat_template=first.chat_template,
+            beginnings=dict(model.beginnings),
+            adapters=tuple(str(each.path) for each in model.adapters),
+            projector=None if first.projector is None else str(first.projector),
+            tokenizer=None if first.tokenizer is None else str(first.tokenizer),
         )
 
 

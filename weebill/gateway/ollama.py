@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from math import inf
 from typing import Final
 
 import msgspec
@@ -55,7 +57,7 @@ class OllamaPages:
         exchange.respond(200, JSON, models.show(known(directory, directory.card(name))))
 
     async def running(self, exchange: Exchange, rest: bytes) -> None:
-        exchange.respond(200, JSON, models.ps(loaded(self._upstreams.directory)))
+        exchange.respond(200, JSON, models.ps(loaded(self._upstreams, time.time())))
 
     async def version(self, exchange: Exchange, rest: bytes) -> None:
         exchange.respond(200, JSON, models.version())
@@ -85,10 +87,14 @@ def known(directory: Directory, card: ModelCard) -> models.Known:
     return models.Known(card, can.tools, None if can.inputs is None else "image" in can.inputs, can.reasoning)
 
 
-def loaded(directory: Directory) -> Iterator[ModelCard]:
-    """Yields each model of this machine that is loaded, once: under its own name."""
+def loaded(upstreams: Upstreams, now: float) -> Iterator[tuple[ModelCard, int]]:
+    """Yields each model of this machine that is loaded, once: under its own name, with the time until which it is kept,
+    0 without end.
+    """
+    directory = upstreams.directory
     for card in directory.cards():
         deployment = directory.resolve(card.id)
         upstream = deployment.upstream
         if deployment.provider == LOCAL and deployment.model == card.id and upstream is not None and not upstream.cold:
-            yield card
+            left = upstreams.kept_s(upstream)
+            yield card, 0 if left == inf else int(now + left)

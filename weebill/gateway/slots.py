@@ -5,11 +5,13 @@
 3. No key holds more than its share while another key has asked within a minute, but for a request that needs more: once
    it has waited for half a minute, it is next.
 4. A client that leaves is taken from the queue at once.
+5. Requests with other adapters than those at work are next once all slots are free.
 
 llama.cpp serves in the order of arrival, and knows no keys. So requests wait here. Only the number of busy slots is
 counted: llama.cpp picks the slot, by the prompts that it has read there before. (If `id_slot` names a busy one, it
 drops what was read there: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-context.cpp,
-`get_available_slot`.)
+`get_available_slot`.) Nor does it work on two sets of adapters in one step: it would let the answer in the first of its
+slots come to its end, and stop all others meanwhile, in the middle of a word (`can_batch_with` there).
 """
 
 from __future__ import annotations
@@ -28,12 +30,13 @@ _MAX_RECENT: Final = 1000
 
 
 class _Waiter:
-    """A request that waits for `count` slots at once, since a time of the loop."""
+    """A request that waits for `count` slots at once, since a time of the loop, with `adapters`."""
 
-    __slots__ = ("count", "granted", "since")
+    __slots__ = ("adapters", "count", "granted", "since")
 
-    def __init__(self, count: int, granted: asyncio.Future[None], since: float) -> None:
+    def __init__(self, count: int, granted: asyncio.Future[None], since: float, adapters: str) -> None:
         self.count = count
+        self.adapters = adapters
         self.granted = granted
         self.since = since
 
@@ -44,7 +47,9 @@ class SlotQueue:
     Of `max_waiting` places, a key may take as many as it leaves free, so that others can still wait.
     """
 
-    __slots__ = ("_free", "_held", "_max_waiting", "_recent", "_timer", "_total", "_waiting", "waiting")
+    __slots__ = (
+        "_adapters", "_free", "_held", "_max_waiting", "_recent", "_timer", "_total", "_waiting", "waiting"
+    )  # fmt: skip
 
     def __init__(self, total: int, max_waiting: int) -> None:
         self._total = self._free = total
@@ -55,6 +60,7 @@ class SlotQueue:
         # The time of each key's last request or answer, oldest first.
         self._recent: dict[str, float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._adapters = ""  # of the requests at work
         self.waiting = 0
 
     @property
@@ -62,15 +68,15 @@ class SlotQueue:
         """True if no slot is held or waited for."""
         return self._free == self._total and not self._waiting
 
-    async def take(self, key: str, count: int) -> int:
-        """Waits for the slots of a request that needs `count` at once. Returns the number taken.
+    async def take(self, key: str, count: int, adapters: str = "") -> int:
+        """Waits for the slots of a request that needs `count` at once, with these adapters. Returns the number taken.
 
         Raises PoolFull if too many wait already; if cancelled, the exception of `cancelled_unsent`.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
         self._note(key, now)
-        waiter = _Waiter(min(count, self._total), loop.create_future(), now)
+        waiter = _Waiter(min(count, self._total), loop.create_future(), now, adapters)
         before = len(self._waiting.get(key, ()))
         self._waiting.setdefault(key, []).append(waiter)
         self.waiting += 1
@@ -133,6 +139,8 @@ class SlotQueue:
             waiter = self._waiting[key][0]
             if waiter.count > self._free or waiter.granted.cancelled():
                 return  # it gets the next free slots; or it is leaving, and its leaving calls this again
+            if self._free < self._total and waiter.adapters != self._adapters:
+                return  # it is next when all are free
             queue = self._waiting.pop(key)
             del queue[0]
             if queue:
@@ -140,6 +148,7 @@ class SlotQueue:
             self.waiting -= 1
             self._held[key] += waiter.count
             self._free -= waiter.count
+            self._adapters = waiter.adapters
             waiter.granted.set_result(None)
 
     def _overdue(self, share: int) -> str | None:

@@ -279,7 +279,9 @@ class Bridge:
         if tools:
             tools = {**tools, **sent.tools}
         tools = tools or sent.tools
-        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, tools, maker, stops)
+        return UpstreamRequest(
+            sent.path, sent.body, sent.headers, dropped, conversation, tools, maker, stops, keep_s=sent.keep_s
+        )
 
     def _refusal(self, call: Call, unsupported: Unsupported, target: Target) -> ApiError:
         field = unsupported.field

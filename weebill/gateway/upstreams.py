@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from dataclasses import replace
+from math import inf
 from typing import Final
 
 from msgspec import structs
 
 from weebill.config.limits import LimitSettings
-from weebill.config.schema import ImageSettings, ServerSettings
+from weebill.config.schema import LocalSettings, ServerSettings
 from weebill.gateway.authentication import caller_of
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded
 from weebill.gateway.fatal_requests import FatalRequests
@@ -41,7 +42,7 @@ RESPONSES_PATH: Final = b"/responses"
 COMPLETIONS_PATH: Final = b"/completions"
 _RESPONSES: Final = "openai-responses"
 _LIMITS: Final = LimitSettings()
-_IMAGES: Final = ImageSettings()
+_LOCAL: Final = LocalSettings()
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,8 @@ class Upstreams:
     """Sends requests to upstreams, and counts the calls under way at each; one object for all endpoints of a worker.
 
     `settings` apply to all answers, `limits` to a request's body. `bodies` bounds the memory of requests, `answers`
-    that of answers. `limited_log` is for failures. `index` is this worker's number; `images` are the settings for those
-    that models of this machine are sent.
+    that of answers. `limited_log` is for failures. `index` is this worker's number; `local` are the settings for models
+    of this machine.
     """
 
     def __init__(
@@ -61,11 +62,11 @@ class Upstreams:
         settings: ServerSettings,
         limits: LimitSettings = _LIMITS,
         index: int = 0,
-        images: ImageSettings = _IMAGES,
+        local: LocalSettings = _LOCAL,
     ) -> None:
         self._client = client
         self._index = index
-        self._slot_queues: dict[str, SlotQueue] = {}  # by the model's name
+        self._slot_queues: dict[str, SlotQueue] = {}  # by the host's name
         # The slots that each answer holds: the queue, the key and the number; the request's body and the host.
         self._held_slots: dict[Response, tuple[SlotQueue, str, int, bytes, Origin]] = {}
         self._fatal = FatalRequests()
@@ -78,7 +79,8 @@ class Upstreams:
         self.answers = Answers(limits)
         self.limited_log = RateLimitedLog()
         self.warming = Warming(router)
-        self.images = LocalImages(images)
+        self.images = LocalImages(local.images)
+        self._local = local
         self._without_responses: set[str] = set()  # upstreams that turned out not to have that endpoint
         self._without_completions: set[str] = set()
         self._in_flight: dict[str, int] = {}
@@ -88,8 +90,9 @@ class Upstreams:
         """The names that are served."""
         return self.router.directory
 
-    def configure(self, settings: ServerSettings, limits: LimitSettings) -> None:
+    def configure(self, settings: ServerSettings, limits: LimitSettings, local: LocalSettings) -> None:
         """Applies reloaded settings, and forgets what upstreams turned out not to have."""
+        self._local = local
         self.settings = settings
         self.names_served = settings.model_in_answers == "served"
         self.limits = limits
@@ -164,7 +167,31 @@ class Upstreams:
                 elif response.inbox is None or response.inbox.ended:
                     self._fatal.answered(upstream.engine, body)
                 queue.give_back(key, count)
+                self.warming.rest(upstream.engine, key)
             response.close()
+
+    def keep(self, exchange: Exchange, upstream: Upstream, seconds: float | None) -> None:
+        """Notes how long a local model is to be kept after a request, None for the usual time.
+
+        It is bounded, but for keys of admins: nobody else holds memory for longer than the settings say.
+        """
+        local, key = self._local, caller_of(exchange).key
+        if seconds is None:
+            seconds = local.keep_alive_s
+        elif key.role != "admin":
+            seconds = min(seconds, max(local.most_keep_alive_s, local.keep_alive_s))
+        self.warming.keep(upstream.engine, key.id, seconds)
+
+    def rest(self, exchange: Exchange, upstream: Upstream) -> None:
+        """Notes that a request that used a local model has ended."""
+        self.warming.rest(upstream.engine, caller_of(exchange).key.id)
+
+    def kept_s(self, upstream: Upstream) -> float:
+        """Returns the seconds for which a local model will be kept, if nobody uses it again; `inf` without end."""
+        if upstream.stays:
+            return inf
+        left = self.warming.left(upstream.engine)
+        return self._local.keep_alive_s if left is None else left
 
     def whole(self, response: Response) -> Coroutine[object, object, bytes]:
         """Reads the whole body of an answer. Raises UpstreamError, or ApiError 503 if there is no memory for it."""
@@ -212,12 +239,13 @@ class Upstreams:
         key = caller_of(exchange).key.id
         timeouts = upstream.whole_timeouts if whole else upstream.timeouts
         self._fatal.check(upstream.engine, request.body)
-        queue = self._slot_queues.get(upstream.engine) or self._slot_queue(upstream)
+        self.keep(exchange, upstream, request.keep_s)
+        queue = self._slot_queues.get(upstream.host) or self._slot_queue(upstream)
         going = _Going(spending)
         count = 0
         try:
             async with asyncio.timeout(min(patience_s, timeouts.first_byte)) as limit:
-                count = await queue.take(key, slots_of(request))
+                count = await queue.take(key, slots_of(request), upstream.adapters)
                 upstream = await self.warming.warm(upstream)
             try:
                 response = await self._send_to_host(upstream, request, timeouts, patience_s, going)
@@ -236,6 +264,7 @@ class Upstreams:
                 self._died(upstream.engine, request.body, upstream.origin)
             if count:
                 queue.give_back(key, count)
+                self.warming.rest(upstream.engine, key)
             if isinstance(error, TimeoutError) and limit.expired():
                 raise PoolFull("it has been at work on others' requests, or loading, all the time") from None
             raise
@@ -251,14 +280,15 @@ class Upstreams:
     def _send_to_host(
         self, upstream: Upstream, request: UpstreamRequest, timeouts: Timeouts, patience_s: float, going: _Going
     ) -> Coroutine[object, object, Response]:
-        return self._client.send(upstream.origin, upstream.head(request), request.body, timeouts, patience_s, going)
+        body = _adapted(request, upstream)
+        return self._client.send(upstream.origin, upstream.head(request), body, timeouts, patience_s, going)
 
     def _slot_queue(self, upstream: Upstream) -> SlotQueue:
         """Returns the queue for this worker's part of the upstream's slots; at least one, maybe shared."""
-        for engine in [engine for engine, queue in self._slot_queues.items() if queue.idle]:
-            del self._slot_queues[engine]  # the model may be gone
+        for host in [host for host, queue in self._slot_queues.items() if queue.idle]:
+            del self._slot_queues[host]  # the model may be gone
         part = len(range(self._index, upstream.slots, self.settings.workers)) or 1
-        queue = self._slot_queues[upstream.engine] = SlotQueue(part, upstream.max_in_flight - upstream.slots)
+        queue = self._slot_queues[upstream.host] = SlotQueue(part, upstream.max_in_flight - upstream.slots)
         return queue
 
     async def _send_signed(
@@ -276,6 +306,11 @@ class Upstreams:
         except asyncio.CancelledError:
             raise cancelled_unsent() from None
         return await self._client.send(upstream.origin, head, request.body, timeouts, patience_s, spending)
+
+
+def _adapted(request: UpstreamRequest, upstream: Upstream) -> bytes:
+    """Returns the body, an object, with the choice among the adapters of the host that it goes to."""
+    return request.body[:-1] + upstream.added + b"}" if upstream.added else request.body
 
 
 class _Going(Sender):

@@ -12,9 +12,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from math import inf
 from typing import Final
 
 from weebill.gateway.failures import model_unavailable
+from weebill.gateway.keeping import Keeping
 from weebill.process.messages import EngineState, FromChild, InUse, Wanted
 from weebill.routing.deployments import LOCAL, Upstream
 from weebill.routing.router import Router
@@ -37,6 +39,7 @@ class Warming:
         self._count: Counter[str] = Counter()
         self._in_use: Counter[str] = Counter()
         self._used: set[str] = set()
+        self._keeping = Keeping()
         self._told = 0
         self._heard = asyncio.Event()
         # By model, the address of a host that broke off an answer: most likely it is dead.
@@ -57,8 +60,10 @@ class Warming:
     def tell(self) -> None:
         """Tells the supervisor what is in use and what is wanted; to be called every quarter of a second."""
         self._told += 1
-        if used := self._used.union(self._in_use):
-            self._send(InUse(models=tuple(sorted(used))))
+        if used := sorted(self._used.union(self._in_use)):
+            now = asyncio.get_running_loop().time()
+            left = [self._keeping.left(model, now) for model in used]
+            self._send(InUse(models=tuple(used), keep_s=tuple([-1.0 if each == inf else each for each in left])))
         self._used.clear()
         if self._told % _REPEATED == 0:
             for model in self._waiting:
@@ -74,6 +79,20 @@ class Warming:
         self._in_use[model] -= 1
         if not self._in_use[model]:
             del self._in_use[model]
+
+    def keep(self, model: str, key: str, seconds: float) -> None:
+        """Notes how long an API key wants the model to be kept after its requests."""
+        self._used.add(model)
+        self._keeping.keep(model, key, seconds, asyncio.get_running_loop().time())
+
+    def rest(self, model: str, key: str) -> None:
+        """Notes that a request of a key has ended, from which time on that counts."""
+        self._used.add(model)
+        self._keeping.rest(model, key, asyncio.get_running_loop().time())
+
+    def left(self, model: str) -> float | None:
+        """Returns the seconds for which the model is still to be kept, as far as this worker knows; None if unknown."""
+        return self._keeping.left(model, asyncio.get_running_loop().time()) if model in self._keeping else None
 
     async def warm(self, upstream: Upstream) -> Upstream:
         """Waits until the model is loaded; returns its upstream.

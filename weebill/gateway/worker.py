@@ -116,7 +116,7 @@ class Worker:
             boot.settings.server,
             boot.settings.limits,
             index,
-            boot.settings.local.images,
+            boot.settings.local,
         )
         self._keys = KeyReporter(self._counters.refused_keys)
         self._selector = Selector(self._router, self._experiments, home.router, home.profiles, self._audits)
@@ -217,7 +217,7 @@ class Worker:
         self._settings = settings
         logs.configure(settings.log, self._name)
         self._router.configure(settings.routing, self._directory())
-        self._upstreams.configure(settings.server, settings.limits)
+        self._upstreams.configure(settings.server, settings.limits, settings.local)
         await asyncio.to_thread(_prepare, settings)
         self._cache.update(settings.cache)
         # In a thread: loading the learned router takes a moment, in which no request must wait.

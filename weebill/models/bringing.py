@@ -28,6 +28,7 @@ from weebill.models.names import PackageName
 from weebill.models.partial import CHECKPOINT_BYTES, Partial
 from weebill.models.plan import SUFFIX, FromFile, FromPackage, FromServer, InPlace, Plan, PlannedFile
 from weebill.models.progress import Phase, Progress
+from weebill.models.whole import require_whole
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ class Bringer:
                     if file.name.endswith(".gguf") or not remote.is_hub:
                         try:
                             require_magic(partial.path, remote.page)
-                        except ModelFormatError:
+                            if file.sha256 is None:
+                                require_whole(partial.path, remote.page)
+                        except (ModelFormatError, ModelDamagedError):
                             partial.remove()
                             raise
                     stored = self._publish(file, partial.path, sha256)
@@ -211,6 +214,8 @@ class Bringer:
                         f"{source.name} is damaged or another model: the SHA-256 of its {file.name} is {sha256}, and "
                         f"that of {self.plan.name} is {file.sha256}. {self._other_way()}"
                     )
+                if file.sha256 is None and file.role != "config":
+                    require_whole(draft, str(source))
                 return self._publish(file, draft, sha256)
             finally:
                 draft.unlink(missing_ok=True)

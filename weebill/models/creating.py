@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from weebill.models.adapters import require_fitting
 from weebill.models.bringing import Bringer
 from weebill.models.converting import Converter
 from weebill.models.curated import Licence, Sampling
@@ -135,9 +136,11 @@ def _template(given: str, own: str, progress: Progress) -> str:
 def _adapters(store: ModelStore, manifest: Manifest, recipe: Recipe, progress: Progress) -> Iterator[StoredFile]:
     if not recipe.adapters:
         return
+    base = tuple(Path(each.place or store.blobs.path(each.sha256)) for each in manifest.of_role("model"))
     for path in recipe.adapters:
         if not path.is_file():
             raise NotFoundError(f"There is no file {path}. An ADAPTER is a GGUF file.")
+        require_fitting(path, base)
     planned = tuple(PlannedFile("adapter", path.name, FromFile(path)) for path in recipe.adapters)
     plan = Plan(manifest.name, "", planned)
     yield from Bringer(store.blobs, plan, progress, Patience()).bring()

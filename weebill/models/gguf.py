@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 import os
 import struct
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 import msgspec
 
@@ -46,8 +47,8 @@ _SPLITTING: Final = "tokenizer.ggml.pre"
 _SCALING: Final = ".rope.scaling.type"
 # The texts that are kept.
 _TEXTS: Final = frozenset(
-    {"general.architecture", "general.name", "general.license", _TEMPLATE, _PROJECTOR, _VISION_PROJECTOR}
-    | {_KIND_OF_VOCABULARY, _SPLITTING}
+    {"general.architecture", "general.name", "general.license", "general.type", "adapter.type"}
+    | {_KIND_OF_VOCABULARY, _SPLITTING, _TEMPLATE, _PROJECTOR, _VISION_PROJECTOR}
 )
 # The types of values, by their numbers.
 _SCALARS: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -131,11 +132,49 @@ def require_magic(path: Path, shown: str) -> None:
             )
 
 
+class Tensor(NamedTuple):
+    """A tensor as a file lists it: its sizes (that of a row first), the number of its type, its place in the data."""
+
+    name: str
+    sizes: tuple[int, ...]
+    kind: int
+    place: int
+
+
+class Contents(NamedTuple):
+    """The entries of a file that are a number or one of the texts that are kept, its tensors, and the bytes before the
+    data, but for what aligns them.
+    """
+
+    values: Mapping[str, Scalar]
+    tensors: tuple[Tensor, ...]
+    head: int
+
+
+def read_contents(path: Path) -> Contents:
+    """Reads what a file lists. Raises as `read_facts` does; the cause is the BadFileError."""
+    with path.open("rb", buffering=BUFFER_BYTES) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            reader = Reader(file, size, MOST_ELEMENTS)
+            values, tensors = _entries(reader, whole=True)
+            found = tuple(reader.tensor() for _ in range(tensors))
+            return Contents(values, found, size - reader.left)
+        except BadFileError as error:
+            raise ModelFormatError(f"{path} cannot be read as GGUF: {error}. Fetch it again.") from error
+
+
 class BadFileError(Exception):
     """The bytes are no GGUF, or one that no honest program makes."""
 
 
 def _facts(reader: Reader, *, whole: bool) -> ModelFacts:
+    values, tensors = _entries(reader, whole=whole)
+    return _told(values, sum(math.prod(reader.tensor().sizes) for _ in range(tensors)))
+
+
+def _entries(reader: Reader, *, whole: bool) -> tuple[dict[str, Scalar], int]:
+    """Returns the entries and the number of tensors that follow; 0 if the vocabulary was reached before."""
     if reader.take(4) != MAGIC:
         raise BadFileError("it does not begin as a GGUF does")
     version = reader.number("I")
@@ -149,11 +188,11 @@ def _facts(reader: Reader, *, whole: bool) -> ModelFacts:
         key = reader.text(MOST_KEY)
         kind = reader.number("I")
         if not whole and kind == _ARRAY and key.startswith(_VOCABULARY):
-            return _told(values, 0)
+            return values, 0
         value = reader.value(kind, key in _TEXTS or key.endswith(_SCALING))
         if value is not None:
             values[key] = value
-    return _told(values, sum(reader.tensor() for _ in range(tensors)))
+    return values, tensors
 
 
 def _told(values: dict[str, Scalar], parameters: int) -> ModelFacts:
@@ -254,15 +293,19 @@ class Reader:
             raise BadFileError("it claims arrays that are too long")
         return [self.text(most) for _ in range(count)]
 
-    def tensor(self) -> int:
-        """Returns the number of elements of the next tensor."""
-        self.skip_text()
+    @property
+    def left(self) -> int:
+        """The bytes that have not been read or skipped over."""
+        return self._left
+
+    def tensor(self) -> Tensor:
+        """Returns the next tensor."""
+        name = self.text(MOST_KEY)
         dimensions = self.number("I")
         if dimensions > MOST_DIMENSIONS:
             raise BadFileError(f"it claims a tensor of {dimensions:,} dimensions")
-        sizes = [self.number("Q") for _ in range(dimensions)]
-        self.skip(4 + 8)  # its type and its place
-        return math.prod(sizes)
+        sizes = tuple(self.number("Q") for _ in range(dimensions))
+        return Tensor(name, sizes, self.number("I"), self.number("Q"))
 
     def skip_text(self) -> None:
         self.skip(self.number("Q"))

@@ -16,13 +16,14 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from weebill.config.paths import Home
 from weebill.config.schema import LocalSettings
 from weebill.models import openvino, partial
+from weebill.models.adapters import require_fitting
 from weebill.models.blobs import Blobs
 from weebill.models.curated import Role, Sampling, Task, find_curated, read_template
 from weebill.models.engines import DEFAULT_ENGINE, EngineKind
@@ -32,10 +33,10 @@ from weebill.models.manifests import Manifest, Manifests, StoredFile, slug
 from weebill.models.names import PlainName, is_plain, parse
 from weebill.models.needs import Costs, costs_of
 from weebill.models.progress import SILENT, Progress
-from weebill.models.static.layout import TOKENIZER, is_kept_static, static_costs, static_facts
+from weebill.models.static.layout import TOKENIZER, is_kept_static, read_vectors, static_costs
 from weebill.models.takeover import take_over
 from weebill.models.tasks import Serving, serving
-from weebill.models.templating import with_beginning
+from weebill.models.templating import Beginning
 
 # Bytes; what may come before it has room in the 255 that file systems allow.
 _LONGEST_LINK: Final = 200
@@ -73,7 +74,9 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         return tuple((file, self.path.parent / names[file]) for file in self.manifest.of_role(role))
 
     def served(self) -> ServedModel:
-        """Returns what an engine is told. Raises ModelFormatError if the model is of no format that an engine reads."""
+        """Returns what an engine is told. Raises ModelFormatError if the model is of no format that an engine reads, or
+        has an adapter of another model.
+        """
         if is_kept_static(self.manifest):
             return self._served_static()
         require_magic(self.path, f"{self.name} ({self.path})")
@@ -81,66 +84,78 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         task = serving(self.manifest.task, facts)
         known = find_curated(self.name)
         projector = self.projector if task == "chat" else None
-        adapters = tuple(path for _, path in self.paths("adapter"))
-        more = projector is not None or bool(adapters)
-        no_openvino = openvino.refusal(facts, task, more, len(self.manifest.of_role("model")))
+        adapters = tuple(Adapter(file.sha256, path, file.size) for file, path in self.paths("adapter"))
+        for adapter in adapters:
+            require_fitting(adapter.path, tuple(path for _, path in self.paths("model")))
+        size = self.size - sum(adapter.size for adapter in adapters)
+        has_more = projector is not None or bool(adapters)
+        no_openvino = openvino.refusal(facts, task, has_more, len(self.manifest.of_role("model")))
         return ServedModel(
             path=self.path,
             task=task,
-            costs=costs_of(self.size, task, facts, None if projector is None else read_first_facts(projector)),
+            costs=costs_of(size, task, facts, None if projector is None else read_first_facts(projector)),
             trained_context=facts.context or 0,
             dimensions=facts.embedding or 0 if task == "embed" else 0,
             is_pooled=bool(facts.pooling),
             sampling=self.manifest.sampling or Sampling(),
             chat_template=self._template(),
+            beginning=Beginning(self.manifest.system, self.manifest.messages),
             context=self.manifest.context,
             adapters=adapters,
             projector=projector,
             aliases=() if known is None or known.name != self.name else known.aliases,
-            sha256=self.manifest.files[0].sha256,
-            openvino=None if no_openvino else openvino.costs_of(self.size, facts),
+            files=" ".join(file.sha256 for file in self.manifest.files if file.role != "adapter"),
+            sha256=(self.manifest.of_role("model") or self.manifest.files)[0].sha256,
+            openvino=None if no_openvino else openvino.costs_of(size, facts),
             openvino_refusal=no_openvino,
             openvino_rounds=openvino.is_rounded(facts),
         )
 
     def _served_static(self) -> ServedModel:
-        facts = static_facts(self.path)
+        vectors = read_vectors(self.path)
         known = find_curated(self.name)
-        tokenizer = next((each for each in self.paths("config") if each[0].name.endswith(TOKENIZER)), None)
+        tokenizer = next((path for file, path in self.paths("config") if file.name.endswith(TOKENIZER)), None)
         if tokenizer is None:
             raise ModelFormatError(f"{self.name} has no {TOKENIZER}, without which its vectors are of no use.")
-        file, path = tokenizer
         return ServedModel(
             path=self.path,
             kind="static",
             task="embed",
-            costs=static_costs(self.size, file.size),
-            dimensions=facts.embedding or 0,
+            costs=static_costs(self.size, vectors, tokenizer),
+            dimensions=vectors.dimensions,
             is_pooled=True,
             context=self.manifest.context,
-            tokenizer=path,
+            tokenizer=tokenizer,
             aliases=() if known is None or known.name != self.name else known.aliases,
+            files=" ".join(file.sha256 for file in self.manifest.files),
         )
 
     def _template(self) -> str | None:
         """Returns what replaces the template of the file, None for nothing."""
         manifest = self.manifest
-        has_beginning = bool(manifest.system or manifest.messages)
-        if not has_beginning and not manifest.template and manifest.chat_template is None:
+        if not manifest.template and manifest.chat_template is None:
             return None
-        template = manifest.template or own_template(manifest, self.path)
-        return with_beginning(template, manifest.system, manifest.messages) if has_beginning else template
+        return manifest.template or own_template(manifest, self.path)
+
+
+class Adapter(NamedTuple):
+    """A LoRA adapter, by the hash of its file; its `size` is in bytes."""
+
+    sha256: str
+    path: Path
+    size: int
 
 
 class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model as an engine is told of it: its file, and what overrides the file's own sampling and template.
 
-    `kind` is that of its engine, `costs` are those of its host. `trained_context` is the longest text that it was
-    trained for in tokens, 0 if that is not known; `dimensions` the length of its vectors, 0 if it makes none.
-    `is_pooled` is True if its file says how it makes one vector of a text's. `aliases` are further names by the curated
-    list; `context` is in tokens, 0 for the configured one. With a `projector` it reads images. `tokenizer` is the file
-    of one that the model's own does not hold. `sha256` is that of its file; `openvino` are the costs of a host that
-    serves it by OpenVINO, None if it does not, for the reason `openvino_refusal`; it `openvino_rounds` some weights.
+    `kind` is that of its engine, `costs` are those of its host, without adapters. `trained_context` is the longest text
+    that it was trained for in tokens, 0 if that is not known; `dimensions` the length of its vectors, 0 if it makes
+    none. `is_pooled` is True if its file says how it makes one vector of a text's. `aliases` are further names by the
+    curated list; `context` is in tokens, 0 for the configured one. With a `projector` it reads images. `tokenizer` is
+    the file of one that the model's own does not hold. `files` tell its files from those of others, but for adapters;
+    "" for what is not known. `sha256` is that of its first file; `openvino` are the costs of a host that serves it by
+    OpenVINO, None if it does not, for the reason `openvino_refusal`; that `openvino_rounds` some weights anew.
     """
 
     path: Path
@@ -152,11 +167,13 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     is_pooled: bool = False
     sampling: Sampling = Sampling()
     chat_template: str | None = None
+    beginning: Beginning = Beginning()
     context: int = 0
-    adapters: tuple[Path, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
     projector: Path | None = None
     tokenizer: Path | None = None
     aliases: tuple[str, ...] = ()
+    files: str = ""
     sha256: str = ""
     openvino: Costs | None = None
     openvino_refusal: str = ""

@@ -1,16 +1,21 @@
 """The templates of conversations: a beginning that each one gets, and templates of Ollama.
 
-The beginning is put into the template itself, so that every API, and the counting of tokens, has it in the same way,
-and no request has to be changed on its way.
+The beginnings of all models that share a host are in its template, and a request names the one of its model. So every
+API has it in the same way, and no conversation is changed on its way.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from weebill.models.manifests import Said
+
+BEGINNING: Final = "weebill_beginning"
+"""The variable of a template that names a beginning."""
 
 # Go's text/template, in which Ollama's templates are written.
 _GO: Final = re.compile(r"\{\{-?\s*(\.|\$|(if|range|end|else|with|define|block|template|break|continue|json)\b)")
@@ -21,16 +26,37 @@ _MARK: Final = re.compile(r"<\|[^|<>\s]+\|?>|<[a-z_]+_of_[a-z_]+>|\[/?INST\]|<</
 _ESCAPES: Final[Mapping[str, str]] = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def with_beginning(template: str, system: str, messages: Iterable[Said]) -> str:
-    """Returns a template that writes a system prompt, unless the conversation has one, and then some messages first."""
-    first = f"[{_message(Said('system', system))}]" if system else "[]"
-    given = f"[{', '.join(_message(each) for each in messages)}]"
+class Beginning(msgspec.Struct, frozen=True):
+    """The beginning of each conversation with a model: a system prompt, "" for none, and first messages."""
+
+    system: str = ""
+    messages: tuple[Said, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.system or self.messages)
+
+
+def with_beginnings(template: str, beginnings: Mapping[str, Beginning]) -> str:
+    """Returns a template that writes the beginning that a request names in `chat_template_kwargs`.
+
+    A system prompt of the conversation takes the place of the beginning's. A name that is not known is an error.
+    """
+    if not beginnings:
+        return template
+    known = ", ".join(f"{_literal(name)}: {_beginning(each)}" for name, each in beginnings.items())
     return (
-        f"{{%- set beginning = namespace(first={first}, rest=messages) -%}}"
+        f"{{%- if {BEGINNING} is defined -%}}"
+        f"{{%- set beginnings = {{{known}}} -%}}"
+        f"{{%- if {BEGINNING} not in beginnings -%}}"
+        '{{- raise_exception("the model is not the one that this was written for any more") -}}'
+        "{%- endif -%}"
+        f"{{%- set given = beginnings[{BEGINNING}] -%}}"
+        "{%- set beginning = namespace(first=given.first, rest=messages) -%}"
         '{%- if messages and messages[0].role == "system" -%}'
         "{%- set beginning.first = [messages[0]] -%}{%- set beginning.rest = messages[1:] -%}"
         "{%- endif -%}"
-        f"{{%- set messages = beginning.first + {given} + beginning.rest -%}}"
+        "{%- set messages = beginning.first + given.said + beginning.rest -%}"
+        "{%- endif -%}"
         f"{template}"
     )
 
@@ -49,6 +75,11 @@ def is_of_same_family(template: str, other: str) -> bool:
     """True if two templates, of whichever kinds, mark turns alike."""
     marks = set(_MARK.findall(template))
     return bool(marks) and marks <= set(_MARK.findall(other))
+
+
+def _beginning(beginning: Beginning) -> str:
+    first = _message(Said("system", beginning.system)) if beginning.system else ""
+    return f'{{"first": [{first}], "said": [{", ".join(map(_message, beginning.messages))}]}}'
 
 
 def _message(said: Said) -> str:

@@ -28,7 +28,11 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     answers; 0 where it is not known. `answers` is False while the host is up but late with an answer to the supervisor.
     A model that is `cold` is loaded for the first request that waits for it. `task` says what it is asked for, and
     `dimensions` how long its vectors are. `aliases` are further names of it; with `vision` it reads images. Vectors
-    that are `static` are looked up, and take next to no time.
+    that are `static` are looked up, and take next to no time. It `stays` if it is never unloaded for want of use.
+
+    Models with the same `host`, if it is not "", share one. Requests to such a model have `defaults` where they say
+    nothing themselves, `scales` for the adapters of its host, and the model's name where `begins`, as it has a
+    beginning for conversations. Models with other `adapters` (hashes) are served one after the other.
     """
 
     model: str
@@ -42,6 +46,12 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     dimensions: int = 0
     aliases: tuple[str, ...] = ()
     vision: bool = False
+    host: str = ""
+    defaults: dict[str, Raw] = {}
+    scales: tuple[float, ...] = ()
+    adapters: tuple[str, ...] = ()
+    begins: bool = False
+    stays: bool = False
     static: bool = False
 
 
@@ -123,9 +133,13 @@ class Wanted(Message, frozen=True, kw_only=True):
 
 
 class InUse(Message, frozen=True, kw_only=True):
-    """From a worker: the local models that it has used since it said so last, a quarter of a second ago or more."""
+    """From a worker: the local models that it has used since it said so last, a quarter of a second ago or more.
+
+    `keep_s` are the seconds from now that each is to be kept, -1 without end; the usual ones where it is left out.
+    """
 
     models: tuple[str, ...]
+    keep_s: tuple[float, ...] = ()
 
 
 class Stocked(Message, frozen=True, kw_only=True):

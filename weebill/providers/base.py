@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
-from msgspec import Struct, structs
+from msgspec import Raw, Struct, structs
 
 from weebill.catalog.schema import Quirks as Quirks
 from weebill.catalog.traits import NOTHING_SAID, OnUnsupported, Traits
@@ -37,7 +37,9 @@ class Target(Struct, frozen=True, kw_only=True):
     `max_output_tokens` is the model's own limit, where known, for APIs that demand one. `traits` are what the model's
     requests may say; `on_unsupported` is what becomes of the rest, unless the request says otherwise. `task`,
     `dimensions` and `static` are of the models of this machine: "chat", "embed" or "rerank", the length of a vector, 0
-    for none, and True if vectors are looked up, which takes next to no time.
+    for none, and True if vectors are looked up, which takes next to no time. So are `slots`, the number of answers that
+    the model works on at once, 0 if that is not known, `defaults`, fields for requests that say nothing of them, and
+    `begins`, for a model with a beginning of conversations.
     """
 
     model: str
@@ -50,6 +52,9 @@ class Target(Struct, frozen=True, kw_only=True):
     on_unsupported: OnUnsupported = "drop-hints"
     task: str = "chat"
     dimensions: int = 0
+    slots: int = 0
+    defaults: dict[str, Raw] = {}
+    begins: bool = False
     static: bool = False
 
     def __post_init__(self) -> None:

@@ -18,9 +18,10 @@ class UpstreamRequest:
     the client's request that were passed over, by the client's names. Whoever reads the answer needs `asked`, the
     conversation as it was written (None where bytes passed through), `tools`, the client's names of the tools that go
     by another there, `maker`, whose what is opaque in it will be, and `stops`, where the answer is yet to be ended.
+    `keep_s` are the seconds that a model of this machine is to stay in memory afterwards, None for the usual ones.
     """
 
-    __slots__ = ("asked", "body", "dropped", "headers", "maker", "method", "path", "stops", "tools")
+    __slots__ = ("asked", "body", "dropped", "headers", "keep_s", "maker", "method", "path", "stops", "tools")
 
     def __init__(
         self,
@@ -33,8 +34,10 @@ class UpstreamRequest:
         maker: str = "",
         stops: tuple[str, ...] = (),
         method: bytes = b"POST",
+        keep_s: float | None = None,
     ) -> None:
         self.method = method
+        self.keep_s = keep_s
         self.path = path
         self.body = body
         self.headers = headers
@@ -58,6 +61,7 @@ class UpstreamRequest:
             self.maker,
             self.stops,
             self.method,
+            self.keep_s,
         )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from weebill.catalog.load import Catalogue
 from weebill.catalog.pricing import FREE, UNKNOWN, Tariff
 from weebill.catalog.schema import Model, Offer, Provider, Quirks
@@ -40,7 +42,9 @@ class Upstream:
     request; a `signer` adds more for each. `timeouts` are for streams, `whole_timeouts` for answers in one piece.
     `patience_s` is the longest silence before a stream's first content that its timeouts allow. `slots` is the number
     of requests that a local model works on at once, else 0, and `engine` its name; while it is `cold`, the address is
-    nobody's, and requests wait until the model is loaded.
+    nobody's, and requests wait until the model is loaded. Models with the same `host` share slots; a request holds them
+    together with others for the same `adapters` alone, and its body has `added` at its end. One that `stays` is not
+    unloaded for want of use.
     """
 
     name: str
@@ -56,6 +60,10 @@ class Upstream:
     slots: int = 0
     engine: str = ""
     cold: bool = False
+    host: str = ""
+    adapters: str = ""
+    added: bytes = b""
+    stays: bool = False
     patience_s: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +122,9 @@ def deployments(
             on_unsupported=settings.routing.on_unsupported,
             task=engine.task,
             dimensions=engine.dimensions,
+            slots=engine.slots or settings.local.engine.parallel,
+            defaults=engine.defaults,
+            begins=engine.begins,
             static=engine.static,
         )
         capabilities = local_capabilities(
@@ -184,7 +195,21 @@ def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream 
         slots=slots,
         engine=engine.model,
         cold=engine.base_url is None,
+        host=engine.host or engine.model,
+        adapters=" ".join(engine.adapters),
+        added=_scales(engine.scales),
+        stays=engine.stays,
     )
+
+
+def _scales(scales: Sequence[float]) -> bytes:
+    """Returns a member of a request's body that sets all adapters of a host: those that are not named keep, for some
+    requests, what the one before had.
+    """
+    if not scales:
+        return b""
+    named = [{"id": number, "scale": scale} for number, scale in enumerate(scales)]
+    return b',"lora":%b' % msgspec.json.encode(named)
 
 
 def provider_upstream(name: str, provider: ProviderSettings, known: Provider | None) -> Upstream:

@@ -42,18 +42,22 @@ class OfferRequest(msgspec.Struct, frozen=True, tag="offer"):
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A local model: its context in tokens for each of `slots` answers at a time, and the reason if it is down.
 
+    `names` are those of all models that share its host, its own one first.
+
     A `cold` model is loaded for the first request. `stays` if it is never unloaded for another one, nor for want of
-    use. `need` is the memory in bytes that its host is counted with, `idle_s` the time since it was used last.
+    use. `need` is the memory in bytes that its host is counted with. `kept_s` are the seconds after which it is
+    unloaded if nobody uses it again, None if it is not.
     """
 
     name: str
+    names: tuple[str, ...] = ()
     state: Literal["ready", "loading", "cold", "down"]
     context: int = 0
     slots: int = 0
     failure: str = ""
     stays: bool = True
     need: int = 0
-    idle_s: float = 0.0
+    kept_s: float | None = None
     pid: int | None = None
 
     @property
@@ -79,7 +83,6 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     needs_restart: tuple[str, ...]
     memory: int = 0
     """The memory in bytes that all local models together may take; 0 for no limit."""
-    keep_alive_s: float = 0.0
 
 
 class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,8 +4,12 @@
    that it has a request for one (`Wanted`).
 2. Its host is started if its memory fits beside that of the others. If it does not, the hosts that have been idle
    longest are ended first. A host that is in use, or of a model that stays, is never ended for another one.
-3. Workers say which models they use (`InUse`). A host that nobody has used for `keep_alive_s` is ended.
+3. Workers say which models they use, and how long each is to be kept (`InUse`); `keep_alive_s` is the usual time. A
+   host that is idle for longer is ended.
 4. A model that cannot be loaded is said to be down for a while, longer with each failure, and can then be wanted again.
+5. Models that differ only in what requests can be given share a host (`models.sharing`). If its host was started before
+   a model was made, the first request for that model has the host ended, once its answers are complete, and started
+   again with everything that there is by then. Meanwhile, requests for all of its models wait.
 """
 
 from __future__ import annotations
@@ -14,13 +18,16 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from math import inf
+from typing import Final
 
 import msgspec
 
 from weebill.config.schema import EngineSettings, LocalSettings
 from weebill.models.needs import Window, window_of
+from weebill.models.sharing import SharedModel, shared
 from weebill.models.store import ServedModel
 from weebill.supervisor.backoff import Backoff
 from weebill.supervisor.child import Child
@@ -31,30 +38,31 @@ _IN_USE_S: Final = 1.5
 _WANTED_S: Final = 4.0
 _FIRST_RETRY_S: Final = 5.0
 _LONGEST_RETRY_S: Final = 300.0
-# The host has been idle for longer than this when it is told to end.
+# The host has been idle for longer than this when it is told to end for another one, or for want of use.
 _GRACE_S: Final = 5.0
+# The host of a model with another file or adapter completes its answers first.
+_LONG_GRACE_S: Final = 600.0
 
 log = logging.getLogger(__name__)
 
 
-class Offer(NamedTuple):
-    """A model that this machine has, and what tells its files from others."""
-
-    model: ServedModel
-    identity: str = ""
-
-
 class PooledModel:
-    """A model of the pool, with a host or without."""
+    """A file of the pool with all models that share its host, which it has or not; called by the first of them."""
 
-    def __init__(self, name: str, offer: Offer, *, stays: bool) -> None:
+    def __init__(self, name: str, offer: SharedModel, *, stays: bool) -> None:
         self.name = name
         self.window = Window(0, 0, 0)
         """The contexts that its host has, or will have."""
         self.offer = offer
+        self.loaded = offer
+        """The offer that its host was started with, if it has one."""
         self.stays = stays
+        self.renews = False
+        """True from the time when a host that stays is ended for a new offer until its successor serves."""
         self.host: Child | None = None
         self.used_at = 0.0
+        self.kept: dict[tuple[str, str], float] = {}
+        """Until when it is to be kept: by the worker that says so, and the name that was used."""
         self.wanted_at: float | None = None
         self.failure = ""
         self.retry_at = 0.0
@@ -67,12 +75,41 @@ class PooledModel:
         """The memory of its host in bytes."""
         return self.window.memory
 
+    @property
+    def serves(self) -> bool:
+        """True if it has a host that can be asked."""
+        return self.host is not None and self.host.ready is not None and not self.ending
+
     def is_cold(self, now: float) -> bool:
         """True if a request may wait for it: it has no host that serves, and can get one."""
-        if self.stays or self.gone:
+        if self.gone or (self.stays and not self.renews):
             return False
-        serves = self.host is not None and self.host.ready is not None and not self.ending
-        return not serves and now >= self.retry_at
+        return not self.serves and now >= self.retry_at
+
+    def lacks(self, name: str) -> bool:
+        """True if it has a host that cannot be asked for one of its models, as that was made later."""
+        if self.host is None:
+            return False
+        if self.loaded.identity != self.offer.identity:
+            return name not in self.loaded.members
+        return not self.loaded.has(name, self.offer.members[name])
+
+    def kept_until(self, usual_s: float) -> float:
+        """Returns the time until which an idle host is kept for want of use; `inf` without end."""
+        return max(self.kept.values(), default=self.used_at + usual_s)
+
+    def boot(self) -> SharedModel:
+        """Returns the offer that a starting host is told."""
+        self.loaded = self.offer
+        return self.offer
+
+    def told(self, name: str) -> tuple[SharedModel, ServedModel]:
+        """Returns the offer that counts for one of its names, and the model: the old one while it is still served."""
+        old = self.loaded.members.get(name)
+        if old is not None and self.host is not None and not self.ending and not self.lacks(name):
+            same = self.loaded.identity == self.offer.identity
+            return self.loaded, self.offer.members[name] if same else old
+        return self.offer, self.offer.members[name]
 
 
 class Pool:
@@ -93,6 +130,7 @@ class Pool:
         self._on_change = on_change
         self._clock = clock
         self._models: dict[str, PooledModel] = {}
+        self._by_name: dict[str, PooledModel] = {}
         self._ends: set[asyncio.Task[None]] = set()
         self._closed = False
         self._advanced_at = clock()
@@ -111,51 +149,67 @@ class Pool:
         """Returns the time by the clock of the pool."""
         return self._clock()
 
-    def offer(self, models: Mapping[str, Offer], stay: Collection[str]) -> None:
+    def offer(self, models: Mapping[str, ServedModel], stay: Collection[str]) -> None:
         """Takes over which models there are.
 
         A model that is gone, or whose file is another one, loses its host; one that stays is loaded from its new file
         when its host dies. One that could not be loaded can be wanted at once, as its file may have been mended. The
         caller tells others of the change.
         """
-        for name, offer in models.items():
+        offers = shared(models, stay)
+        for name, offer in offers.items():
             known = self._models.get(name)
             if known is None:
                 self._models[name] = PooledModel(name, offer, stays=name in stay)
             else:
-                if known.offer != offer and not known.stays:
-                    self._end(known, "its file was replaced")
+                if known.offer.identity != offer.identity and not known.stays:
+                    self._end(known, "its file was replaced", _LONG_GRACE_S)
                 known.offer, known.gone = offer, False
                 known.retry_at = 0.0
-        for gone in [each for name, each in self._models.items() if name not in models]:
+        for gone in [each for name, each in self._models.items() if name not in offers]:
             gone.gone = True
-            self._end(gone, "it was removed")
+            self._end(gone, "it was removed", _LONG_GRACE_S)
             if gone.host is None:
                 del self._models[gone.name]
+        self._by_name = {name: self._models[first] for first, offer in offers.items() for name in offer.members}
         self._fit()
 
     def start(self) -> None:
         """Makes the hosts of the models that stay; the caller starts them."""
         for model in self._models.values():
             if model.stays and model.host is None:
-                model.host = self._make_host(model)
+                model.host = self._made(model)
 
     def want(self, name: str) -> None:
         """Loads a model for requests that wait for it."""
-        model = self._models.get(name)
-        if model is not None and model.is_cold(self._clock()):
+        model = self._by_name.get(name)
+        if model is None:
+            return
+        if model.serves and model.lacks(name):
+            model.renews = model.stays
+            self._end(model, f"{name} was made after it was loaded", _LONG_GRACE_S)
+        if model.is_cold(self._clock()):
             model.wanted_at = self._clock()
             self.advance()
 
-    def in_use(self, names: Collection[str]) -> None:
-        """Notes that workers use these models now."""
-        for name in names:
-            if name in self._models:
-                self._models[name].used_at = self._clock()
+    def in_use(self, names: Sequence[str], keep_s: Sequence[float] = (), worker: str = "") -> None:
+        """Notes that a worker uses these models now, and how long they are to be kept, -1 without end."""
+        now = self._clock()
+        for name, seconds in zip_longest(names, keep_s):
+            model = self._by_name.get(name)
+            if model is not None:
+                model.used_at = now
+                if seconds is not None:
+                    model.kept[worker, name] = inf if seconds < 0 else now + seconds
+
+    def kept_s(self, model: PooledModel) -> float | None:
+        """Returns for how long a host is kept if nobody uses it again; None without end."""
+        left = inf if model.stays else model.kept_until(self._local().keep_alive_s) - self._clock()
+        return None if left == inf else max(0.0, left)
 
     def unload(self, name: str) -> bool:
-        """Ends the host of a model; returns False if it has none."""
-        model = self._models.get(name)
+        """Ends the host of a model, and so of all that share it; returns False if it has none."""
+        model = self._by_name.get(name)
         if model is None or model.host is None or model.ending:
             return False
         model.wanted_at = None
@@ -175,8 +229,8 @@ class Pool:
                 break  # in the order in which they were wanted
         keep_alive_s = self._local().keep_alive_s
         for model in self._models.values():
-            if self._idle_s(model, now) > keep_alive_s:
-                self._end(model, f"nobody has used it for {keep_alive_s:.0f} s")
+            if self._idle_s(model, now) > _IN_USE_S and now > model.kept_until(keep_alive_s):
+                self._end(model, f"nobody has used it for {now - model.used_at:.0f} s")
 
     async def keep(self) -> None:
         """Advances again and again."""
@@ -204,10 +258,10 @@ class Pool:
 
     def _fit_one(self, model: PooledModel, engine: EngineSettings, room: int) -> None:
         if model.host is None:
-            served = model.offer.model
+            served = model.offer.first
             if served.context:
                 engine = msgspec.structs.replace(engine, context=served.context)
-            model.window = window_of(served.costs, engine, served.trained_context, room)
+            model.window = window_of(model.offer.costs, engine, served.trained_context, room)
 
     def _wanted(self, now: float) -> list[PooledModel]:
         wanted = []
@@ -223,9 +277,13 @@ class Pool:
     def _settle(self, model: PooledModel, now: float) -> None:
         """Notes that a host serves, or that it cannot."""
         host = model.host
-        if host is None or model.stays or model.ending:
+        if host is None or model.ending:
             return
-        if host.ready is not None:
+        if model.stays:
+            if model.renews and (host.ready is not None or host.failed_to_start):
+                model.renews, model.wanted_at = False, None
+                self._on_change()
+        elif host.ready is not None:
             model.failure, model.wanted_at = "", None
             model.backoff.reset()
         elif host.failure and host.failed_to_start:
@@ -236,6 +294,8 @@ class Pool:
 
     def _load(self, model: PooledModel, now: float) -> bool:
         """Starts the host of a model; False if it has to wait for others to end."""
+        if self._is_elsewhere(model):
+            return False
         if self._budget and not self._make_room(model, now):
             return bool(model.failure)
         window = model.window
@@ -249,9 +309,23 @@ class Pool:
             },
         )
         model.used_at = now
-        model.host = self._make_host(model)
+        model.kept.clear()
+        model.host = self._made(model)
         model.host.start()
         return True
+
+    def _is_elsewhere(self, model: PooledModel) -> bool:
+        """True if the file is still in memory under a name that is gone, or has another file now; has that ended."""
+        for other in self._models.values():
+            if other is not model and other.host is not None and other.loaded.identity == model.offer.identity:
+                other.renews = other.stays
+                self._end(other, f"{model.name} is to be loaded from its file", _LONG_GRACE_S)
+                return True
+        return False
+
+    def _made(self, model: PooledModel) -> Child:
+        model.boot()
+        return self._make_host(model)
 
     def _make_room(self, model: PooledModel, now: float) -> bool:
         """Ends idle hosts until the model's memory is free; True once it is."""
@@ -288,23 +362,26 @@ class Pool:
             return 0.0
         return now - model.used_at
 
-    def _end(self, model: PooledModel, why: str) -> None:
+    def _end(self, model: PooledModel, why: str, grace_s: float = _GRACE_S) -> None:
         if model.host is None or model.ending or self._closed:
             return
         log.info("unloading a model", extra={"model": model.name, "why": why})
         model.ending = True
-        task = asyncio.create_task(self._ended(model, model.host), name=f"unload {model.name}")
+        task = asyncio.create_task(self._ended(model, model.host, grace_s), name=f"unload {model.name}")
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
         self._on_change()
 
-    async def _ended(self, model: PooledModel, host: Child) -> None:
-        await host.stop(_GRACE_S)
+    async def _ended(self, model: PooledModel, host: Child, grace_s: float) -> None:
+        await host.stop(grace_s)
         model.host = None
         model.ending = False
         if model.gone:
             del self._models[model.name]
         self._fit()  # its file may be another one
         if not self._closed:
+            if model.stays and not model.gone:
+                model.host = self._made(model)
+                model.host.start()
             self._on_change()
             self.advance()

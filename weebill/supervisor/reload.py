@@ -19,7 +19,7 @@ _AT_START = (
     ("metering", "journal_max_bytes"),
     ("redis", "url"),
 )
-_LIVE = (("local", "keep_alive_s"),)
+_LIVE = (("local", "keep_alive_s"), ("local", "most_keep_alive_s"))
 AT_START: frozenset[KeyPath] = frozenset(
     path for path, _ in setting_types() if (path in _AT_START or path[0] == "local") and path not in _LIVE
 )

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -20,7 +21,7 @@ from weebill.config.problems import ConfigError
 from weebill.control.role import ROLE as CONTROL
 from weebill.discovery.role import ROLE as DISCOVERY
 from weebill.engine.role import ROLE as ENGINE
-from weebill.engine.role import EngineBoot, EngineReady
+from weebill.engine.role import EngineBoot
 from weebill.gateway.role import ROLE as WORKER
 from weebill.gateway.role import WorkerBoot
 from weebill.learner.role import ROLE as LEARNER
@@ -53,15 +54,16 @@ from weebill.supervisor.commands import (
     Status,
     StatusRequest,
 )
+from weebill.supervisor.engine_states import state_of
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
 from weebill.supervisor.manager import ServiceManager
-from weebill.supervisor.pool import Offer, Pool, PooledModel
+from weebill.supervisor.pool import Pool, PooledModel
 from weebill.supervisor.reload import reload
 
 log = logging.getLogger(__name__)
 
-Offers = Callable[[], Mapping[str, Offer]]
+Offers = Callable[[], Mapping[str, ServedModel]]
 """Returns all local models that there are, by name."""
 
 # In the order of their starts; those of one process each are drained last, the first one at the very end.
@@ -76,7 +78,7 @@ _IMAGE_STEPS: Final = 60.0
 _KNOWN_S: Final = 5.0
 
 
-def no_more() -> Mapping[str, Offer]:
+def no_more() -> Mapping[str, ServedModel]:
     """Returns no models beside those that are loaded at the start."""
     return {}
 
@@ -191,22 +193,22 @@ class Supervisor:
             processes=self._process_states(),
             needs_restart=self._needs_restart,
             memory=self._memory,
-            keep_alive_s=self._settings.local.keep_alive_s,
         )
 
     def _model_status(self, model: PooledModel) -> ModelStatus:
-        state, host, now = self._engine_state(model), model.host, self._pool.now()
+        state, host = self._engine_state(model, model.name), model.host
         serves = host is not None and host.answers and state.base_url is not None
         loads = host is not None and host.ready is None and not model.ending
         return ModelStatus(
             name=model.name,
+            names=tuple(model.offer.members),
             state="ready" if serves else "cold" if state.cold and not loads else "loading" if loads else "down",
             context=state.context,
             slots=state.slots,
             failure=model.failure or ("" if host is None else host.failure),
             stays=model.stays,
             need=model.need,
-            idle_s=now - model.used_at if model.used_at else 0.0,
+            kept_s=self._pool.kept_s(model),
             pid=None if host is None else host.snapshot().pid,
         )
 
@@ -231,12 +233,10 @@ class Supervisor:
 
     def _offer(self) -> None:
         """Has the pool know all models that there are; those of the start come first, and may lack a file."""
-        more = self._offers()
-        start = {name: more.get(name, Offer(model)) for name, model in self._loaded_at_start.items()}
-        self._pool.offer({**start, **more}, self._loaded_at_start)
+        self._pool.offer({**self._loaded_at_start, **self._offers()}, self._loaded_at_start)
 
     def _engine(self, model: PooledModel) -> Child:
-        served = model.offer.model
+        served = model.offer.first
         size = served.path.stat().st_size if served.path.exists() else 0
         # An image is looked at in one step.
         longest = max(1.0, size / _COMPACT_BYTES) + (_IMAGE_STEPS if served.projector is not None else 0.0)
@@ -248,7 +248,7 @@ class Supervisor:
             # In each life anew: the model's file may have been replaced by one of another name.
             context, parallel, _ = model.window
             engine = msgspec.structs.replace(self._settings.local.engine, context=context, parallel=parallel)
-            return EngineBoot.of(model.name, model.offer.model, engine, self._engine_key(model.name))
+            return EngineBoot.of(model.name, model.boot(), engine, self._engine_key(model.name))
 
         return self._child(f"engine {model.name}", self._engine_role, own, silence_s)
 
@@ -261,13 +261,13 @@ class Supervisor:
         own = WorkerBoot(index=index, listen_fds=fds)
         return self._child(f"worker-{index}", role, lambda: own, fds=fds)
 
-    def _hear(self, message: FromChild) -> None:
+    def _hear(self, child: str, message: FromChild) -> None:
         """Handles what a child says of the local models."""
         match message:
             case Wanted(model=model):
                 self._pool.want(model)
-            case InUse(models=models):
-                self._pool.in_use(models)
+            case InUse(models=models, keep_s=keep_s):
+                self._pool.in_use(models, keep_s, child)
             case Stocked(number=number):
                 news = asyncio.create_task(self._make_known(number))
                 self._news.add(news)
@@ -303,29 +303,15 @@ class Supervisor:
                 told=tuple(message for message in news if type(message) in role.follows),
             )
 
-        return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds, self._hear)
+        return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds, partial(self._hear, name))
 
     def _engine_states(self) -> tuple[EngineState, ...]:
         # What was removed is not there any more, even if its host still answers what it was asked.
-        return tuple(self._engine_state(each) for each in self._pool.models if not each.gone)
+        models = [each for each in self._pool.models if not each.gone]
+        return tuple(self._engine_state(each, name) for each in models for name in each.offer.members)
 
-    def _engine_state(self, model: PooledModel) -> EngineState:
-        host, served = model.host, model.offer.model
-        state = EngineState(
-            model=model.name,
-            api_key=self._engine_key(model.name),
-            task=served.task,
-            dimensions=served.dimensions,
-            aliases=served.aliases,
-            context=model.window.context,
-            slots=model.window.parallel,
-            vision=served.projector is not None,
-            static=served.kind == "static",
-        )
-        if host is None or host.ready is None or model.ending:
-            return msgspec.structs.replace(state, cold=model.is_cold(self._pool.now()))
-        ready = msgspec.json.decode(host.ready.own, type=EngineReady)
-        return msgspec.structs.replace(state, base_url=ready.base_url, context=ready.context, answers=host.answers)
+    def _engine_state(self, model: PooledModel, name: str) -> EngineState:
+        return state_of(model, name, self._engine_key(model.name), self._pool.now())
 
     def _process_states(self) -> tuple[ProcessState, ...]:
         return tuple(child.snapshot() for child in self._children())

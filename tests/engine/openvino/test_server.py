@@ -17,7 +17,7 @@ import pytest
 from tests.engine.host_process import Host, client, host
 from tests.engine.schemas import fits, random_object
 from tests.fixtures.model import MODEL
-from weebill.models.store import ModelStore, ServedModel
+from weebill.models.store import Adapter, ModelStore, ServedModel
 from weebill.process.messages import Drain, Failed
 from weebill.providers.llamacpp.grammar import json_grammar
 
@@ -142,7 +142,9 @@ def test_nothing_reports_to_the_librarys_maker(running: Host, openvino: httpx.Cl
 
 def test_a_model_that_it_does_not_read_is_explained(served: ServedModel, tmp_path: Path) -> None:
     with host(tmp_path) as running:
-        running.boot(msgspec.structs.replace(served, kind="openvino", adapters=(served.path,)))
+        running.boot(
+            msgspec.structs.replace(served, kind="openvino", adapters=(Adapter(served.sha256, served.path, 1),))
+        )
         message = running.receive()
         assert isinstance(message, Failed)
         assert "adapter" in message.message

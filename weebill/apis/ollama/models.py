@@ -90,9 +90,9 @@ def tags(known: Iterable[Known]) -> bytes:
     return _encode({"models": [_listed(each) for each in known]})
 
 
-def ps(cards: Iterable[ModelCard]) -> bytes:
-    """Those that are in memory, as `/api/ps` lists them."""
-    return _encode({"models": [_running(card) for card in cards]})
+def ps(cards: Iterable[tuple[ModelCard, int]]) -> bytes:
+    """Those that are in memory, each with the Unix time until which it is kept, 0 without end, as `/api/ps` does."""
+    return _encode({"models": [_running(card, until) for card, until in cards]})
 
 
 def show(known: Known) -> bytes:
@@ -116,8 +116,9 @@ def _listed(known: Known) -> _Listed:
     return _Listed(card.id, card.id, created_at(card.created), 0, _digest(card), _details(card), _capabilities(known))
 
 
-def _running(card: ModelCard) -> _Running:
-    return _Running(card.id, card.id, 0, _digest(card), _details(card), _FOREVER, 0, card.context_length)
+def _running(card: ModelCard, until: int) -> _Running:
+    expires_at = created_at(until) if until else _FOREVER
+    return _Running(card.id, card.id, 0, _digest(card), _details(card), expires_at, 0, card.context_length)
 
 
 def _details(card: ModelCard) -> _Details:

@@ -34,6 +34,7 @@ from weebill.wire.errors import UNREADABLE, invalid_value
 from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
 from weebill.wire.json_values import decode_text
+from weebill.wire.keep_alive import keep_alive_of
 
 # Members of `options` that only Ollama has, or llama.cpp besides: those of the model's run, and those of its loading.
 _RUN: Final = ("num_keep", "repeat_last_n", "typical_p", "mirostat", "mirostat_tau", "mirostat_eta")
@@ -193,15 +194,5 @@ def asks_for_nothing(call: Call) -> bool:
 
 
 def keeps_nothing(call: Call) -> bool:
-    """Tells whether the model is not to be kept in memory: a keep-alive of nought, with or without a unit.
-
-    Raises ApiError 400 for what is no time.
-    """
-    given = call.fields.get("keep_alive")
-    if given is None or bytes(given) == _NULL:
-        return False
-    try:
-        value = msgspec.json.decode(given, type=float | str)
-    except UNREADABLE as error:
-        raise invalid_value("keep_alive", "expected a number of seconds, or a time such as '5m'") from error
-    return (value if isinstance(value, float) else value.rstrip("hmsnuµ")) in (0.0, "0")
+    """Tells whether the model is not to be kept in memory. Raises ApiError 400 for what is no time."""
+    return keep_alive_of(call.fields) == 0.0

@@ -62,6 +62,10 @@ _PLACE: Final = re.compile(r"(.*?) - at `\$\.?(\w+)?.*`")
 _ANY_OBJECT: Final[dict[str, Json]] = {"type": "object"}
 
 
+# The gateway has added what the model is set to.
+_USUAL: Final = Sampling()
+
+
 class JsonSchemaForm(msgspec.Struct, frozen=True):
     """The schema in a response format."""
 
@@ -149,8 +153,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return not self.prompts
 
 
-def wanted(path: str, body: bytes, sampling: Sampling) -> Wanted:
-    """Reads a request; `sampling` is the model's own. Raises RefusedError, which names the field at fault."""
+def wanted(path: str, body: bytes, sampling: Sampling = _USUAL) -> Wanted:
+    """Reads a request, which `sampling` adds to. Raises RefusedError, which names the field at fault."""
     try:
         fields = msgspec.json.decode(body, type=dict[str, Raw])
         given = {name: raw for name, raw in fields.items() if bytes(raw) != b"null"}

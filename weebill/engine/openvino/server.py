@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,17 +18,16 @@ from weebill.engine.openvino.vocabulary import Vocabulary, read_vocabulary
 from weebill.engine.openvino.worker import OpenVinoWorker, Window
 from weebill.engine.role import EngineBoot, HostSettings
 from weebill.engine.serving.server import PythonServer
-from weebill.models.engine_choice import unserved
 from weebill.models.errors import ModelFormatError
 from weebill.models.gguf import read_facts
-from weebill.models.openvino import is_rounded, refusal
+from weebill.models.openvino import refusal
+from weebill.models.templating import with_beginnings
 
 _SUFFIX: Final = ".gguf"
 # The library's threads, beside those of any engine in Python.
 _THREADS: Final = 64
 # What a step of the model takes beside the cache, and grammars.
 _WORKING_BYTES: Final = 256 << 20
-_log: Final = logging.getLogger("weebill.engine")
 
 
 class OpenVinoServer(PythonServer):
@@ -45,17 +43,13 @@ class OpenVinoServer(PythonServer):
             raise EngineError(str(error)) from error
         if why := refusal(facts, told.task, bool(told.adapters) or told.projector is not None):
             raise EngineError(f"OpenVINO does not serve it: {why}")
-        if names := unserved(told.sampling):
-            _log.warning("OpenVINO passes over what the model is set to", extra={"settings": ", ".join(names)})
-        if is_rounded(facts):
-            _log.warning("OpenVINO rounds weights of this format anew", extra={"format": facts.quantization})
         template = facts.chat_template if told.chat_template is None else told.chat_template
-        prompts = Prompts(template, vocabulary, told.engine.context)
+        prompts = Prompts(with_beginnings(template, told.beginnings), vocabulary, told.engine.context)
         with _named_as_gguf(path) as named:
             model = Model(named, told.engine)
         model.warm(_first_terms(vocabulary))
         window = Window(told.engine.context, told.engine.parallel)
-        worker = OpenVinoWorker(model, vocabulary, prompts, told.model, told.sampling, window)
+        worker = OpenVinoWorker(model, vocabulary, prompts, told.model, window)
         return cls(worker, told, window.context)
 
     @staticmethod

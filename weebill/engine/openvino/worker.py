@@ -21,7 +21,6 @@ from weebill.engine.openvino.text import Characters, Delta, StopWords, Thoughts
 from weebill.engine.openvino.tokens import MOST_BYTES, pieces_of, specials_of
 from weebill.engine.openvino.vocabulary import Vocabulary
 from weebill.engine.serving.jobs import Job, RefusedError
-from weebill.models.curated import Sampling
 
 _DONE: Final = b"[DONE]"
 # A step holds the interpreter's lock from its beginning to its end, and the loop of the connections needs it a few
@@ -37,15 +36,12 @@ class OpenVinoWorker:
 
     paths = (CHAT, COMPLETIONS)
 
-    def __init__(
-        self, model: Model, vocabulary: Vocabulary, prompts: Prompts, name: str, sampling: Sampling, window: Window
-    ) -> None:
+    def __init__(self, model: Model, vocabulary: Vocabulary, prompts: Prompts, name: str, window: Window) -> None:
         self._model = model
         self._vocabulary = vocabulary
         self._specials = specials_of(vocabulary.specials)
         self._prompts = prompts
         self._name = name
-        self._sampling = sampling
         self._context = window.context
         self.parallel = window.parallel
         self._answers: dict[Job, Answer] = {}
@@ -54,7 +50,7 @@ class OpenVinoWorker:
 
     def begin(self, job: Job) -> None:
         """Reads a request and queues its sequences. Raises RefusedError."""
-        asked = wanted(job.path, job.body, self._sampling)
+        asked = wanted(job.path, job.body)
         if asked.tools and not self._prompts.knows_tools:
             raise refused(
                 "tools", "asks for what the model's template does not have for OpenVINO; llama.cpp makes up for"

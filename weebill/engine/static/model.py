@@ -45,6 +45,8 @@ class StaticModel:
         found = read_vectors(weights)
         tokens = Tokens.open(tokenizer)
         table = _mapped(found.table)
+        if found.widened:
+            table = table.astype(np.float32)
         mapping = None if found.mapping is None else _mapped(found.mapping).astype(np.int64)
         factors = None if found.weights is None else _mapped(found.weights).astype(np.float32)
         rows = len(table) if mapping is None else len(mapping)

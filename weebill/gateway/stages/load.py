@@ -1,7 +1,7 @@
 """Load: answers a request that says nothing, and only wants a model loaded or let go.
 
-A model of this machine is loaded, if it is not yet. How long it stays, and all else about a provider's models, is up to
-the settings of whoever serves them.
+A model of this machine is loaded, if it is not yet, and kept as long as the request says. All about a provider's models
+is up to the settings of whoever serves them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from weebill.gateway.upstreams import Upstreams
 from weebill.providers.base import JSON
 from weebill.routing.deployments import LOCAL, Deployment, Upstream
 from weebill.wire.call import Call
+from weebill.wire.keep_alive import KEEP_ALIVE, keep_alive_of
 
-_DROPPED: Final = ("keep_alive",)
+_DROPPED: Final = (KEEP_ALIVE,)
 
 
 class Load:
@@ -40,25 +41,30 @@ class Load:
     async def _answer(self, request: Request[Api, Call], wordless: Wordless) -> None:
         call, meter = request.call, request.meter
         deployment = self._upstreams.directory.route(call.model, call.own.models).first
-        if wordless.loads and deployment.provider == LOCAL:
-            await self._warm(_upstream(deployment))
-        if "keep_alive" in call.fields:
+        if deployment.provider == LOCAL and (wordless.loads or deployment.upstream is not None):
+            await self._warm(request, _upstream(deployment), loads=wordless.loads)
+        elif deployment.provider != LOCAL and KEEP_ALIVE in call.fields:
             meter.dropped = _DROPPED
         self._recorder.settle(meter, 200, "ok")
         request.exchange.respond(200, JSON + dropped_line(meter.dropped) if meter.dropped else JSON, wordless.body)
 
-    async def _warm(self, upstream: Upstream) -> None:
-        """Waits until the model is loaded, and counts it as used. Raises ApiError 503 if that fails or takes long."""
+    async def _warm(self, request: Request[Api, Call], upstream: Upstream, *, loads: bool) -> None:
+        """Notes how long the model is to be kept, and waits until it is loaded, if it is to be.
+
+        Raises ApiError 503 if that fails or takes long.
+        """
         warming = self._upstreams.warming
+        self._upstreams.keep(request.exchange, upstream, keep_alive_of(request.call.fields))
         warming.begin(upstream.engine)
         try:
-            if upstream.cold:
+            if loads and upstream.cold:
                 async with asyncio.timeout(upstream.timeouts.first_byte):
                     await warming.warm(upstream)
         except TimeoutError:
             raise model_unavailable(upstream.engine) from None
         finally:
             warming.end(upstream.engine)
+            self._upstreams.rest(request.exchange, upstream)
 
 
 def _upstream(deployment: Deployment) -> Upstream:

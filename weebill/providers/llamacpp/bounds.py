@@ -261,6 +261,15 @@ BOUNDS: Final[Mapping[str, Bound]] = {
 _AT_LENGTH: Final = frozenset({"prompt"})
 
 
+def check_choices(fields: Json, slots: int) -> None:
+    """Raises OutOfBoundsError for more answers to a prompt than the engine writes at once (0 if unknown): it writes
+    them side by side, or none. The fields are within their bounds.
+    """
+    choices = _decode(fields.get("n", b"null"))
+    if slots and choices is not None and choices > slots:
+        raise OutOfBoundsError("n", f"at most {slots}, as many answers as this model writes at once")
+
+
 def check_bounds(fields: Json) -> None:
     """Raises OutOfBoundsError for a value that is none of those that its field may have; null is none at all."""
     for name, raw in fields.items():

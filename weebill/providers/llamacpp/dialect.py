@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from weebill.providers.base import NOTHING_SENT, Dialect, StreamDecoder, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
 from weebill.providers.given_images import images_of
-from weebill.providers.llamacpp.fields import ENGINE, read_of
+from weebill.providers.llamacpp.fields import ENGINE, KEPT, read_of
 from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
 from weebill.providers.llamacpp.tasks import require_task
 from weebill.providers.openai import decode as openai_decode
@@ -103,7 +103,7 @@ LLAMACPP_DIALECT: Final[Dialect] = LlamaCppDialect()
 
 def chat_call(conversation: Conversation, target: Target, fit: Fit) -> Call:
     """A streamed Chat Completions call that asks the same, but for the name in the answer. Raises Unsupported."""
-    own = read_of(conversation.extra, ENGINE, fit) if conversation.extra else _NOTHING
+    own = read_of(conversation.extra, ENGINE | KEPT, fit) if conversation.extra else _NOTHING
     if conversation.hints:
         read_of(conversation.hints, _NONE, fit)
     plain = replace(conversation, turns=tuple(map(_plain, conversation.turns)), extra=_NOTHING, hints=_NOTHING)

@@ -13,6 +13,7 @@ from msgspec import Raw
 from weebill.providers.fit import Fit
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.inbound import Json
+from weebill.wire.keep_alive import KEEP_ALIVE
 from weebill.wire.literals import SILENT
 
 ENGINE: Final = frozenset(
@@ -39,13 +40,16 @@ _OPENAI: Final = frozenset(
     {"model", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed"}
     | {"presence_penalty", "frequency_penalty", "stop", "logprobs", "logit_bias"}
 )
+KEPT: Final = frozenset({KEEP_ALIVE})
+"""Fields of Ollama's clients that are meant for the host rather than the engine."""
 CHAT: Final = (
     ENGINE
+    | KEPT
     | _OPENAI
     | {"messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "top_logprobs", "reasoning_effort"}
 )
 """Those of a chat request."""
-COMPLETION: Final = ENGINE | _OPENAI | {"prompt"}
+COMPLETION: Final = ENGINE | KEPT | _OPENAI | {"prompt"}
 """Those of a request to complete text."""
 
 _WHAT: Final = {"audio": "answers in speech", "prediction": "predicted outputs", "web_search_options": "web search"}

@@ -19,9 +19,10 @@ from msgspec import Raw
 
 from weebill.providers.base import AnswerCollector, ByteStream, Quirks, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
-from weebill.providers.llamacpp.bounds import check_bounds
+from weebill.providers.llamacpp.bounds import check_bounds, check_choices
 from weebill.providers.llamacpp.collected_answer import CollectedAnswer
 from weebill.providers.llamacpp.control import as_text
+from weebill.providers.llamacpp.created import add_defaults, name_beginning
 from weebill.providers.llamacpp.fields import CHAT, COMPLETION, bound_length, check_forms, drop_empty, read_of
 from weebill.providers.llamacpp.gbnf import check_grammar
 from weebill.providers.llamacpp.grammar import Json, answer_or_call_grammar, json_grammar
@@ -38,6 +39,7 @@ from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure, UpstreamFailure
 from weebill.wire.json_values import decode_list, decode_object, decode_objects, decode_text
+from weebill.wire.keep_alive import KEEP_ALIVE, keep_alive_of
 from weebill.wire.openai_chat_request import FunctionChoice
 from weebill.wire.requests import ABSENT, ChatRequest, ContentPart, FunctionDefinition, Tool
 
@@ -47,7 +49,7 @@ _FIELD: Final = re.compile(r"Field '(\w+)'")
 _QUIRKS: Final = Quirks(rename={"repetition_penalty": "repeat_penalty"})
 # What a request goes another way for: fields, roles and parts that llama.cpp does not read, though they can be said to
 # it; and calls in a history, which it refuses unless they are as it writes them itself.
-_OTHERWISE: Final = frozenset({"functions", "function_call"})
+_OTHERWISE: Final = frozenset({"functions", "function_call", "reasoning"})
 _FORMS: Final = frozenset({"text", "json_object", "json_schema"})
 _FUNCTION: Final = Raw(b'"function"')
 _TRUE: Final = Raw(b"true")
@@ -98,9 +100,12 @@ class LlamaCppTranslator(OpenAITranslator):
         require_task(target, "chat")
         check_room(call.fields, target.max_output_tokens)
         fit = Fit(call.on_unsupported(target.on_unsupported))
+        keep_s = keep_alive_of(call.fields)
         try:
             fields = _fitted(call, fit)
+            fields.pop(KEEP_ALIVE, None)
             check_bounds(fields)
+            check_choices(fields, target.slots)
             bound_length(_text_bytes(call, fields), fields, target.max_output_tokens, fit)
             fields = fitted_to_model(fields, target, fit)
         except Unsupported as unsupported:
@@ -116,6 +121,7 @@ class LlamaCppTranslator(OpenAITranslator):
             fields["grammar"] = Raw(_encode(json_grammar(_plain(fields.pop("json_schema")), "json_schema")))
         if isinstance(call.request, ChatRequest):
             as_text(fields)
+            name_beginning(fields, target)
             if bytes(fields.get("stop", b"null")) not in _NO_WORDS:
                 fields |= _TELLS_STOP
             bound = _bound_to_tools(call.request)
@@ -128,11 +134,14 @@ class LlamaCppTranslator(OpenAITranslator):
             if bound or free:
                 # The grammar is what makes the call; "none" keeps llama.cpp from looking for one in the text.
                 fields["tool_choice"] = Raw(b'"none"')
+        add_defaults(fields, target)
         fields["stream"] = _TRUE
         # What it says while it reads a prompt is how it notices that the client has left meanwhile.
         fields["return_progress"] = _TRUE
         fields["model"] = Raw(_encode(target.model))
-        return UpstreamRequest(PATHS[type(call.request)], _encode(with_usage(fields)), dropped=fit.dropped)
+        return UpstreamRequest(
+            PATHS[type(call.request)], _encode(with_usage(fields)), dropped=fit.dropped, keep_s=keep_s
+        )
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         """A relay; one that turns text into tool calls where tools are offered."""

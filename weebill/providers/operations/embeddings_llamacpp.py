@@ -26,10 +26,12 @@ from weebill.wire.embeddings import EmbeddingsRequest
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.failure import Failure, UpstreamFailure
 from weebill.wire.json_values import decode_text
+from weebill.wire.keep_alive import KEEP_ALIVE, keep_alive_of
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
 _encode = msgspec.json.encode
+_FIELDS: Final = COMMON_FIELDS | {KEEP_ALIVE}
 _BAD_TOKENS: Final = "Prompt contains invalid tokens"
 
 
@@ -57,7 +59,7 @@ class LlamaCppEmbeddings(WholeAnswers):
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
         require_task(target, "embed")
-        dropped = check_fields(call, COMMON_FIELDS, target)
+        dropped = check_fields(call, _FIELDS, target)
         request, most = request_of(call), target.dimensions
         if isinstance(request.input, list) and isinstance(request.input[0], dict):
             raise refused("input", "objects as input; send text", target)
@@ -69,7 +71,7 @@ class LlamaCppEmbeddings(WholeAnswers):
             item = item_of("input", lengths, _first_of(call))
             raise beyond_window(item, size, target.max_output_tokens, param=item)
         body = _Request(target.model, call.fields["input"])
-        return UpstreamRequest(b"/embeddings", _encode(body), dropped=dropped)
+        return UpstreamRequest(b"/embeddings", _encode(body), dropped=dropped, keep_s=keep_alive_of(call.fields))
 
     def parts(self, call: OperationCall, target: Target) -> list[OperationCall]:
         return parts_of(call, request_of(call), target)

@@ -1,0 +1,63 @@
+"""Which models share a host, and what they add to a request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weebill.models.needs import Costs
+from weebill.models.sharing import shared
+from weebill.models.store import Adapter, ServedModel
+from weebill.models.templating import Beginning
+
+ONE, TWO = (Adapter(name, Path(name), size) for name, size in (("aa", 5), ("bb", 7)))
+
+
+def served(**changed: Any) -> ServedModel:
+    return ServedModel(**({"path": Path("f"), "files": "f", "costs": Costs(100, 1)} | changed))
+
+
+def test_one_host_has_all_models_of_a_file() -> None:
+    models = {
+        "adapted": served(adapters=(TWO,)),
+        "brief": served(beginning=Beginning("Be brief.")),
+        "copy": served(),
+        "mini": served(path=Path("link of another name")),
+        "twice": served(adapters=(ONE, TWO)),
+    }
+    [(name, host)] = shared(models).items()
+    assert (name, list(host.members)) == ("copy", ["copy", "mini", "brief", "adapted", "twice"])
+    assert host.adapters == (ONE, TWO)
+    assert host.costs == Costs(112, 1)
+    assert host.beginnings == {"brief": Beginning("Be brief.")}
+    assert [host.scales(models[each]) for each in ("mini", "adapted", "twice")] == [(0, 0), (0, 1), (1, 1)]
+    # The configured name comes first, even if it adds something.
+    assert list(shared(models, {"adapted"})) == ["adapted"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"files": "g"},
+        {"context": 512},
+        {"chat_template": "{{ messages }}"},
+        # An engine knows nothing of adapters in requests for vectors.
+        {"task": "embed", "adapters": (ONE,)},
+        # Whose files are not known.
+        {"files": ""},
+    ],
+)
+def test_what_is_run_in_another_way_has_a_host_of_its_own(other: dict[str, Any]) -> None:
+    task = other.get("task", "chat")
+    assert len(shared({"one": served(task=task), "other": served(**other)})) == 2
+
+
+def test_a_host_can_be_asked_for_what_it_was_told_of() -> None:
+    host = shared({"mini": served(), "brief": served(beginning=Beginning("Be brief."))})["mini"]
+    assert host.has("mini", served())
+    assert host.has("brief", served(beginning=Beginning("Be brief.")))
+    assert not host.has("brief", served(beginning=Beginning("Be long.")))
+    assert not host.has("adapted", served(adapters=(ONE,)))
+    assert not host.has("mini", served(adapters=(ONE,)))
