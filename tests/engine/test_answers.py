@@ -53,14 +53,14 @@ def user(text: str) -> list[dict[str, str]]:
 # The first three nest lists and objects in both, with most kinds of leaves, and are short when written.
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("seed", "count"), [(1155, 3), pytest.param(2027, 8, marks=pytest.mark.slow)])
-def test_grammars_are_kept_every_time(either: httpx.Client, seed: int, count: int) -> None:
+def test_grammars_are_kept_every_time(engine: httpx.Client, seed: int, count: int) -> None:
     source = random.Random(seed)
     cases = [(random_object(source), source.choice(PROMPTS)) for _ in range(count)]
 
     def answer(case: tuple[dict[str, object], str]) -> dict[str, object]:
         schema, prompt = case
         grammar = json_grammar(schema, "response_format")
-        choice = either.post(CHAT, json={"messages": user(prompt), "grammar": grammar, "seed": 1}).json()["choices"][0]
+        choice = engine.post(CHAT, json={"messages": user(prompt), "grammar": grammar, "seed": 1}).json()["choices"][0]
         assert choice["finish_reason"] == "stop", choice
         value: dict[str, object] = json.loads(choice["message"]["content"])
         return value
