@@ -9,6 +9,7 @@ import pytest
 from tests.fixtures.model import MODEL
 from weebill.cli import engines
 from weebill.cli.errors import CommandError
+from weebill.cli.models import has_choice
 from weebill.config.load import Sources
 from weebill.config.schema import EngineSettings
 from weebill.models import engine_figures
@@ -63,3 +64,12 @@ def test_an_engine_that_fails_is_told_with_its_reason(tmp_path: Path, monkeypatc
 def test_what_cannot_be_compared_is_refused(sources):
     with pytest.raises(CommandError, match="tokens"):
         engines.engines(sources, None, 0, 5, as_json=True)
+
+
+def test_who_pulls_a_model_is_told_of_its_choice(sources, monkeypatch):
+    (model,) = ModelStore(sources.home.models).list()
+    assert has_choice(model)
+    model.path.unlink()
+    assert not has_choice(model)
+    monkeypatch.setattr(engine_figures, "installed", lambda: frozenset({"llama.cpp"}))
+    assert not has_choice(model)

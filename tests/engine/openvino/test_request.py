@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from weebill.engine.defaults import defaults_of
 from weebill.engine.openvino.chunks import Said, Writer
 from weebill.engine.openvino.library import blocks_of, settings_of
 from weebill.engine.openvino.request import CHAT, COMPLETIONS, wanted
@@ -77,6 +78,14 @@ def test_what_the_engine_cannot_do_is_refused_by_its_name(field, fields):
     call = decode_chat(msgspec.json.encode({"model": "m", "messages": HI}))
     failure = LLAMACPP_RELAY.error(call, 400, caught.value.body(), None, "local")
     assert (failure.failure.kind, failure.param) == ("invalid_request", field)
+
+
+def test_a_models_settings_that_the_engine_lacks_are_not_sent():
+    sampling = Sampling(temperature=0.2, dry=0.8, typical_p=0.9, penalty_window=9)
+    assert defaults_of(sampling, "openvino") == {"temperature": b"0.2"}
+    assert asked(**defaults_of(sampling, "openvino")).choice.temperature == 0.2
+    with pytest.raises(RefusedError):
+        asked(**defaults_of(sampling))
 
 
 @pytest.mark.parametrize("body", [b"[", b"[1]", b'"x"', b'{"messages": [{"content": "\xff"}]}', b"[" * 100_000])
