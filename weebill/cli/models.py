@@ -18,7 +18,9 @@ from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import Home
 from weebill.config.routing import targets
 from weebill.config.schema import Settings
+from weebill.models import engine_figures
 from weebill.models.curated import curated
+from weebill.models.errors import ModelError
 from weebill.models.names import HubName, parse
 from weebill.models.plan import Plan
 from weebill.models.pull import Accept, add_file
@@ -73,6 +75,10 @@ def pull(
         serving = "" if running else "Start `weebill serve`, then "
         use = _USES.get(found.manifest.task) or f"`weebill run {found.name}` talks to it"
         typer.echo(f"{serving}{use}; clients name it as their model")
+        if has_choice(found):
+            typer.echo(
+                f"Two engines can serve it; `weebill engines {found.name}` finds the faster one for this machine"
+            )
 
 
 def _quantized(model: str | None, file: Path | None, quantize: str) -> str:
@@ -85,6 +91,16 @@ def _quantized(model: str | None, file: Path | None, quantize: str) -> str:
             f"weebill create NAME --from {file or model} --quantize {quantize}",
         )
     return str(msgspec.structs.replace(name, quant=quantize))
+
+
+def has_choice(model: InstalledModel) -> bool:
+    """True if two engines that are installed can serve a model."""
+    if len(engine_figures.installed()) < 2:
+        return False
+    try:
+        return model.served().openvino is not None
+    except (ModelError, OSError):  # of a kind that no engine serves
+        return False
 
 
 def offer_again(home: Home) -> bool:

@@ -22,6 +22,12 @@ def _llama_cpp() -> type[Engine]:
     return LlamaServer
 
 
+def _openvino() -> type[Engine]:
+    from weebill.engine.openvino.server import OpenVinoServer
+
+    return OpenVinoServer
+
+
 def _static() -> type[Engine]:
     from weebill.engine.static.server import StaticServer
 
@@ -30,5 +36,6 @@ def _static() -> type[Engine]:
 
 KINDS: Final[Mapping[EngineKind, Kind]] = {
     "llama.cpp": Kind(_llama_cpp, "local"),
+    "openvino": Kind(_openvino, "openvino"),
     "static": Kind(_static, "local"),
 }
