@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from typing import Self
 
 import httpx
 import msgspec
+import pytest
 
 from tests.fixtures.model import MODEL
 from weebill.config.schema import EngineSettings, LocalSettings, Settings
@@ -23,6 +25,16 @@ from weebill.models.store import ServedModel
 from weebill.process.messages import Boot, Failed, FromChild, Message, Pong, Ready, own
 
 KEY = "engine-test-key"
+KINDS = (
+    "llama.cpp",
+    pytest.param(
+        "openvino",
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec("openvino_genai") is None, reason="`pip install 'weebill[openvino]'` is missing"
+        ),
+    ),
+)
+"""The engines that write answers, those that are not installed skipped."""
 START_S = 90.0
 EXIT_S = 20.0
 

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 
-from tests.engine.host_process import client, host
+from tests.engine.host_process import KINDS, client, host
 from tests.engine.schemas import fits, random_object
 from tests.fixtures.model import MODEL
 from weebill.models.store import ModelStore
@@ -28,6 +28,20 @@ def engine(compact_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A client of a host with the default settings."""
     with host(tmp_path_factory.mktemp("engine")) as running:
         running.boot(ModelStore(compact_model).find(MODEL).served())
+        with client(running.ready().base_url) as http:
+            yield http
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def either(
+    request: pytest.FixtureRequest, compact_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    """A client of a host of each kind that is installed."""
+    if request.param == "llama.cpp":
+        yield request.getfixturevalue("engine")
+        return
+    with host(tmp_path_factory.mktemp("engine")) as running:
+        running.boot(msgspec.structs.replace(ModelStore(compact_model).find(MODEL).served(), kind=request.param))
         with client(running.ready().base_url) as http:
             yield http
 
@@ -65,10 +79,10 @@ def test_grammars_are_kept_every_time(engine: httpx.Client, seed: int, count: in
         ("/v1/completions", {}),
     ],
 )
-def test_a_prompt_beyond_the_window_is_refused(engine: httpx.Client, path: str, extra: dict[str, object]) -> None:
+def test_a_prompt_beyond_the_window_is_refused(either: httpx.Client, path: str, extra: dict[str, object]) -> None:
     text = "word " * 8200
     body = {"messages": user(text)} if path == CHAT else {"prompt": text}
-    answer = engine.post(path, json=body | extra | {"max_tokens": 1})
+    answer = either.post(path, json=body | extra | {"max_tokens": 1})
     assert answer.status_code == 400
     assert answer.json()["error"]["type"] == "exceed_context_size_error"
 
@@ -84,13 +98,13 @@ def test_a_full_window_ends_the_answer(compact_model: Path, tmp_path: Path) -> N
     assert answer["usage"]["total_tokens"] <= 257
 
 
-def test_more_choices_than_slots_are_refused(engine: httpx.Client) -> None:
-    answer = engine.post(CHAT, json={"messages": user("Hi"), "n": 5, "max_tokens": 1})
+def test_more_choices_than_slots_are_refused(either: httpx.Client) -> None:
+    answer = either.post(CHAT, json={"messages": user("Hi"), "n": 5, "max_tokens": 1})
     assert answer.status_code == 400
     assert "'n'" in answer.json()["error"]["message"]
 
 
-def test_a_seed_repeats_an_answer(engine: httpx.Client) -> None:
+def test_a_seed_repeats_an_answer(either: httpx.Client) -> None:
     body = {
         "messages": user("Tell me a story."),
         "seed": 7,
@@ -98,7 +112,7 @@ def test_a_seed_repeats_an_answer(engine: httpx.Client) -> None:
         "max_tokens": 24,
         "cache_prompt": False,
     }
-    first, second = (engine.post(CHAT, json=body).json()["choices"][0]["message"]["content"] for _ in range(2))
+    first, second = (either.post(CHAT, json=body).json()["choices"][0]["message"]["content"] for _ in range(2))
     assert first == second
 
 
@@ -132,18 +146,18 @@ def test_what_is_wrong_with_a_request_is_told_from_a_failure(engine: httpx.Clien
     assert LLAMACPP_RELAY.error(call, 500, answer.content, None, "local").failure.kind == "invalid_request"
 
 
-def test_the_word_that_ended_an_answer_is_told(engine: httpx.Client) -> None:
+def test_the_word_that_ended_an_answer_is_told(either: httpx.Client) -> None:
     body = {"messages": user("What is the capital of France?"), "stop": ["Paris"], "temperature": 0, "stream": True}
     asked = body | {"verbose": True, "response_fields": ["stopping_word"], "max_tokens": 16}
-    assert '"__verbose":{"stopping_word":"Paris"}' in engine.post(CHAT, json=asked).text
+    assert '"__verbose":{"stopping_word":"Paris"}' in either.post(CHAT, json=asked).text
 
 
-def test_a_grammar_for_an_answer_or_a_call(engine: httpx.Client) -> None:
+def test_a_grammar_for_an_answer_or_a_call(either: httpx.Client) -> None:
     answer = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     call = {"type": "object", "properties": {"name": {"const": "f"}}, "required": ["name"]}
     grammar = answer_or_call_grammar(answer, call, "response_format", "tools")
     body = {"messages": user("Name a city."), "grammar": grammar, "temperature": 0}
-    choice = engine.post(CHAT, json=body).json()["choices"][0]
+    choice = either.post(CHAT, json=body).json()["choices"][0]
     text = choice["message"]["content"].removeprefix("<tool_call>\n").removesuffix("\n</tool_call>")
     assert choice["finish_reason"] == "stop"
     assert json.loads(text).keys() <= {"city", "name"}

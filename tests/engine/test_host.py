@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import msgspec
 import psutil
 import pytest
 
-from tests.engine.host_process import EXIT_S, Host, client, host
+from tests.engine.host_process import EXIT_S, KINDS, Host, client, host
 from tests.fixtures.model import MODEL
 from weebill.engine.role import EngineReady
 from weebill.models.store import ModelStore, ServedModel
@@ -33,6 +34,12 @@ class Answering:
 @pytest.fixture(scope="module")
 def model(compact_model: Path) -> ServedModel:
     return ModelStore(compact_model).find(MODEL).served()
+
+
+@pytest.fixture(params=KINDS)
+def either(request: pytest.FixtureRequest, model: ServedModel) -> ServedModel:
+    """The model with each engine that is installed."""
+    return msgspec.structs.replace(model, kind=request.param)
 
 
 @pytest.fixture
@@ -92,8 +99,8 @@ def test_it_leaves_when_the_link_closes(running: Host, model: ServedModel) -> No
     assert running.exit_code() == 0
 
 
-def test_it_leaves_in_the_middle_of_an_answer(running: Host, model: ServedModel) -> None:
-    running.boot(model, context=8192, parallel=1)
+def test_it_leaves_in_the_middle_of_an_answer(running: Host, either: ServedModel) -> None:
+    running.boot(either, context=8192, parallel=1)
     with (
         client(running.ready().base_url) as http,
         http.stream("POST", "/v1/chat/completions", json=ENDLESS) as response,
@@ -143,8 +150,8 @@ def test_an_idle_host_drains_at_once(running: Host, model: ServedModel) -> None:
     assert running.exit_code() == 0
 
 
-def test_draining_finishes_what_is_under_way(running: Host, model: ServedModel) -> None:
-    running.boot(model, context=512, parallel=1)
+def test_draining_finishes_what_is_under_way(running: Host, either: ServedModel) -> None:
+    running.boot(either, context=512, parallel=1)
     body = ENDLESS | {"max_tokens": 30}
     with client(running.ready().base_url) as http, http.stream("POST", "/v1/chat/completions", json=body) as response:
         rest = first_chunk(response)

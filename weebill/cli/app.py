@@ -108,6 +108,23 @@ def recommend_models(
     recommend(sources_of(context, config), task, latency, as_json)
 
 
+@app.command("engines")
+def measure_engines(
+    context: typer.Context,
+    model: Annotated[
+        str | None, typer.Argument(help="Its name; the first configured one by default.", show_default=False)
+    ] = None,
+    prompt: Annotated[int, typer.Option(metavar="TOKENS", help="Tokens of the prompt to compare by.")] = 500,
+    answer: Annotated[int, typer.Option(metavar="TOKENS", help="Tokens of the answer to compare by.")] = 200,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Measure the installed engines with a model; the faster one then serves it."""
+    from weebill.cli.engines import engines
+
+    engines(sources_of(context, config), model, prompt, answer, as_json)
+
+
 @app.command("ps")
 def ps(context: typer.Context, quiet: QuietOption = False) -> None:
     """List the local models that are loaded, and for how long they stay."""

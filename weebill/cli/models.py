@@ -18,7 +18,11 @@ from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import Home
 from weebill.config.routing import targets
 from weebill.config.schema import Settings
+from weebill.models import engine_figures
 from weebill.models.curated import curated
+from weebill.models.engine_choice import refusal_by
+from weebill.models.engines import DEFAULT_ENGINE
+from weebill.models.errors import ModelError
 from weebill.models.names import HubName, parse
 from weebill.models.plan import Plan
 from weebill.models.pull import Accept, add_file
@@ -73,6 +77,10 @@ def pull(
         serving = "" if running else "Start `weebill serve`, then "
         use = _USES.get(found.manifest.task) or f"`weebill run {found.name}` talks to it"
         typer.echo(f"{serving}{use}; clients name it as their model")
+        if has_choice(found, local.engine.llama_server):
+            typer.echo(
+                f"Two engines can serve it; `weebill engines {found.name}` finds the faster one for this machine"
+            )
 
 
 def _quantized(model: str | None, file: Path | None, quantize: str) -> str:
@@ -85,6 +93,19 @@ def _quantized(model: str | None, file: Path | None, quantize: str) -> str:
             f"weebill create NAME --from {file or model} --quantize {quantize}",
         )
     return str(msgspec.structs.replace(name, quant=quantize))
+
+
+def has_choice(model: InstalledModel, llama_server: str) -> bool:
+    """True if two engines that are installed can serve a model."""
+    installed = engine_figures.installed(llama_server)
+    if len(installed) < 2:
+        return False
+    try:
+        served = model.served()
+        able = [kind for kind in installed if not refusal_by(kind, served)]
+        return served.task == "chat" and served.kind == DEFAULT_ENGINE and len(able) > 1
+    except (ModelError, OSError):  # of a kind that no engine serves
+        return False
 
 
 def offer_again(home: Home) -> bool:

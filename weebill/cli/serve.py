@@ -23,6 +23,8 @@ from weebill.cli.recommend import better
 from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import write_private
 from weebill.config.schema import LocalSettings
+from weebill.models import engine_figures
+from weebill.models.engine_choice import Comparison, chosen, objections
 from weebill.models.errors import ModelError
 from weebill.models.needs import free_memory
 from weebill.models.pull import pull
@@ -64,6 +66,8 @@ class Startup:
         self._untold_file: Path | None = None
         # A command that pulls a better model than the default one.
         self._better = ""
+        # The models of which it was said what their engine is.
+        self._told_instead: set[str] = set()
 
     def prepare(self) -> Mapping[str, ServedModel]:
         """Fetches missing models and makes the first key; returns the local models by name."""
@@ -71,7 +75,8 @@ class Startup:
         served = {}
         for model in self.configuration.settings.local.models:
             with show_progress(self._quiet) as progress:
-                served[model] = _served_as(model, pull(store, model, progress, acceptance(quiet=self._quiet)))
+                found = pull(store, model, progress, acceptance(quiet=self._quiet))
+            served[model] = self._with_engine(model, _served_as(model, found), engine_figures.read(store.folder))
         with open_keys(self._home) as keys:
             created = keys.create_first(FIRST_KEY_NAME, "admin")
         if created and sys.stdout.isatty():
@@ -100,15 +105,29 @@ class Startup:
         local = self.configuration.settings.local
         store, found = ModelStore.of(local, self._home), {}
         configured = {store.canonical(name): name for name in reversed(local.models)}
+        measured = engine_figures.read(store.folder)
         for model in store.list():
             if model.manifest.task in UNSERVED:
                 continue
             try:
                 name = configured.get(model.name, model.name)
-                found[name] = _served_as(name, model)
+                found[name] = self._with_engine(name, _served_as(name, model), measured)
             except (ModelError, OSError) as error:
                 log.warning("%s is not served: %s", model.name, error)
         return found
+
+    def _with_engine(self, name: str, served: ServedModel, measured: Mapping[str, Comparison]) -> ServedModel:
+        """Returns a model with the engine that is to serve it; tells once if that is not the configured one."""
+        engine = self.configuration.settings.local.engine
+        installed = engine_figures.installed(engine.llama_server)
+        model, instead = chosen(served, engine.engine, measured.get(served.sha256), installed)
+        if name not in self._told_instead:
+            self._told_instead.add(name)
+            if instead:
+                log.warning("llama.cpp serves %s: %s", name, instead)
+            elif less := objections(model.kind, served):
+                log.warning("%s serves %s, as it is told to: %s", model.kind, name, "; ".join(less))
+        return model
 
     def announce(self, status: Status) -> None:
         """Shows how to use the running gateway."""

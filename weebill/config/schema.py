@@ -54,10 +54,12 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 class EngineSettings(Section, frozen=True, kw_only=True):
     """`[local.engine]`: how compact models are run. `threads = 0` reads with all cores, and writes with half of them.
 
+    `engine` is the one that writes answers; "auto" takes what `weebill engines` has found to be faster for a model.
     `memory_mb` is a host's most memory in MiB; 0 stands for its use after loading, plus some. `llama_server` is
-    llama.cpp's program of that name, by its path or as it is found on `PATH`, for the engine "llama-server".
+    llama.cpp's program for the engine "llama-server": its path, or its name as it is found on `PATH`.
     """
 
+    engine: Literal["auto", "llama.cpp", "llama-server", "openvino"] = "auto"
     context: Annotated[int, Meta(ge=256)] = 8192
     parallel: Annotated[int, Meta(ge=1, le=256)] = 4
     threads: NonNegativeInt = 0

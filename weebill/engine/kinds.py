@@ -28,6 +28,12 @@ def _llama_server() -> type[Engine]:
     return LlamaProgram
 
 
+def _openvino() -> type[Engine]:
+    from weebill.engine.openvino.server import OpenVinoServer
+
+    return OpenVinoServer
+
+
 def _static() -> type[Engine]:
     from weebill.engine.static.server import StaticServer
 
@@ -37,5 +43,6 @@ def _static() -> type[Engine]:
 KINDS: Final[Mapping[EngineKind, Kind]] = {
     "llama.cpp": Kind(_llama_cpp, "local"),
     "llama-server": Kind(_llama_server, ""),
+    "openvino": Kind(_openvino, "openvino"),
     "static": Kind(_static, "local"),
 }

@@ -42,10 +42,13 @@ _VOCABULARY: Final = "tokenizer."
 _TEMPLATE: Final = "tokenizer.chat_template"
 _PROJECTOR: Final = "clip.projector_type"
 _VISION_PROJECTOR: Final = "clip.vision.projector_type"
+_KIND_OF_VOCABULARY: Final = "tokenizer.ggml.model"
+_SPLITTING: Final = "tokenizer.ggml.pre"
+_SCALING: Final = ".rope.scaling.type"
 # The texts that are kept.
 _TEXTS: Final = frozenset(
     {"general.architecture", "general.name", "general.license", "general.type", "adapter.type"}
-    | {_TEMPLATE, _PROJECTOR, _VISION_PROJECTOR}
+    | {_KIND_OF_VOCABULARY, _SPLITTING, _TEMPLATE, _PROJECTOR, _VISION_PROJECTOR}
 )
 # The types of values, by their numbers.
 _SCALARS: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -71,7 +74,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     `parameters` are counted from the tensors of this file. `context` is what the model was trained for, in tokens. Of a
     projector, `projector` is the kind; `image_size` and `patch_size` are in pixels, `image_width` is the length of the
-    vector of a patch.
+    vector of a patch. `vocabulary` is a kind of it, `splitting` the way in which texts are split into words before it
+    is looked at; `scaling` is that of positions beyond those that were trained.
     """
 
     architecture: str = ""
@@ -88,6 +92,9 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     value_length: int | None = None
     pooling: int | None = None
     chat_template: str = ""
+    vocabulary: str = ""
+    splitting: str = ""
+    scaling: str = ""
     projector: str = ""
     image_size: int | None = None
     patch_size: int | None = None
@@ -179,9 +186,10 @@ def _entries(reader: Reader, *, whole: bool) -> tuple[dict[str, Scalar], int]:
     values: dict[str, Scalar] = {}
     for _ in range(entries):
         key = reader.text(MOST_KEY)
-        if not whole and key.startswith(_VOCABULARY):
+        kind = reader.number("I")
+        if not whole and kind == _ARRAY and key.startswith(_VOCABULARY):
             return values, 0
-        value = reader.value(reader.number("I"), key in _TEXTS)
+        value = reader.value(kind, key in _TEXTS or key.endswith(_SCALING))
         if value is not None:
             values[key] = value
     return values, tensors
@@ -217,6 +225,9 @@ def _told(values: dict[str, Scalar], parameters: int) -> ModelFacts:
         value_length=number(f"{architecture}.attention.value_length"),
         pooling=number(f"{architecture}.pooling_type"),
         chat_template=text(_TEMPLATE),
+        vocabulary=text(_KIND_OF_VOCABULARY),
+        splitting=text(_SPLITTING),
+        scaling=text(f"{architecture}{_SCALING}"),
         projector=text(_PROJECTOR) or text(_VISION_PROJECTOR),
         image_size=number("clip.vision.image_size"),
         patch_size=number("clip.vision.patch_size"),

@@ -89,5 +89,6 @@ def _parts(name: str, served: ServedModel) -> Iterator[str]:
     yield served.files or f"{name} {served.path}"
     yield served.chat_template or ""
     yield str(served.context)
+    yield served.kind
     if served.task != "chat":
         yield " ".join(each.sha256 for each in served.adapters)

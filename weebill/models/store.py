@@ -22,7 +22,7 @@ import msgspec
 
 from weebill.config.paths import Home
 from weebill.config.schema import LocalSettings
-from weebill.models import partial
+from weebill.models import openvino, partial
 from weebill.models.adapters import require_fitting
 from weebill.models.blobs import Blobs
 from weebill.models.curated import Role, Sampling, Task, find_curated, read_template
@@ -88,6 +88,8 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         for adapter in adapters:
             require_fitting(adapter.path, tuple(path for _, path in self.paths("model")))
         size = self.size - sum(adapter.size for adapter in adapters)
+        has_more = projector is not None or bool(adapters)
+        no_openvino = openvino.refusal(facts, task, has_more, len(self.manifest.of_role("model")))
         return ServedModel(
             path=self.path,
             task=task,
@@ -103,6 +105,10 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
             projector=projector,
             aliases=() if known is None or known.name != self.name else known.aliases,
             files=" ".join(file.sha256 for file in self.manifest.files if file.role != "adapter"),
+            sha256=(self.manifest.of_role("model") or self.manifest.files)[0].sha256,
+            openvino=None if no_openvino else openvino.costs_of(size, facts),
+            openvino_refusal=no_openvino,
+            openvino_rounds=openvino.is_rounded(facts),
         )
 
     def _served_static(self) -> ServedModel:
@@ -148,7 +154,8 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     none. `is_pooled` is True if its file says how it makes one vector of a text's. `aliases` are further names by the
     curated list; `context` is in tokens, 0 for the configured one. With a `projector` it reads images. `tokenizer` is
     the file of one that the model's own does not hold. `files` tell its files from those of others, but for adapters;
-    "" for what is not known.
+    "" for what is not known. `sha256` is that of its first file; `openvino` are the costs of a host that serves it by
+    OpenVINO, None if it does not, for the reason `openvino_refusal`; that `openvino_rounds` some weights anew.
     """
 
     path: Path
@@ -167,6 +174,10 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     tokenizer: Path | None = None
     aliases: tuple[str, ...] = ()
     files: str = ""
+    sha256: str = ""
+    openvino: Costs | None = None
+    openvino_refusal: str = ""
+    openvino_rounds: bool = False
 
 
 class ModelStore:

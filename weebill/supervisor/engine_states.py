@@ -25,7 +25,7 @@ def state_of(model: PooledModel, name: str, api_key: str, now: float) -> EngineS
         vision=served.projector is not None,
         static=served.kind == "static",
         host=model.name,
-        defaults=defaults_of(served.sampling),
+        defaults=defaults_of(served.sampling, served.kind),
         scales=offer.scales(served) if served.task == "chat" else (),
         adapters=tuple(each.sha256 for each in served.adapters),
         begins=bool(served.beginning),

@@ -1,0 +1,126 @@
+"""The choice of the engine for a model, by what was measured on this machine."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from weebill.models import engine_figures
+from weebill.models.curated import Sampling
+from weebill.models.engine_choice import Comparison, Figures, chosen, objections
+from weebill.models.gguf import ModelFacts
+from weebill.models.needs import Costs
+from weebill.models.openvino import costs_of, is_rounded, refusal
+from weebill.models.store import ServedModel
+
+LLAMA = Figures(prompt=100, answer=40, first_token_s=0.5)
+OPENVINO = Figures(prompt=400, answer=20, first_token_s=0.1)
+FASTEST = Figures(prompt=800, answer=80, first_token_s=0.1)
+BOTH = frozenset({"llama.cpp", "openvino"})
+MODEL = ServedModel(path=Path("m.gguf"), costs=Costs(1, 2), openvino=Costs(3, 2), sha256="a")
+
+
+def compared(mix=(500, 200), **figures: Figures) -> Comparison:
+    given = {"llama.cpp": LLAMA, "openvino": OPENVINO} | figures
+    return Comparison(figures=given, mix=mix)
+
+
+@pytest.mark.parametrize(
+    ("comparison", "fastest"),
+    [
+        (compared(mix=(500, 200)), "llama.cpp"),  # 10 s and 11.25 s
+        (compared(mix=(2000, 200)), "openvino"),
+        (compared(mix=(2000, 200), openvino=Figures(failure="it was ended by SIGSEGV")), "llama.cpp"),
+        (compared(**{"llama.cpp": Figures(failure="x")}), "openvino"),
+        (compared(**{"llama.cpp": Figures(failure="x")}, openvino=Figures(failure="x")), "llama.cpp"),
+        (Comparison(figures={}), "llama.cpp"),
+    ],
+)
+def test_the_faster_one_for_a_mix(comparison, fastest):
+    assert comparison.fastest(BOTH) == fastest
+
+
+@pytest.mark.parametrize(
+    ("model", "wish", "comparison", "installed", "kind", "told"),
+    [
+        (MODEL, "auto", compared(mix=(2000, 200)), BOTH, "openvino", ""),
+        (MODEL, "auto", compared(), BOTH, "llama.cpp", ""),
+        (MODEL, "auto", None, BOTH, "llama.cpp", ""),
+        (MODEL, "auto", compared(mix=(2000, 200)), {"llama.cpp"}, "llama.cpp", ""),
+        (MODEL, "llama.cpp", compared(mix=(2000, 200)), BOTH, "llama.cpp", ""),
+        (MODEL, "openvino", None, BOTH, "openvino", ""),
+        (ServedModel(path=Path("m"), openvino_refusal="it is odd"), "openvino", None, BOTH, "llama.cpp", "it is odd"),
+        (MODEL, "llama-server", None, BOTH, "llama-server", ""),
+        (MODEL, "auto", compared(**{"llama-server": FASTEST}), BOTH | {"llama-server"}, "llama-server", ""),
+        (MODEL, "auto", compared(**{"llama-server": FASTEST}), BOTH, "llama.cpp", ""),
+        (ServedModel(path=Path("m"), kind="static", task="embed"), "openvino", None, BOTH, "static", ""),
+    ],
+)
+def test_the_engine_of_a_model(model, wish, comparison, installed, kind, told):
+    found = chosen(model, wish, comparison, frozenset(installed))
+    assert found.model.kind == kind
+    assert told in found.instead
+    assert bool(told) == bool(found.instead)
+    assert found.model.costs == (model.openvino if kind == "openvino" else model.costs)
+
+
+@pytest.mark.parametrize("less", [{"sampling": Sampling(dry=0.8)}, {"openvino_rounds": True}])
+def test_better_answers_come_before_speed(less):
+    model = msgspec.structs.replace(MODEL, **less)
+    assert chosen(model, "auto", compared(mix=(2000, 200)), BOTH).model.kind == "llama.cpp"
+    assert chosen(model, "openvino", None, BOTH).model.kind == "openvino"
+    assert len(objections("openvino", model)) == 1
+    assert not objections("llama-server", model)
+
+
+FACTS = {"architecture": "qwen3", "vocabulary": "gpt2", "splitting": "qwen2", "quantization": "Q8_0"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "more", "why"),
+    [
+        ({}, {}, ""),
+        ({"architecture": "gemma3"}, {}, "architecture 'gemma3'"),
+        ({"splitting": "llama-bpe"}, {}, "'llama-bpe'"),
+        ({"vocabulary": "llama"}, {}, "vocabulary"),
+        ({"quantization": "IQ2_M"}, {}, "'IQ2_M'"),
+        ({"quantization": ""}, {}, "no known name"),
+        ({"scaling": "yarn"}, {}, "'yarn'"),
+        ({}, {"task": "embed"}, "no answers"),
+        ({}, {"has_more": True}, "adapter"),
+        ({}, {"files": 2}, "several files"),
+    ],
+)
+def test_models_that_are_not_served_are_known_before_they_are_loaded(facts, more, why):
+    found = refusal(ModelFacts(**FACTS | facts), **more)
+    assert why in found
+    assert bool(why) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("quantization", "rounded"), [("Q8_0", False), ("Q4_0", False), ("Q4_1", True), ("Q4_K_M", True)]
+)
+def test_formats_whose_weights_are_rounded_anew(quantization, rounded):
+    assert is_rounded(ModelFacts(**FACTS | {"quantization": quantization})) == rounded
+
+
+def test_a_host_keeps_weights_of_its_own():
+    facts = ModelFacts(layers=2, embedding=64, heads=2)
+    assert costs_of(1 << 30, facts).of(1024, 4) > 2 << 30
+
+
+def test_figures_are_kept_beside_the_models(tmp_path: Path):
+    assert engine_figures.read(tmp_path) == {}
+    engine_figures.save(tmp_path, "a", compared())
+    engine_figures.save(tmp_path, "b", compared(mix=(1, 2)))
+    engine_figures.save(tmp_path, "a", compared(mix=(3, 4)))
+    assert engine_figures.read(tmp_path) == {"a": compared(mix=(3, 4)), "b": compared(mix=(1, 2))}
+    assert [path.name for path in tmp_path.iterdir()] == ["engines.json"]
+    (tmp_path / "engines.json").write_text("{")
+    assert engine_figures.read(tmp_path) == {}
+
+
+def test_figures_of_another_machine_do_not_count(tmp_path: Path, monkeypatch):
+    engine_figures.save(tmp_path, "a", compared())
+    monkeypatch.setattr(engine_figures, "usable_cores", lambda: 999)
+    assert engine_figures.read(tmp_path) == {}
