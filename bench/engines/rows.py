@@ -34,7 +34,7 @@ FIGURES: Final = {
     "first": FigureTitle("Answers", "First token of a prompt of 50 tokens, ms", 0),
     **{f"streams/{n}": FigureTitle("Answers", f"Tokens/s · {_of(n)}", 1) for n in STREAMS},
     "prefill": FigureTitle("Prompts", "Tokens/s of a prompt of 3,192", 0),
-    "prefix": FigureTitle("Prompts", "Second turn of a conversation, times sooner than a new one", 1),
+    "prefix": FigureTitle("Prompts", "A second turn, times sooner than a new talk", 1),
     "agent": FigureTitle("Prompts", f"First token of an agent's {AGENT_TOKENS:,} tokens, s", 1),
     "guesses/edit": FigureTitle("Guesses", "An edit of code, times the speed without", 2),
     "guesses/json": FigureTitle("Guesses", "JSON from a text, times the speed without", 2),
