@@ -56,7 +56,8 @@ class EngineSettings(Section, frozen=True, kw_only=True):
 
     `engine` is the one that writes answers; "auto" takes what `weebill engines` has found to be faster for a model.
     `memory_mb` is a host's most memory in MiB; 0 stands for its use after loading, plus some. `llama_server` is
-    llama.cpp's program for the engine "llama-server": its path, or its name as it is found on `PATH`.
+    llama.cpp's program for the engine "llama-server": its path, or its name as it is found on `PATH`;
+    `llama_server_options` are added to what it is told.
     """
 
     engine: Literal["auto", "llama.cpp", "llama-server", "openvino"] = "auto"
@@ -66,6 +67,7 @@ class EngineSettings(Section, frozen=True, kw_only=True):
     max_waiting: PositiveInt = 64
     memory_mb: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
     llama_server: Name = "llama-server"
+    llama_server_options: tuple[str, ...] = ()
 
 
 class ImageSettings(Section, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What a host asks of llama.cpp's server over HTTP, wherever that runs."""
+"""A host's own questions to llama.cpp's server over HTTP, wherever that runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How llama.cpp runs a model, in the words of its server's command line.
+"""The options that llama.cpp runs a model with, in the words of its server's command line.
 
 `options_of` returns the options by their long names; a number, a text, a switch, or a list for an option that is given
 once for each value. What is left out is as the server has it.

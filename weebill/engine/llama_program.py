@@ -1,7 +1,7 @@
 """llama.cpp's server as a program, `llama-server`: a build for this machine, for its GPU or its instruction sets.
 
-1. The host starts the program with the same options as the engine in its own process, and with a key in its
-   environment, where nobody else reads it.
+1. The host starts the program with the options of the engine in its own process but for steps and memory, then those
+   that the operator adds, and with a key in its environment, where nobody else reads it.
 2. It waits until the program answers; what the program says of a failure is logged as any engine's.
 3. The program ends with the host, and the host with the program.
 """
@@ -29,6 +29,8 @@ _KEY_VARIABLE: Final = "LLAMA_API_KEY"
 _POLL_S: Final = 0.1
 # Its standard input ends with the process that holds the other end.
 _KILL_AT_THE_END: Final = ("/bin/sh", "-c", 'read -r nothing; kill -KILL "$1"', "sh")
+# Tokens of one step for each thread that reads prompts. Builds for a GPU or for tiles of numbers are fast with many.
+_STEP: Final = 64
 # Options that have no opposite, or that are so anyhow.
 _ALONE: Final = frozenset({"metrics", "embedding"})
 
@@ -50,7 +52,7 @@ class LlamaProgram:
         if program is None:
             raise EngineError(f"there is no program {told.engine.llama_server!r} ([local.engine] llama_server)")
         port = _free_port()
-        command = [program, *arguments(options_of(told)), "--port", str(port)]
+        command = [program, *arguments(_own(told)), "--port", str(port), *told.engine.llama_server_options]
         try:
             process = subprocess.Popen(  # noqa: S603 - the operator's program
                 command, stdin=subprocess.DEVNULL, stdout=2, env=_environment(told.api_key)
@@ -79,6 +81,15 @@ class LlamaProgram:
     def wait_for_loop(self) -> None:
         """Returns when llama.cpp's loop has answered: between two of its steps, ahead of all requests."""
         self._http.is_idle()
+
+
+def _own(told: EngineBoot) -> Options:
+    """Returns the options of the program: what it finds out itself of its device is left to it."""
+    options = {name: value for name, value in options_of(told).items() if name != "fit"}
+    if told.task != "chat":
+        return options
+    step = _STEP * int(str(options["threads-batch"]))
+    return options | {"batch-size": step, "ubatch-size": step, "flash-attn": "auto"}
 
 
 def arguments(options: Options) -> list[str]:

@@ -24,6 +24,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_waiting: int = 64
     memory_mb: int = 0
     llama_server: str = "llama-server"
+    llama_server_options: tuple[str, ...] = ()
 
 
 class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
