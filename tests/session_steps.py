@@ -157,7 +157,7 @@ writer.add_string("adapter.type", "lora")
 writer.add_float32("adapter.lora.alpha", 4)
 for layer in range(30):
     for part, shape in (("a", (4, 576)), ("b", (576, 4))):
-        weights = random.standard_normal(shape, numpy.float32) / 12
+        weights = random.standard_normal(shape, numpy.float32) / 4
         writer.add_tensor(f"blk.{layer}.attn_q.weight.lora_{part}", weights)
 writer.write_header_to_file()
 writer.write_kv_data_to_file()

@@ -83,30 +83,13 @@ def test_a_damaged_file_is_refused(path: Path) -> None:
             requantization(path, "Q4_0")
 
 
-def _only(path: Path, kind: gguf.GGMLQuantizationType) -> None:
-    """Writes a file with one tensor."""
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_block_count(1)
-    writer.add_tensor("blk.0.ffn_up.weight", gguf.quantize(VALUES, kind), raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
 def test_what_is_quantized_already_is_not_quantized_again(path: Path) -> None:
-    tried: tuple[tuple[gguf.GGMLQuantizationType, Precision], ...] = (
-        (KINDS.Q4_0, "Q4_0"), (KINDS.Q5_0, "Q4_0"), (KINDS.Q4_1, "Q8_0"), (KINDS.Q4_1, "Q4_K_M"),
-    )  # fmt: skip
-    for kind, precision in tried:
-        _only(path, kind)
+    for kind in (KINDS.Q4_0, KINDS.Q5_0):
+        writer = gguf.GGUFWriter(path, "llama")
+        writer.add_tensor("a.weight", gguf.quantize(VALUES, kind), raw_dtype=kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
         with pytest.raises(ModelFormatError, match="is quantized already"):
-            requantization(path, precision)
-
-
-def test_four_bits_may_become_four_bits_that_are_faster(path: Path) -> None:
-    _only(path, KINDS.Q4_1)
-    (tensor,) = made(path, "Q4_0").tensors
-    assert tensor.tensor_type == KINDS.Q4_0
-    source = gguf.dequantize(gguf.quantize(VALUES, KINDS.Q4_1), KINDS.Q4_1)
-    assert np.array_equal(tensor.data, gguf.quantize(source, KINDS.Q4_0))
+            requantization(path, "Q4_0")

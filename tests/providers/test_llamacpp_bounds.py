@@ -21,7 +21,7 @@ TARGET = Target(model="m")
 # Checked for what they are about, or not a value that the engine reads.
 ELSEWHERE = {
     *("model", "stream", "stream_options", "messages", "tools", "tool_choice", "parallel_tool_calls"),
-    "response_format",
+    *("response_format", "keep_alive"),
 }
 
 WRONG: list[tuple[str, object]] = [

@@ -82,6 +82,8 @@ class _Embedder:
         except (msgspec.MsgspecError, RecursionError) as error:
             raise RefusedError.invalid(str(error)) from None
         tokens = self._tokens(request.input)
+        if not tokens:
+            raise RefusedError.invalid("The input is empty.", "input")
         for each in tokens:
             if len(each) > self._context:
                 # In llama.cpp's words, which the gateway reads.

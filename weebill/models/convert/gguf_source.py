@@ -46,31 +46,13 @@ def _q8_0(raw: bytes) -> Floats:
     return (blocks[:, 2:].view(np.int8) * scales).ravel()
 
 
-def _q4_1(raw: bytes) -> Floats:
-    blocks = np.frombuffer(raw, np.uint8).reshape(-1, 20)
-    scales = blocks[:, :4].copy().view("<f2").astype(np.float32)
-    nibbles = np.concatenate([blocks[:, 4:] & 15, blocks[:, 4:] >> 4], axis=1)
-    return (nibbles * scales[:, :1] + scales[:, 1:]).ravel()
-
-
-# Q4_1, which only a format of the same number of bits may be made of.
-FOUR_BITS: Final = 3
 # By their number in a tensor's entry (`ggml_type`).
 _FORMATS: Final[Mapping[int, _Format]] = {
     0: _Format(1, 4, lambda raw: np.frombuffer(raw, "<f4")),
     1: _Format(1, 2, lambda raw: np.frombuffer(raw, "<f2").astype(np.float32)),
-    FOUR_BITS: _Format(32, 20, _q4_1),
     8: _Format(32, 34, _q8_0),
     30: _Format(1, 2, lambda raw: (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)),
 }
-
-
-def quantized_already(path: Path, name: str, kind: int) -> ModelFormatError:
-    """Returns the error about a tensor that has lost too much to be quantized again."""
-    return ModelFormatError(
-        f"{path} is quantized already ({name} is of the type {kind}), and quantizing it again would lose more. "
-        "Take the same model in F16, BF16, F32 or Q8_0."
-    )
 
 
 class Stored(NamedTuple):
@@ -156,5 +138,8 @@ def _tensor(path: Path, reader: Reader) -> Stored:
     sizes = [reader.number("Q") for _ in range(dimensions)]
     kind, begin = reader.number("I"), reader.number("Q")
     if kind not in _FORMATS:
-        raise quantized_already(path, name, kind)
+        raise ModelFormatError(
+            f"{path} is quantized already ({name} is of the type {kind}), and quantizing it again would lose more. "
+            "Take the same model in F16, BF16, F32 or Q8_0."
+        )
     return Stored(path, name, kind, tuple(reversed(sizes)), begin)

@@ -9,7 +9,7 @@ from typing import IO, Final, NamedTuple
 
 from weebill.models.convert.encodings import ENCODINGS, Encoding, EncodingName
 from weebill.models.convert.gguf_file import Value, Written, size_of, write
-from weebill.models.convert.gguf_source import FOUR_BITS, Stored, quantized_already, read_gguf
+from weebill.models.convert.gguf_source import Stored, read_gguf
 from weebill.models.convert.quantizations import QUANTIZATIONS, encoding_of
 from weebill.models.gguf import read_facts
 from weebill.models.plan import Precision
@@ -23,9 +23,7 @@ _KEPT: Final = re.compile(
     r"|time_mix_|indexer\.).*"
 )
 # By the source's number (`ggml_type`): a format that holds the same numbers.
-_ALIKE: Final[Mapping[int, EncodingName]] = {0: "F32", 1: "F16", FOUR_BITS: "F32", 8: "Q8_0", 30: "F32"}
-# llama.cpp multiplies by it several times as fast on processors as by Q4_1, and little is lost on the way.
-_OF_FOUR_BITS: Final[Precision] = "Q4_0"
+_ALIKE: Final[Mapping[int, EncodingName]] = {0: "F32", 1: "F16", 8: "Q8_0", 30: "F32"}
 
 
 class Requantization(NamedTuple):
@@ -44,9 +42,6 @@ class Requantization(NamedTuple):
 def requantization(path: Path, precision: Precision) -> Requantization:
     """Returns a GGUF in another quantization. Raises ModelFormatError or OSError."""
     source, facts = read_gguf(path), read_facts(path)
-    for tensor in source.tensors:
-        if tensor.kind == FOUR_BITS and precision != _OF_FOUR_BITS:
-            raise quantized_already(path, tensor.name, tensor.kind)
     metadata: dict[str, Value] = {
         **source.metadata,
         "general.file_type": QUANTIZATIONS[precision].file_type,
