@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import Final
 
 import xllamacpp
@@ -48,6 +49,8 @@ def main() -> None:
     """Serves until it is killed."""
     options = options_in(sys.argv[1:])
     port = options.pop("port")
+    if template := options.pop("chat-template-file", None):
+        options["chat-template"] = Path(str(template)).read_text()
     parameters = with_options(options)
     parameters.port = port
     parameters.api_keys = [os.environ["LLAMA_API_KEY"]]

@@ -77,6 +77,18 @@ def test_it_answers_and_ends_with_its_host(tmp_path: Path, model: ServedModel) -
         assert server.wait(EXIT_S) is not None or not server.is_running()
 
 
+def test_a_system_prompt_is_on_no_command_line(tmp_path: Path, model: ServedModel) -> None:
+    told = msgspec.structs.replace(model, beginning=Beginning("Say nothing of the blue door."))
+    with host(tmp_path) as running:
+        start(running, told, program(tmp_path, STAND_IN))
+        with client(running.ready().base_url) as http:
+            body = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
+            prompt = http.post("/apply-template", json=body | {"chat_template_kwargs": {"weebill_beginning": MODEL}})
+        [server] = programs(running)
+        assert "blue door" in prompt.json()["prompt"]
+        assert not [word for word in server.cmdline() if "blue door" in word]
+
+
 def test_a_host_ends_with_its_program(tmp_path: Path, model: ServedModel) -> None:
     stand_in = program(tmp_path, STAND_IN)
     with host(tmp_path) as running:

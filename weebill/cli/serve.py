@@ -25,6 +25,7 @@ from weebill.config.paths import write_private
 from weebill.config.schema import LocalSettings
 from weebill.models import engine_figures
 from weebill.models.engine_choice import Comparison, chosen, objections
+from weebill.models.engines import EngineKind
 from weebill.models.errors import ModelError
 from weebill.models.needs import free_memory
 from weebill.models.pull import pull
@@ -71,12 +72,14 @@ class Startup:
 
     def prepare(self) -> Mapping[str, ServedModel]:
         """Fetches missing models and makes the first key; returns the local models by name."""
-        store = ModelStore.of(self.configuration.settings.local, self._home)
-        served = {}
-        for model in self.configuration.settings.local.models:
+        local = self.configuration.settings.local
+        store, served = ModelStore.of(local, self._home), {}
+        measured = engine_figures.read(store.folder)
+        installed = engine_figures.installed(local.engine.llama_server)
+        for model in local.models:
             with show_progress(self._quiet) as progress:
                 found = pull(store, model, progress, acceptance(quiet=self._quiet))
-            served[model] = self._with_engine(model, _served_as(model, found), engine_figures.read(store.folder))
+            served[model] = self._with_engine(model, _served_as(model, found), measured, installed)
         with open_keys(self._home) as keys:
             created = keys.create_first(FIRST_KEY_NAME, "admin")
         if created and sys.stdout.isatty():
@@ -106,21 +109,23 @@ class Startup:
         store, found = ModelStore.of(local, self._home), {}
         configured = {store.canonical(name): name for name in reversed(local.models)}
         measured = engine_figures.read(store.folder)
+        installed = engine_figures.installed(local.engine.llama_server)
         for model in store.list():
             if model.manifest.task in UNSERVED:
                 continue
             try:
                 name = configured.get(model.name, model.name)
-                found[name] = self._with_engine(name, _served_as(name, model), measured)
+                found[name] = self._with_engine(name, _served_as(name, model), measured, installed)
             except (ModelError, OSError) as error:
                 log.warning("%s is not served: %s", model.name, error)
         return found
 
-    def _with_engine(self, name: str, served: ServedModel, measured: Mapping[str, Comparison]) -> ServedModel:
+    def _with_engine(
+        self, name: str, served: ServedModel, measured: Mapping[str, Comparison], installed: frozenset[EngineKind]
+    ) -> ServedModel:
         """Returns a model with the engine that is to serve it; tells once if that is not the configured one."""
-        engine = self.configuration.settings.local.engine
-        installed = engine_figures.installed(engine.llama_server)
-        model, instead = chosen(served, engine.engine, measured.get(served.sha256), installed)
+        wish = self.configuration.settings.local.engine.engine
+        model, instead = chosen(served, wish, measured.get(served.sha256), installed)
         if name not in self._told_instead:
             self._told_instead.add(name)
             if instead:

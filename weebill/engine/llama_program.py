@@ -14,8 +14,11 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Self
 
 from weebill.engine.errors import EngineError
@@ -25,6 +28,7 @@ from weebill.engine.role import EngineBoot, HostSettings
 
 _log = logging.getLogger("weebill.engine")
 
+_TEMPLATE: Final = "chat-template"
 _KEY_VARIABLE: Final = "LLAMA_API_KEY"
 _POLL_S: Final = 0.1
 # Its standard input ends with the process that holds the other end.
@@ -52,18 +56,18 @@ class LlamaProgram:
         if program is None:
             raise EngineError(f"there is no program {told.engine.llama_server!r} ([local.engine] llama_server)")
         port = _free_port()
-        command = [program, *arguments(_own(told)), "--port", str(port), *told.engine.llama_server_options]
-        try:
-            process = subprocess.Popen(  # noqa: S603 - the operator's program
-                command, stdin=subprocess.DEVNULL, stdout=2, env=_environment(told.api_key)
-            )
-        except OSError as error:
-            raise EngineError(f"{program} cannot be run: {error}") from error
-        _end_with_this_process(process.pid)
-        server = LlamaHttp(f"http://127.0.0.1:{port}", told.api_key)
-        _wait_until_loaded(process, server)
-        threading.Thread(target=_end_with_program, args=(process,), name="program", daemon=True).start()
-        return cls(server)
+        with _with_template_in_file(_own(told)) as options:
+            command = [program, *arguments(options), "--port", str(port), *told.engine.llama_server_options]
+            try:
+                process = subprocess.Popen(  # noqa: S603 - the operator's program
+                    command, stdin=subprocess.DEVNULL, stdout=2, env=_environment(told.api_key)
+                )
+            except OSError as error:
+                raise EngineError(f"{program} cannot be run: {error}") from error
+            watcher = _watcher(process.pid)
+            _wait_until_loaded(process, f"http://127.0.0.1:{port}", watcher)
+        threading.Thread(target=_end_with_program, args=(process, watcher), name="program", daemon=True).start()
+        return cls(LlamaHttp(f"http://127.0.0.1:{port}", told.api_key))
 
     @staticmethod
     def room(settings: HostSettings) -> int | None:
@@ -80,7 +84,12 @@ class LlamaProgram:
 
     def wait_for_loop(self) -> None:
         """Returns when llama.cpp's loop has answered: between two of its steps, ahead of all requests."""
-        self._http.is_idle()
+        while True:
+            try:
+                self._http.is_idle()
+                return
+            except EngineError:  # all of its connections are taken, or it ends: this process ends with it
+                time.sleep(_POLL_S)
 
 
 def _own(told: EngineBoot) -> Options:
@@ -88,7 +97,7 @@ def _own(told: EngineBoot) -> Options:
     options = {name: value for name, value in options_of(told).items() if name != "fit"}
     if told.task != "chat":
         return options
-    step = _STEP * int(str(options["threads-batch"]))
+    step = max(_STEP * int(str(options["threads-batch"])), int(str(options["batch-size"])))
     return options | {"batch-size": step, "ubatch-size": step, "flash-attn": "auto"}
 
 
@@ -120,25 +129,46 @@ def _free_port() -> int:
         return port
 
 
-def _end_with_this_process(program: int) -> None:
+@contextmanager
+def _with_template_in_file(options: Options) -> Iterator[Options]:
+    """Has a template, which quotes system prompts, in a file of this user alone: others read command lines."""
+    template = options.pop(_TEMPLATE, None)
+    if template is None:
+        yield options
+        return
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="weebill-", suffix=".jinja") as file:
+        file.write(str(template))
+        file.flush()
+        yield options | {f"{_TEMPLATE}-file": file.name}
+
+
+def _watcher(program: int) -> subprocess.Popen[bytes]:
     """Has the program killed once this process is gone, however that came."""
-    subprocess.Popen([*_KILL_AT_THE_END, str(program)], stdin=subprocess.PIPE)  # noqa: S603 - our own
+    return subprocess.Popen(  # noqa: S603 - our own
+        [*_KILL_AT_THE_END, str(program)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
-def _end_with_program(process: subprocess.Popen[bytes]) -> None:
+def _end_with_program(process: subprocess.Popen[bytes], watcher: subprocess.Popen[bytes]) -> None:
     """Ends this process with the program, so that both are started again."""
-    _log.error(_end(process.wait()))
+    status = process.wait()
+    watcher.kill()
+    _log.error(_end(status))
     os._exit(1)
 
 
-def _wait_until_loaded(process: subprocess.Popen[bytes], server: LlamaHttp) -> None:
+def _wait_until_loaded(process: subprocess.Popen[bytes], origin: str, watcher: subprocess.Popen[bytes]) -> None:
     """Waits as long as it loads, which the supervisor bounds. Raises EngineError if it ends."""
+    # Without its key: another process may have taken the port.
+    server = LlamaHttp(origin, "")
     while process.poll() is None:
         try:
             server.ask("/health")
-            return
         except (EngineError, OSError, http.client.HTTPException):
             time.sleep(_POLL_S)
+        else:
+            return
+    watcher.kill()
     raise EngineError(_end(process.returncode))
 
 

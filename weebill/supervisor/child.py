@@ -292,6 +292,8 @@ class Child:
     def _end_life(self, link: ChildLink) -> None:
         link.close()
         self._link = None
+        if self._heartbeat is not None:
+            self._heartbeat.close()
         self._heartbeat = None
         self._serves = False
         process, self._process = self._process, None

@@ -47,7 +47,7 @@ class Heartbeat:
         self._doubt(False)
 
     async def caught_up(self) -> None:
-        """Waits until the child has handled all that it was sent by now: it answers messages in their order."""
+        """Waits until the child has handled all that it was sent by now, or is gone. It answers in order."""
         answered = asyncio.Event()
         # The answer to a Ping that is under way may have been sent before the child read what came after it.
         waiting = (self._asked + 1, answered)
@@ -57,6 +57,11 @@ class Heartbeat:
             await answered.wait()
         finally:
             self._waiting.remove(waiting)
+
+    def close(self) -> None:
+        """Notes that the child is gone: nobody waits for it any more."""
+        for _, event in self._waiting:
+            event.set()
 
     async def until_silent(self) -> float:
         """Waits until an answer is overdue; returns the seconds since its Ping."""

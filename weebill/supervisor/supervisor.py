@@ -110,6 +110,7 @@ class Supervisor:
         self._on_started = on_started
         self._started_at = time.time()
         self._needs_restart: tuple[str, ...] = ()
+        self._offering = asyncio.Lock()
         self._news: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._on_terminal = os.isatty(STDERR_FD)
@@ -126,7 +127,7 @@ class Supervisor:
         self._services: list[Child] = []
         self._wake()
         self._workers: list[Child] = []
-        self._offer()
+        self._offer(self._offers())
         self._pool.start()
         self._workers = [self._worker(index, worker) for index in range(self._settings.server.workers)]
 
@@ -231,9 +232,9 @@ class Supervisor:
     def _silence_s(self) -> float:
         return self._settings.server.watchdog_s
 
-    def _offer(self) -> None:
-        """Has the pool know all models that there are; those of the start come first, and may lack a file."""
-        self._pool.offer({**self._loaded_at_start, **self._offers()}, self._loaded_at_start)
+    def _offer(self, models: Mapping[str, ServedModel]) -> None:
+        """Has the pool know these models; those of the start come first, and may lack a file."""
+        self._pool.offer({**self._loaded_at_start, **models}, self._loaded_at_start)
 
     def _engine(self, model: PooledModel) -> Child:
         served = model.offer.first
@@ -279,7 +280,12 @@ class Supervisor:
 
     async def _offer_known(self) -> None:
         """Offers the models that there are; returns when the workers know them, or do not answer."""
-        self._offer()
+        # One after the other, so that the newest look is the last. In a thread: files are read for it.
+        async with self._offering:
+            try:
+                self._offer(await asyncio.to_thread(self._offers))
+            except OSError as error:
+                log.error("the models of this machine cannot be listed: %s", error)
         self._changed()
         with suppress(TimeoutError):
             async with asyncio.timeout(_KNOWN_S):
