@@ -64,7 +64,9 @@ def test_the_engine_of_a_model(model, wish, comparison, installed, kind, told):
     assert found.model.costs == (model.openvino if kind == "openvino" else model.costs)
 
 
-@pytest.mark.parametrize("less", [{"sampling": Sampling(dry=0.8)}, {"openvino_rounds": True}])
+@pytest.mark.parametrize(
+    "less", [{"sampling": Sampling(dry=0.8)}, {"sampling": Sampling(penalty_window=9)}, {"openvino_rounds": True}]
+)
 def test_better_answers_come_before_speed(less):
     model = msgspec.structs.replace(MODEL, **less)
     assert chosen(model, "auto", compared(mix=(2000, 200)), BOTH).model.kind == "llama.cpp"
