@@ -47,6 +47,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     mix: tuple[int, int] = USUAL_MIX
     at: int = 0
 
+    @property
+    def is_answered(self) -> bool:
+        """True if there is an engine that answers a request of the mix."""
+        return any(each.seconds(self.mix) < math.inf for each in self.figures.values())
+
     def fastest(self, among: Set[EngineKind]) -> EngineKind:
         """Returns the engine with which a request of the mix is answered first; llama.cpp if nothing tells."""
         best: EngineKind = DEFAULT_ENGINE
