@@ -9,7 +9,7 @@ import pytest
 from tests.fixtures.model import MODEL
 from weebill.cli import engines
 from weebill.cli.errors import CommandError
-from weebill.cli.models import has_choice
+from weebill.cli.models import engines_for
 from weebill.config.load import Sources
 from weebill.config.schema import EngineSettings
 from weebill.models import engine_figures
@@ -66,10 +66,40 @@ def test_what_cannot_be_compared_is_refused(sources):
         engines.engines(sources, None, 0, 5, as_json=True)
 
 
+def test_engines_that_all_fail_are_not_told_as_the_first(sources, monkeypatch, capsys):
+    monkeypatch.setattr(engines, "_measured", lambda kind, *_: Figures(failure=f"{kind} is broken"))
+    engines.engines(sources, None, 500, 200, as_json=False)
+    printed = capsys.readouterr().out
+    assert "No engine answers here" in printed
+    assert "llama.cpp: llama.cpp is broken; openvino: openvino is broken" in printed
+    assert "first;" not in printed
+    engines.engines(sources, None, 500, 200, as_json=True)
+    assert json.loads(capsys.readouterr().out)["fastest"] is None
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_running_server_keeps_the_engine_of_a_model_that_stays(weebill, sources, monkeypatch, capsys, runs):
+    monkeypatch.setattr(engines, "offer_again", lambda home: runs)
+    engines.engines(sources, None, 500, 200, as_json=False)
+    assert ("stays loaded" in capsys.readouterr().out) == runs
+    (model,) = ModelStore(sources.home.models).list()
+    engines.engines(Sources(sources.home, weebill.env, {}), model.name, 500, 200, as_json=False)
+    assert "stays loaded" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("other", "told"), [("openvino", False), ("llama-server", True)])
+def test_openvino_is_named_to_those_who_lack_it(sources, monkeypatch, capsys, other, told):
+    monkeypatch.setattr(engine_figures, "installed", lambda llama_server: frozenset({"llama.cpp", other}))
+    monkeypatch.setattr(engines, "_measured", lambda *_: LLAMA)
+    engines.engines(sources, None, 500, 200, as_json=False)
+    assert ("weebill[openvino]" in capsys.readouterr().out) == told
+
+
 def test_who_pulls_a_model_is_told_of_its_choice(sources, monkeypatch):
     (model,) = ModelStore(sources.home.models).list()
-    assert has_choice(model, "none")
+    assert engines_for(model, "none") == ["llama.cpp", "openvino"]
+    three = {"llama.cpp", "llama-server", "openvino"}
+    monkeypatch.setattr(engine_figures, "installed", lambda llama_server: frozenset(three))
+    assert engines_for(model, "none") == sorted(three)
     model.path.unlink()
-    assert not has_choice(model, "none")
-    monkeypatch.setattr(engine_figures, "installed", lambda llama_server: frozenset({"llama.cpp"}))
-    assert not has_choice(model, "none")
+    assert engines_for(model, "none") == []

@@ -1,5 +1,7 @@
 """The choice of the engine for a model, by what was measured on this machine."""
 
+import errno
+import json
 from pathlib import Path
 
 import msgspec
@@ -8,6 +10,7 @@ import pytest
 from weebill.models import engine_figures
 from weebill.models.curated import Sampling
 from weebill.models.engine_choice import Comparison, Figures, chosen, objections
+from weebill.models.errors import DiskFullError, ModelFormatError
 from weebill.models.gguf import ModelFacts
 from weebill.models.needs import Costs
 from weebill.models.openvino import costs_of, is_rounded, refusal
@@ -64,7 +67,9 @@ def test_the_engine_of_a_model(model, wish, comparison, installed, kind, told):
     assert found.model.costs == (model.openvino if kind == "openvino" else model.costs)
 
 
-@pytest.mark.parametrize("less", [{"sampling": Sampling(dry=0.8)}, {"openvino_rounds": True}])
+@pytest.mark.parametrize(
+    "less", [{"sampling": Sampling(dry=0.8)}, {"sampling": Sampling(penalty_window=9)}, {"openvino_rounds": True}]
+)
 def test_better_answers_come_before_speed(less):
     model = msgspec.structs.replace(MODEL, **less)
     assert chosen(model, "auto", compared(mix=(2000, 200)), BOTH).model.kind == "llama.cpp"
@@ -116,8 +121,49 @@ def test_figures_are_kept_beside_the_models(tmp_path: Path):
     engine_figures.save(tmp_path, "a", compared(mix=(3, 4)))
     assert engine_figures.read(tmp_path) == {"a": compared(mix=(3, 4)), "b": compared(mix=(1, 2))}
     assert [path.name for path in tmp_path.iterdir()] == ["engines.json"]
-    (tmp_path / "engines.json").write_text("{")
+
+
+def test_figures_of_another_release_are_left_as_they_are(tmp_path: Path):
+    """An engine that is not known here, or a comparison in another form, breaks nothing else and is not lost."""
+    path = tmp_path / "engines.json"
+    engine_figures.save(tmp_path, "a", compared())
+    kept = json.loads(path.read_bytes())
+    kept[engine_figures.machine()]["a"]["figures"]["new"] = {"prompt": "fast"}
+    kept[engine_figures.machine()]["b"] = {"figures": [], "form": 2}
+    kept["another machine"] = {"c": 7}
+    path.write_text(json.dumps(kept))
+    assert engine_figures.read(tmp_path) == {"a": compared()}
+    engine_figures.save(tmp_path, "d", compared(mix=(1, 2)))
+    assert engine_figures.read(tmp_path) == {"a": compared(), "d": compared(mix=(1, 2))}
+    after = json.loads(path.read_bytes())
+    del after[engine_figures.machine()]["d"]
+    assert after == kept
+
+
+def test_what_cannot_be_read_is_not_written_over(tmp_path: Path, caplog):
+    path = tmp_path / "engines.json"
+    for content in (b"{", b'{"m": {"a": "\xff"'):
+        path.write_bytes(content)
+        assert engine_figures.read(tmp_path) == {}
+        with pytest.raises(ModelFormatError, match="Remove it"):
+            engine_figures.save(tmp_path, "a", compared())
+        assert path.read_bytes() == content
+    path.unlink()
+    path.mkdir()
     assert engine_figures.read(tmp_path) == {}
+    with pytest.raises(IsADirectoryError):
+        engine_figures.save(tmp_path, "a", compared())
+    assert len(caplog.records) == 3
+
+
+def test_a_draft_that_cannot_be_put_in_place_is_removed(tmp_path: Path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(DiskFullError):
+        engine_figures.save(tmp_path, "a", compared())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_figures_of_another_machine_do_not_count(tmp_path: Path, monkeypatch):

@@ -38,6 +38,6 @@ def test_times(given: object, seconds: float | None) -> None:
 
 @pytest.mark.parametrize("given", ["", "5", "5 m", "m", "5x", "1e3s", "5m!", True, [], {}, "9" * 40 + "s", "1s" * 99])
 def test_what_is_no_time(given: object) -> None:
-    with pytest.raises(ApiError, match="Invalid 'keep_alive'") as caught:
+    with pytest.raises(ApiError, match="Invalid value for 'keep_alive'") as caught:
         keep_alive_of({"keep_alive": Raw(json.dumps(given).encode())})
     assert (caught.value.status, caught.value.detail.param) == (400, "keep_alive")

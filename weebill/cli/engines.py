@@ -26,6 +26,7 @@ from weebill.models.needs import usable_cores
 from weebill.models.sharing import SharedModel
 from weebill.models.store import ModelStore, ServedModel
 
+_OPENVINO: Final[EngineKind] = "openvino"
 _TIMEOUT_S: Final = 180.0
 # Enough for what is measured; memory for more would only delay the start.
 _CONTEXT: Final = 1024
@@ -58,12 +59,17 @@ def engines(sources: Sources, name: str | None, prompt: int, answer: int, as_jso
         figures[kind] = _measured(kind, served, settings.local.engine)
     comparison = Comparison(figures=figures, mix=(prompt, answer), at=int(time.time()))
     engine_figures.save(store.folder, served.sha256, comparison)
-    offer_again(sources.home)
+    is_running = offer_again(sources.home)
     choice = chosen(served, settings.local.engine.engine, comparison, installed)
     if as_json:
         print_json(_described(model.name, comparison, choice.model.kind))
     else:
         _print(model.name, served, comparison, choice, settings.local.engine)
+        if comparison.is_answered and is_running and model.name in map(store.canonical, settings.local.models):
+            console().print(
+                f"{model.name} stays loaded ([local] models): a running `weebill serve` changes its engine when it is "
+                "started again"
+            )
 
 
 def _measured(kind: EngineKind, served: ServedModel, settings: EngineSettings) -> Figures:
@@ -107,6 +113,19 @@ def _print(name: str, served: ServedModel, comparison: Comparison, choice: Chose
     running = os.getloadavg()[0]
     if running > usable_cores() / 2:
         out.print(f"\nThis machine is busy just now (load {running:.1f}): measure again when it is not", style="dim")
+    if comparison.is_answered:
+        _print_choice(name, served, comparison, choice, settings)
+    else:
+        failures = "; ".join(f"{kind}: {each.failure}" for kind, each in comparison.figures.items())
+        out.print(f"\nNo engine answers here with {name}: {failures or 'none is installed'}", style="bold")
+    if _OPENVINO not in comparison.figures:
+        out.print("`pip install 'weebill[openvino]'` brings another one, for x86-64", style="dim")
+
+
+def _print_choice(
+    name: str, served: ServedModel, comparison: Comparison, choice: Chosen, settings: EngineSettings
+) -> None:
+    out = console()
     faster = comparison.fastest(frozenset(comparison.figures))
     out.print(f"\n{faster} answers such a request first; {choice.model.kind} serves {name}", style="bold")
     if choice.instead:
@@ -115,8 +134,6 @@ def _print(name: str, served: ServedModel, comparison: Comparison, choice: Chose
         out.print(f'[local.engine] engine = "{settings.engine}" says so')
     elif faster != choice.model.kind and (why := objections(faster, served)):
         out.print(f'{"; ".join(why)}. [local.engine] engine = "{faster}" takes it all the same')
-    if len(comparison.figures) == 1:
-        out.print("`pip install 'weebill[openvino]'` brings another one, for x86-64", style="dim")
 
 
 def _row(kind: EngineKind, figures: Figures, mix: tuple[int, int]) -> tuple[str, ...]:
@@ -132,7 +149,7 @@ def _described(name: str, comparison: Comparison, serves: EngineKind) -> dict[st
         "machine": engine_figures.machine(),
         "prompt_tokens": comparison.mix[0],
         "answer_tokens": comparison.mix[1],
-        "fastest": comparison.fastest(frozenset(comparison.figures)),
+        "fastest": comparison.fastest(frozenset(comparison.figures)) if comparison.is_answered else None,
         "serves": serves,
         "engines": [
             {

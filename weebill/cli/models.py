@@ -21,7 +21,7 @@ from weebill.config.schema import Settings
 from weebill.models import engine_figures
 from weebill.models.curated import curated
 from weebill.models.engine_choice import refusal_by
-from weebill.models.engines import DEFAULT_ENGINE
+from weebill.models.engines import DEFAULT_ENGINE, EngineKind
 from weebill.models.errors import ModelError
 from weebill.models.names import HubName, parse
 from weebill.models.plan import Plan
@@ -77,9 +77,11 @@ def pull(
         serving = "" if running else "Start `weebill serve`, then "
         use = _USES.get(found.manifest.task) or f"`weebill run {found.name}` talks to it"
         typer.echo(f"{serving}{use}; clients name it as their model")
-        if has_choice(found, local.engine.llama_server):
+        able = engines_for(found, local.engine.llama_server)
+        if len(able) > 1:
             typer.echo(
-                f"Two engines can serve it; `weebill engines {found.name}` finds the faster one for this machine"
+                f"{len(able)} engines can serve it ({', '.join(able)}); "
+                f"`weebill engines {found.name}` finds the fastest for this machine"
             )
 
 
@@ -95,17 +97,15 @@ def _quantized(model: str | None, file: Path | None, quantize: str) -> str:
     return str(msgspec.structs.replace(name, quant=quantize))
 
 
-def has_choice(model: InstalledModel, llama_server: str) -> bool:
-    """True if two engines that are installed can serve a model."""
-    installed = engine_figures.installed(llama_server)
-    if len(installed) < 2:
-        return False
+def engines_for(model: InstalledModel, llama_server: str) -> list[EngineKind]:
+    """Returns the engines that are installed and can serve a model that writes answers; none for any other."""
     try:
         served = model.served()
-        able = [kind for kind in installed if not refusal_by(kind, served)]
-        return served.task == "chat" and served.kind == DEFAULT_ENGINE and len(able) > 1
+        if served.task != "chat" or served.kind != DEFAULT_ENGINE:
+            return []
+        return [kind for kind in sorted(engine_figures.installed(llama_server)) if not refusal_by(kind, served)]
     except (ModelError, OSError):  # of a kind that no engine serves
-        return False
+        return []
 
 
 def offer_again(home: Home) -> bool:

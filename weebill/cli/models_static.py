@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -56,9 +57,9 @@ def _vectors(file: Path, texts: Sequence[Sequence[int]], threads: int, done: Cal
         ) as process:
             assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
             try:
-                # It reads all of it before it writes anything.
-                process.stdin.write(msgspec.json.encode(texts))
-                process.stdin.close()
+                # It reads all of it before it writes anything; if it ends before, its status says so.
+                with contextlib.suppress(BrokenPipeError), process.stdin:
+                    process.stdin.write(msgspec.json.encode(texts))
                 while chunk := os.read(process.stdout.fileno(), _CHUNK):
                     made += chunk
                     done(len(made))

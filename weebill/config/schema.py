@@ -52,10 +52,12 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 
 
 class EngineSettings(Section, frozen=True, kw_only=True):
-    """`[local.engine]`: how compact models are run. `threads = 0` reads with all cores, and writes with half of them.
+    """`[local.engine]`: how compact models are run. `threads = 0` reads with all cores, and writes with half of them;
+    OpenVINO does both with all cores but one, and static vectors have one thread anyhow.
 
-    `engine` is the one that writes answers; "auto" takes what `weebill engines` has found to be faster for a model.
-    `memory_mb` is a host's most memory in MiB; 0 stands for its use after loading, plus some. `llama_server` is
+    `engine` is the one that writes answers; "auto" takes what `weebill engines` has found to be faster for a model, and
+    "llama-server" is for models of vectors and ratings, too. `memory_mb` is a host's most memory in MiB; 0 stands for
+    its use after loading, plus some, and with "llama-server" for all that the machine has. `llama_server` is
     llama.cpp's program for the engine "llama-server": its path, or its name as it is found on `PATH`;
     `llama_server_options` are added to what it is told.
     """

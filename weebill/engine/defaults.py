@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.models.curated import Sampling
+from weebill.models.engine_choice import unserved
 from weebill.models.engines import DEFAULT_ENGINE, EngineKind
 
 _FIELDS: Final[Mapping[str, str]] = {
@@ -31,16 +32,12 @@ _FIELDS: Final[Mapping[str, str]] = {
     "most_tokens": "max_tokens",
     "stop": "stop",
 }
-# What an engine does not have, and would refuse if a client asked for it.
-_LACKS: Final[Mapping[EngineKind, frozenset[str]]] = {
-    "openvino": frozenset({"typical_p", "dry", "dry_window", "penalty_window"}),
-}
 _USUAL: Final = Sampling()
 
 
 def defaults_of(sampling: Sampling, kind: EngineKind = DEFAULT_ENGINE) -> dict[str, Raw]:
     """Returns the fields by which a model's sampling differs from the usual one, as far as its engine has them."""
-    lacks = _LACKS.get(kind, frozenset())
+    lacks = unserved(kind, sampling)
     return {
         field: Raw(msgspec.json.encode(value))
         for name, field in _FIELDS.items()

@@ -1,7 +1,7 @@
 """llama.cpp's server as a program, `llama-server`: a build for this machine, for its GPU or its instruction sets.
 
-1. The host starts the program with the options of the engine in its own process but for steps and memory, then those
-   that the operator adds, and with a key in its environment, where nobody else reads it.
+1. The host starts the program with the options of the engine in its own process but for steps, flash attention and
+   memory, then those that the operator adds, and with a key in its environment, where nobody else reads it.
 2. It waits until the program answers; what the program says of a failure is logged as any engine's.
 3. The program ends with the host, and the host with the program.
 """

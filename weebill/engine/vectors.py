@@ -8,6 +8,7 @@ the other. A process of its own: native code that crashes takes nobody with it, 
 from __future__ import annotations
 
 import http.client
+import secrets
 import sys
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
@@ -18,11 +19,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from weebill.engine.errors import EngineError
-from weebill.engine.llama import LlamaServer
 from weebill.engine.role import EngineBoot, HostSettings
+from weebill.engine.spinning import limit_spinning
 from weebill.models.gguf import read_first_facts
 
-_KEY: Final = "vectors"
 _TIMEOUT_S: Final = 120.0
 # Tokens of a text, and texts that are read side by side.
 _CONTEXT: Final = 128
@@ -43,15 +43,19 @@ class _Answer(msgspec.Struct):
 
 def vectors(file: Path, texts: Sequence[Sequence[int]], threads: int) -> Iterator[bytes]:
     """Yields the vectors of some texts at a time. Raises EngineError."""
+    limit_spinning()
+    from weebill.engine.llama import LlamaServer
+
+    key = secrets.token_urlsafe(16)
     engine = HostSettings(context=_CONTEXT, parallel=_PARALLEL, threads=threads)
     is_pooled = bool(read_first_facts(file).pooling)
-    told = EngineBoot(model="vectors", api_key=_KEY, path=str(file), task="embed", engine=engine, is_pooled=is_pooled)
+    told = EngineBoot(model="vectors", api_key=key, path=str(file), task="embed", engine=engine, is_pooled=is_pooled)
     server = LlamaServer.start(told)
     address = urlsplit(server.base_url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_TIMEOUT_S)
     for first in range(0, len(texts), _TEXTS):
         body = {"input": texts[first : first + _TEXTS], "encoding_format": "base64", "embd_normalize": _AS_THEY_ARE}
-        headers = {"Authorization": f"Bearer {_KEY}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         connection.request("POST", "/v1/embeddings", msgspec.json.encode(body), headers)
         response = connection.getresponse()
         content = response.read()

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from weebill.models import openvino
 from weebill.models.curated import Sampling
 from weebill.models.engines import DEFAULT_ENGINE, EngineKind
 from weebill.models.store import ServedModel
@@ -45,6 +46,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     figures: dict[EngineKind, Figures]
     mix: tuple[int, int] = USUAL_MIX
     at: int = 0
+
+    @property
+    def is_answered(self) -> bool:
+        """True if there is an engine that answers a request of the mix."""
+        return any(each.seconds(self.mix) < math.inf for each in self.figures.values())
 
     def fastest(self, among: Set[EngineKind]) -> EngineKind:
         """Returns the engine with which a request of the mix is answered first; llama.cpp if nothing tells."""
@@ -87,16 +93,15 @@ def objections(kind: EngineKind, model: ServedModel) -> tuple[str, ...]:
     """Returns why a model answers less well by an engine: "auto" does not take that for speed."""
     if kind != _OPENVINO:
         return ()
-    names = unserved(model.sampling)
+    names = unserved(kind, model.sampling)
     lacks = (f"it is set to {', '.join(names)}, which OpenVINO does not have",) if names else ()
     rounds = ("OpenVINO rounds weights of its format anew",) if model.openvino_rounds else ()
     return lacks + rounds
 
 
-def unserved(sampling: Sampling) -> tuple[str, ...]:
-    """Returns the names of a model's own settings that OpenVINO does not have."""
-    asked = {"dry": sampling.dry != 0, "typical_p": sampling.typical_p != 1}
-    return tuple(name for name, is_asked in asked.items() if is_asked)
+def unserved(kind: EngineKind, sampling: Sampling) -> tuple[str, ...]:
+    """Returns the names of a model's own settings that ask for what an engine does not have, and would refuse."""
+    return openvino.unserved(sampling) if kind == _OPENVINO else ()
 
 
 def _with(kind: EngineKind, model: ServedModel) -> ServedModel:

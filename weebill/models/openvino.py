@@ -1,12 +1,15 @@
-"""The models that OpenVINO GenAI reads as llama.cpp does, by the facts in their files. Pure.
+"""The models that OpenVINO GenAI reads as llama.cpp does, by the facts in their files, and the settings of a model that
+it has. Pure.
 
 Source: https://github.com/openvinotoolkit/openvino.genai/tree/master/src/cpp/src/gguf_utils
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from weebill.models.curated import Sampling
 from weebill.models.gguf import ModelFacts
 from weebill.models.needs import FIXED_BYTES, Costs, token_bytes
 from weebill.models.tasks import Serving
@@ -20,6 +23,18 @@ _EXACT: Final = frozenset({"F16", "Q4_0", "Q6_K", "Q8_0"})
 # (`make_int4_weights` in building_blocks.cpp there).
 _ROUNDED: Final = frozenset({"Q4_1", "Q4_K_M"})
 _QUANTIZATIONS: Final = _EXACT | _ROUNDED
+MOST_PENALTY: Final = 2.0
+"""The greatest penalty on presence and on frequency that it takes, either way."""
+_WHOLE_CONTEXT: Final = -1
+# By the field of a model's sampling, what tells that it asks for more than OpenVINO has. Its penalties count the whole
+# context; the usual window is nobody's wish.
+_LACKS: Final[Mapping[str, Callable[[Sampling], bool]]] = {
+    "dry": lambda asked: asked.dry != 0,
+    "typical_p": lambda asked: asked.typical_p != 1,
+    "penalty_window": lambda asked: asked.penalty_window not in (_WHOLE_CONTEXT, Sampling().penalty_window),
+    "presence_penalty": lambda asked: abs(asked.presence_penalty) > MOST_PENALTY,
+    "frequency_penalty": lambda asked: abs(asked.frequency_penalty) > MOST_PENALTY,
+}
 
 
 def refusal(facts: ModelFacts, task: Serving = "chat", has_more: bool = False, files: int = 1) -> str:
@@ -51,6 +66,11 @@ def refusal(facts: ModelFacts, task: Serving = "chat", has_more: bool = False, f
 def is_rounded(facts: ModelFacts) -> bool:
     """True if OpenVINO rounds the weights of a model anew, and so answers less well than llama.cpp."""
     return facts.quantization in _ROUNDED
+
+
+def unserved(sampling: Sampling) -> tuple[str, ...]:
+    """Returns the names of a model's own settings that ask for what OpenVINO does not have."""
+    return tuple(name for name, exceeds in _LACKS.items() if exceeds(sampling))
 
 
 def costs_of(size: int, facts: ModelFacts) -> Costs:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE, ApiError, invalid_value
 from weebill.wire.inbound import Json
 
 KEEP_ALIVE: Final = "keep_alive"
@@ -48,5 +48,4 @@ def _seconds(given: Raw) -> float:
 
 
 def _invalid() -> ApiError:
-    message = f"Invalid '{KEEP_ALIVE}': expected a number of seconds, or a time such as '5m' or '1h30m'."
-    return ApiError(400, message, code="invalid_value", param=KEEP_ALIVE)
+    return invalid_value(KEEP_ALIVE, "expected a number of seconds, or a time such as '5m' or '1h30m'")

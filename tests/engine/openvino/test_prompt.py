@@ -7,13 +7,13 @@ from weebill.engine.openvino.prompt import Prompts
 from weebill.engine.openvino.request import CHAT, wanted
 from weebill.engine.openvino.vocabulary import Vocabulary
 from weebill.engine.serving.jobs import RefusedError
-from weebill.models.curated import Sampling, read_template
+from weebill.models.curated import read_template
 
 VOCABULARY = Vocabulary((b"a",), ("<s>",), None, "<s>", "</s>", 0, frozenset({0}))
 
 
 def text(template: str, body: bytes) -> str:
-    return Prompts(template, VOCABULARY, 256).text(wanted(CHAT, body, Sampling()))
+    return Prompts(template, VOCABULARY, 256).text(wanted(CHAT, body))
 
 
 def test_a_conversation_with_tools_is_written():

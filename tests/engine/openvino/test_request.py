@@ -11,6 +11,7 @@ from weebill.engine.openvino.text import Delta
 from weebill.engine.role import HostSettings
 from weebill.engine.serving.jobs import RefusedError
 from weebill.models.curated import Sampling
+from weebill.models.engine_choice import unserved
 from weebill.providers.base import Target
 from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
 from weebill.wire.body import decode_chat
@@ -23,16 +24,17 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "ob
 
 def asked(path: str = CHAT, **fields: object):
     given = {"messages": HI} if path == CHAT else {}
-    return wanted(path, msgspec.json.encode({**given, **fields}), SAMPLING)
+    return wanted(path, msgspec.json.encode({**given, **fields}))
 
 
-def test_the_models_own_settings_hold_unless_the_request_says_otherwise():
-    own = asked()
+def test_the_models_own_settings_and_what_a_request_says_otherwise():
+    own = asked(**defaults_of(SAMPLING, "openvino"))
     assert (own.choice.temperature, own.choice.top_k, own.choice.seed) == (0.2, 9, 5)
     assert (own.stop, own.most_tokens, own.count, own.streams) == (("END",), 70, 1, False)
     told = asked(
         temperature=0.7, top_k=-1, top_p=0.5, min_p=0.1, repeat_penalty=1.2, seed=-1, stop="x", max_tokens=9, n=2
     )
+    assert asked().choice.temperature == 0.8
     assert told.choice == msgspec.structs.replace(
         own.choice, temperature=0.7, top_k=0, top_p=0.5, min_p=0.1, repetition_penalty=1.2, seed=None
     )
@@ -80,19 +82,31 @@ def test_what_the_engine_cannot_do_is_refused_by_its_name(field, fields):
     assert (failure.failure.kind, failure.param) == ("invalid_request", field)
 
 
-def test_a_models_settings_that_the_engine_lacks_are_not_sent():
-    sampling = Sampling(temperature=0.2, dry=0.8, typical_p=0.9, penalty_window=9)
-    own = {name: bytes(raw) for name, raw in defaults_of(sampling, "openvino").items()}
-    assert own == {"temperature": b"0.2"}
+@pytest.mark.parametrize(
+    ("lacking", "served"),
+    [
+        ({"dry": 0.8}, {"dry_window": 9}),
+        ({"typical_p": 0.9}, {"presence_penalty": -2.0, "frequency_penalty": 2.0}),
+        ({"penalty_window": 9}, {"repetition_penalty": 1.2}),
+        ({"penalty_window": 0}, {}),
+        ({"presence_penalty": 2.5}, {"frequency_penalty": -1.0}),
+        ({"frequency_penalty": -3.0}, {"penalty_window": -1}),
+    ],
+)
+def test_a_models_settings_that_the_engine_lacks_are_told_and_not_sent(lacking, served):
+    sampling = Sampling(temperature=0.2, **lacking, **served)
+    assert set(unserved("openvino", sampling)) == lacking.keys()
+    assert defaults_of(sampling, "openvino") == defaults_of(Sampling(temperature=0.2, **served))
     assert asked(**defaults_of(sampling, "openvino")).choice.temperature == 0.2
     with pytest.raises(RefusedError):
         asked(**defaults_of(sampling))
+    assert not unserved("llama-server", sampling)
 
 
 @pytest.mark.parametrize("body", [b"[", b"[1]", b'"x"', b'{"messages": [{"content": "\xff"}]}', b"[" * 100_000])
 def test_a_body_that_is_none_is_refused(body):
     with pytest.raises(RefusedError):
-        wanted(CHAT, body, SAMPLING)
+        wanted(CHAT, body)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +124,7 @@ def test_a_body_that_is_none_is_refused(body):
 def test_what_the_gateway_binds_an_answer_to_is_a_grammar_here(fields, begins):
     call = decode_chat(msgspec.json.encode({"model": "m", "messages": HI, **fields}))
     body = LLAMACPP_RELAY.encode(call, Target(model="m")).body
-    found = wanted(CHAT, body, SAMPLING)
+    found = wanted(CHAT, body)
     assert found.grammar[: len("root ::= ")] == begins
     assert found.streams
     assert len(found.tools) == ("tools" in fields)
@@ -145,7 +159,7 @@ def test_each_answer_has_its_context():
 def test_the_gateway_reads_what_is_written():
     call = decode_chat(msgspec.json.encode({"model": "m", "messages": HI, "stop": ["x"], "n": 2}))
     sent = LLAMACPP_RELAY.encode(call, Target(model="m"))
-    found = wanted(CHAT, sent.body, SAMPLING)
+    found = wanted(CHAT, sent.body)
     writer = Writer(found, "1", "m", 7)
     events = [
         *(writer.first(index) for index in range(2)),

@@ -176,6 +176,18 @@ def test_patterns(pattern, texts, others):
     assert [text for text in others if found.fullmatch(json.dumps(text, ensure_ascii=False)[1:-1])] == []
 
 
+def test_white_space_is_ecmascripts():
+    # But for U+000B, which JSON has no short escape for.
+    spaces = "\t\n\f\r \xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000\ufeff"
+    inside = [json.dumps(text, ensure_ascii=False)[1:-1] for text in spaces]
+    only, no, none, never = (
+        expression(f"root ::= {pattern_expression(pattern)}") for pattern in (r"^\s$", r"^\S$", r"^[\S]$", r"^[^\s]$")
+    )
+    assert [text for text in inside if not only.fullmatch(text)] == []
+    assert [text for text in inside if any(each.fullmatch(text) for each in (no, none, never))] == []
+    assert all(each.fullmatch("\u200b") and each.fullmatch("x") for each in (no, none, never))
+
+
 @pytest.mark.parametrize(
     "pattern", [r"a(?!b)", r"(a)\1", "a^b", "a$b", "(a", "a)", "[a", "*a", "[z-a]", "a{2000}", r"\p{L}"]
 )

@@ -49,7 +49,6 @@ class Output(Protocol):
 
     generated_ids: list[int]
     generated_log_probs: list[float]
-    finish_reason: object
 
 
 class Handle(Protocol):

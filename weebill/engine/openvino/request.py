@@ -16,6 +16,7 @@ from weebill.engine.openvino.merging import Json, SchemaError
 from weebill.engine.openvino.schema import answer_or_call_rules, json_rules
 from weebill.engine.serving.jobs import RefusedError
 from weebill.models.curated import Sampling
+from weebill.models.openvino import MOST_PENALTY
 
 CHAT: Final = "/v1/chat/completions"
 COMPLETIONS: Final = "/v1/completions"
@@ -53,7 +54,6 @@ _OFF: Final[Mapping[str, tuple[object, ...]]] = {
     "thinking_budget_tokens": (-1,),
 }
 _LONGEST: Final = 2**31 - 1
-_PENALTY: Final = 2.0
 _NO_SEED: Final = 0xFFFFFFFF
 _JSON: Final = "%llguidance {}\nstart: %json "
 _ANSWER: Final = "%llguidance {}\nstart: answer | call\nanswer: %json "
@@ -153,8 +153,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return not self.prompts
 
 
-def wanted(path: str, body: bytes, sampling: Sampling = _USUAL) -> Wanted:
-    """Reads a request, which `sampling` adds to. Raises RefusedError, which names the field at fault."""
+def wanted(path: str, body: bytes) -> Wanted:
+    """Reads a request. Raises RefusedError, which names the field at fault."""
     try:
         fields = msgspec.json.decode(body, type=dict[str, Raw])
         given = {name: raw for name, raw in fields.items() if bytes(raw) != b"null"}
@@ -176,11 +176,11 @@ def wanted(path: str, body: bytes, sampling: Sampling = _USUAL) -> Wanted:
         prompts=prompts,
         tools=tuple(asked.tools or ()),
         variables=_variables(asked),
-        choice=_choice(asked, sampling),
+        choice=_choice(asked),
         grammar=_grammar(asked),
         count=asked.n or 1,
-        most_tokens=_most_tokens(asked, sampling),
-        stop=_stop(asked, sampling),
+        most_tokens=_most_tokens(asked),
+        stop=_stop(asked.stop),
         streams=bool(asked.stream),
         tells_stop=bool(asked.verbose),
         tells_thoughts=asked.reasoning_format != "none",
@@ -233,17 +233,17 @@ def _variables(asked: _Body) -> dict[str, object]:
     return {**effort, **(asked.chat_template_kwargs or {})}
 
 
-def _choice(asked: _Body, sampling: Sampling) -> Choice:
+def _choice(asked: _Body) -> Choice:
     repetition = asked.repetition_penalty if asked.repeat_penalty is None else asked.repeat_penalty
-    seed = sampling.seed if asked.seed is None else int(asked.seed)
+    seed = None if asked.seed is None else int(asked.seed)
     return Choice(
-        temperature=_or(asked.temperature, sampling.temperature),
-        top_k=max(0, int(_or(asked.top_k, sampling.top_k))),
-        top_p=_or(asked.top_p, sampling.top_p),
-        min_p=_or(asked.min_p, sampling.min_p),
-        presence_penalty=_penalty("presence_penalty", _or(asked.presence_penalty, sampling.presence_penalty)),
-        frequency_penalty=_penalty("frequency_penalty", _or(asked.frequency_penalty, sampling.frequency_penalty)),
-        repetition_penalty=_or(repetition, sampling.repetition_penalty),
+        temperature=_or(asked.temperature, _USUAL.temperature),
+        top_k=max(0, int(_or(asked.top_k, _USUAL.top_k))),
+        top_p=_or(asked.top_p, _USUAL.top_p),
+        min_p=_or(asked.min_p, _USUAL.min_p),
+        presence_penalty=_penalty("presence_penalty", _or(asked.presence_penalty, _USUAL.presence_penalty)),
+        frequency_penalty=_penalty("frequency_penalty", _or(asked.frequency_penalty, _USUAL.frequency_penalty)),
+        repetition_penalty=_or(repetition, _USUAL.repetition_penalty),
         seed=None if seed is None or seed in (-1, _NO_SEED) else seed % 2**64,
     )
 
@@ -253,20 +253,21 @@ def _or(given: float | None, otherwise: float) -> float:
 
 
 def _penalty(name: str, value: float) -> float:
-    if not -_PENALTY <= value <= _PENALTY:
-        raise refused(name, f"must be from {-_PENALTY:g} to {_PENALTY:g} for the engine of this model, OpenVINO")
+    if not -MOST_PENALTY <= value <= MOST_PENALTY:
+        raise refused(
+            name, f"must be from {-MOST_PENALTY:g} to {MOST_PENALTY:g} for the engine of this model, OpenVINO"
+        )
     return value
 
 
-def _most_tokens(asked: _Body, sampling: Sampling) -> int | None:
+def _most_tokens(asked: _Body) -> int | None:
     given = [each for each in (asked.max_tokens, asked.max_completion_tokens, asked.n_predict) if each is not None]
     limits = [min(int(each), _LONGEST) for each in given if each >= 1]
-    return min(limits) if limits else None if given else sampling.most_tokens
+    return min(limits, default=None)
 
 
-def _stop(asked: _Body, sampling: Sampling) -> tuple[str, ...]:
-    stop = asked.stop
-    return sampling.stop if stop is None else (stop,) if isinstance(stop, str) else tuple(stop)
+def _stop(given: str | list[str] | None) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
 def _grammar(asked: _Body) -> str:

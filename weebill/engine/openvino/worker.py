@@ -74,17 +74,27 @@ class OpenVinoWorker:
                 self._drop(gone)
                 job.end()
         while self._waiting and len(self._running) < self.parallel:
-            sequence = self._waiting.popleft()
-            sequence.handle = self._model.begin(sequence.prompt, sequence.terms)
-            self._running.append(sequence)
+            self._start(self._waiting.popleft())
         try:
             self._model.step()
         except Exception:
             self._give_up()
             raise
         for sequence in list(self._running):
-            self._read(sequence)
+            if sequence in self._running:  # and not dropped with another one of its answer meanwhile
+                self._read(sequence)
         time.sleep(_BREATH_S)
+
+    def _start(self, sequence: Sequence) -> None:
+        """Begins a sequence; if the library does not take it, its request alone is refused."""
+        try:
+            sequence.handle = self._model.begin(sequence.prompt, sequence.terms)
+        except Exception as error:
+            # What it says may quote from the request.
+            _log.error("the library does not take a request", extra={"error": type(error).__name__})
+            self._refuse(sequence.answer)
+        else:
+            self._running.append(sequence)
 
     def _read(self, sequence: Sequence) -> None:
         handle = sequence.handle
@@ -98,9 +108,7 @@ class OpenVinoWorker:
                     return
         if not self._model.is_running(handle):
             if self._model.was_given_up(handle):
-                self._answers.pop(sequence.answer.job, None)
-                self._drop(sequence.answer)
-                sequence.answer.job.refuse(RefusedError.failed())
+                self._refuse(sequence.answer)
             else:
                 sequence.finish()
                 self._ended(sequence)
@@ -109,6 +117,12 @@ class OpenVinoWorker:
         self._running.remove(sequence)
         if sequence.answer.ended():
             self._answers.pop(sequence.answer.job, None)
+
+    def _refuse(self, answer: Answer) -> None:
+        """Ends an answer at which the library has failed."""
+        self._answers.pop(answer.job, None)
+        self._drop(answer)
+        answer.job.refuse(RefusedError.failed())
 
     def _drop(self, answer: Answer) -> None:
         """Ends the sequences of an answer that nobody waits for."""
