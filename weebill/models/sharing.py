@@ -90,5 +90,6 @@ def _parts(name: str, served: ServedModel) -> Iterator[str]:
     yield served.chat_template or ""
     yield str(served.context)
     yield served.kind
+    yield served.task
     if served.task != "chat":
         yield " ".join(each.sha256 for each in served.adapters)
