@@ -11,7 +11,8 @@ import pytest
 from weebill.config.schema import LocalSettings
 from weebill.models.needs import Costs
 from weebill.models.store import Adapter, ServedModel
-from weebill.supervisor.pool import Pool, PooledModel
+from weebill.supervisor.pool import Pool
+from weebill.supervisor.pooled_model import PooledModel
 
 MIB = 1 << 20
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from weebill.engine.defaults import defaults_of
 from weebill.engine.role import EngineReady
 from weebill.process.messages import EngineState
-from weebill.supervisor.pool import PooledModel
+from weebill.supervisor.pooled_model import PooledModel
 
 
 def state_of(model: PooledModel, name: str, api_key: str, now: float) -> EngineState:

@@ -26,90 +26,22 @@ from typing import Final
 import msgspec
 
 from weebill.config.schema import EngineSettings, LocalSettings
-from weebill.models.needs import Window, window_of
-from weebill.models.sharing import SharedModel, shared
+from weebill.models.needs import window_of
+from weebill.models.sharing import shared
 from weebill.models.store import ServedModel
-from weebill.supervisor.backoff import Backoff
 from weebill.supervisor.child import Child
+from weebill.supervisor.pooled_model import PooledModel
 
 TICK_S: Final = 0.25
 # Workers repeat every quarter of a second what they use, and every second what they want.
 _IN_USE_S: Final = 1.5
 _WANTED_S: Final = 4.0
-_FIRST_RETRY_S: Final = 5.0
-_LONGEST_RETRY_S: Final = 300.0
 # The host has been idle for longer than this when it is told to end for another one, or for want of use.
 _GRACE_S: Final = 5.0
 # The host of a model with another file or adapter completes its answers first.
 _LONG_GRACE_S: Final = 600.0
 
 log = logging.getLogger(__name__)
-
-
-class PooledModel:
-    """A file of the pool with all models that share its host, which it has or not; called by the first of them."""
-
-    def __init__(self, name: str, offer: SharedModel, *, stays: bool) -> None:
-        self.name = name
-        self.window = Window(0, 0, 0)
-        """The contexts that its host has, or will have."""
-        self.offer = offer
-        self.loaded = offer
-        """The offer that its host was started with, if it has one."""
-        self.stays = stays
-        self.renews = False
-        """True from the time when a host that stays is ended for a new offer until its successor serves."""
-        self.host: Child | None = None
-        self.used_at = 0.0
-        self.kept: dict[tuple[str, str], float] = {}
-        """Until when it is to be kept: by the worker that says so, and the name that was used."""
-        self.wanted_at: float | None = None
-        self.failure = ""
-        self.retry_at = 0.0
-        self.ending = False
-        self.gone = False
-        self.backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
-
-    @property
-    def need(self) -> int:
-        """The memory of its host in bytes."""
-        return self.window.memory
-
-    @property
-    def serves(self) -> bool:
-        """True if it has a host that can be asked."""
-        return self.host is not None and self.host.ready is not None and not self.ending
-
-    def is_cold(self, now: float) -> bool:
-        """True if a request may wait for it: it has no host that serves, and can get one."""
-        if self.gone or (self.stays and not self.renews):
-            return False
-        return not self.serves and now >= self.retry_at
-
-    def lacks(self, name: str) -> bool:
-        """True if it has a host that cannot be asked for one of its models, as that was made later."""
-        if self.host is None:
-            return False
-        if self.loaded.identity != self.offer.identity:
-            return name not in self.loaded.members
-        return not self.loaded.has(name, self.offer.members[name])
-
-    def kept_until(self, usual_s: float) -> float:
-        """Returns the time until which an idle host is kept for want of use; `inf` without end."""
-        return max(self.kept.values(), default=self.used_at + usual_s)
-
-    def boot(self) -> SharedModel:
-        """Returns the offer that a starting host is told."""
-        self.loaded = self.offer
-        return self.offer
-
-    def told(self, name: str) -> tuple[SharedModel, ServedModel]:
-        """Returns the offer that counts for one of its names, and the model: the old one while it is still served."""
-        old = self.loaded.members.get(name)
-        if old is not None and self.host is not None and not self.ending and not self.lacks(name):
-            same = self.loaded.identity == self.offer.identity
-            return self.loaded, self.offer.members[name] if same else old
-        return self.offer, self.offer.members[name]
 
 
 class Pool:

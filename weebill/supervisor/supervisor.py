@@ -58,7 +58,8 @@ from weebill.supervisor.engine_states import state_of
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
 from weebill.supervisor.manager import ServiceManager
-from weebill.supervisor.pool import Pool, PooledModel
+from weebill.supervisor.pool import Pool
+from weebill.supervisor.pooled_model import PooledModel
 from weebill.supervisor.reload import reload
 
 log = logging.getLogger(__name__)
