@@ -75,5 +75,10 @@ def test_a_host_can_be_asked_for_what_it_was_told_of() -> None:
     assert host.has("mini", served())
     assert host.has("brief", served(beginning=Beginning("Be brief.")))
     assert not host.has("brief", served(beginning=Beginning("Be long.")))
+    # It has no need to know the name of a model that adds nothing, or nothing new.
+    assert host.has("copy", served())
+    assert not host.has("copy", served(beginning=Beginning("Be brief.")))
     assert not host.has("adapted", served(adapters=(ONE,)))
+    adapted = shared({"mini": served(), "adapted": served(adapters=(ONE, TWO))})["mini"]
+    assert adapted.has("copy", served(adapters=(TWO,)))
     assert not host.has("mini", served(adapters=(ONE,)))

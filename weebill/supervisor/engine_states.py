@@ -24,7 +24,7 @@ def state_of(model: PooledModel, name: str, api_key: str, now: float) -> EngineS
         slots=model.window.parallel,
         vision=served.projector is not None,
         static=served.kind == "static",
-        host=model.name,
+        host=model.key,
         defaults=defaults_of(served.sampling, served.kind),
         scales=offer.scales(served) if served.task == "chat" else (),
         adapters=tuple(each.sha256 for each in served.adapters),

@@ -15,10 +15,13 @@ _LONGEST_RETRY_S: Final = 300.0
 
 
 class PooledModel:
-    """A file of the pool with all models that share its host, which it has or not; called by the first of them."""
+    """A file of the pool with all models that share its host, which it has or not.
 
-    def __init__(self, name: str, offer: SharedModel, *, stays: bool) -> None:
-        self.name = name
+    `key` is its own among all of the pool, and stays the same while models come and go: the name of one that it had.
+    """
+
+    def __init__(self, key: str, offer: SharedModel, *, stays: bool) -> None:
+        self.key = key
         self.window = Window(0, 0, 0)
         """The contexts that its host has, or will have."""
         self.offer = offer
@@ -37,6 +40,11 @@ class PooledModel:
         self.ending = False
         self.gone = False
         self.backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
+
+    @property
+    def name(self) -> str:
+        """The first of its names."""
+        return next(iter(self.offer.members))
 
     @property
     def need(self) -> int:
@@ -66,6 +74,15 @@ class PooledModel:
         """Returns the time until which an idle host is kept for want of use; `inf` without end."""
         return max(self.kept.values(), default=self.used_at + usual_s)
 
+    def take(self, offer: SharedModel) -> None:
+        """Takes over which models there are; it can be wanted at once, and is kept for none that is gone."""
+        self.offer, self.gone, self.retry_at = offer, False, 0.0
+        self.kept = {at: until for at, until in self.kept.items() if at[1] in offer.members}
+
+    def forget(self, worker: str) -> None:
+        """Forgets how long a worker wanted it to be kept."""
+        self.kept = {at: until for at, until in self.kept.items() if at[0] != worker}
+
     def boot(self) -> SharedModel:
         """Returns the offer that a starting host is told."""
         self.loaded = self.offer
@@ -73,8 +90,7 @@ class PooledModel:
 
     def told(self, name: str) -> tuple[SharedModel, ServedModel]:
         """Returns the offer that counts for one of its names, and the model: the old one while it is still served."""
-        old = self.loaded.members.get(name)
-        if old is not None and self.host is not None and not self.ending and not self.lacks(name):
+        if self.host is not None and not self.ending and not self.lacks(name):
             same = self.loaded.identity == self.offer.identity
-            return self.loaded, self.offer.members[name] if same else old
+            return self.loaded, (self.offer if same else self.loaded).members[name]
         return self.offer, self.offer.members[name]

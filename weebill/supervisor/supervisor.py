@@ -249,12 +249,12 @@ class Supervisor:
             # In each life anew: the model's file may have been replaced by one of another name.
             context, parallel, _ = model.window
             engine = msgspec.structs.replace(self._settings.local.engine, context=context, parallel=parallel)
-            return EngineBoot.of(model.name, model.boot(), engine, self._engine_key(model.name))
+            return EngineBoot.of(model.key, model.boot(), engine, self._engine_key(model.key))
 
-        return self._child(f"engine {model.name}", self._engine_role, own, silence_s)
+        return self._child(f"engine {model.key}", self._engine_role, own, silence_s)
 
     def _engine_key(self, model: str) -> str:
-        """Returns the key that requests to the model's hosts carry; the same for all of its hosts."""
+        """Returns the key that requests to the hosts of a model of the pool carry; the same for all of its hosts."""
         return self._engine_keys.setdefault(model, secrets.token_urlsafe(32))
 
     def _worker(self, index: int, role: Role) -> Child:
@@ -312,7 +312,7 @@ class Supervisor:
         return tuple(self._engine_state(each, name) for each in models for name in each.offer.members)
 
     def _engine_state(self, model: PooledModel, name: str) -> EngineState:
-        return state_of(model, name, self._engine_key(model.name), self._pool.now())
+        return state_of(model, name, self._engine_key(model.key), self._pool.now())
 
     def _process_states(self) -> tuple[ProcessState, ...]:
         return tuple(child.snapshot() for child in self._children())
