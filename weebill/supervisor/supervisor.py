@@ -304,7 +304,8 @@ class Supervisor:
                 told=tuple(message for message in news if type(message) in role.follows),
             )
 
-        return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds, partial(self._hear, name))
+        hear, forget = partial(self._hear, name), partial(self._pool.forget, name)
+        return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds, hear, forget)
 
     def _engine_states(self) -> tuple[EngineState, ...]:
         # What was removed is not there any more, even if its host still answers what it was asked.
