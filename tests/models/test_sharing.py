@@ -42,16 +42,32 @@ def test_one_host_has_all_models_of_a_file() -> None:
     [
         {"files": "g"},
         {"context": 512},
+        {"kind": "openvino"},
+        # A host is told of one task.
+        {"task": "embed"},
+        {"task": "rerank"},
         {"chat_template": "{{ messages }}"},
-        # An engine knows nothing of adapters in requests for vectors.
-        {"task": "embed", "adapters": (ONE,)},
         # Whose files are not known.
         {"files": ""},
     ],
 )
 def test_what_is_run_in_another_way_has_a_host_of_its_own(other: dict[str, Any]) -> None:
-    task = other.get("task", "chat")
-    assert len(shared({"one": served(task=task), "other": served(**other)})) == 2
+    assert len(shared({"one": served(), "other": served(**other)})) == 2
+
+
+def test_models_that_make_vectors_share_no_host_with_other_tasks_or_adapters() -> None:
+    """An engine knows nothing of adapters in requests for vectors."""
+    models = {
+        "embeds": served(task="embed"),
+        "embeds again": served(task="embed"),
+        "rates": served(task="rerank"),
+        "adapted": served(task="embed", adapters=(ONE,)),
+    }
+    assert [list(host.members) for host in shared(models).values()] == [
+        ["embeds", "embeds again"],
+        ["rates"],
+        ["adapted"],
+    ]
 
 
 def test_a_host_can_be_asked_for_what_it_was_told_of() -> None:
@@ -59,5 +75,10 @@ def test_a_host_can_be_asked_for_what_it_was_told_of() -> None:
     assert host.has("mini", served())
     assert host.has("brief", served(beginning=Beginning("Be brief.")))
     assert not host.has("brief", served(beginning=Beginning("Be long.")))
+    # It has no need to know the name of a model that adds nothing, or nothing new.
+    assert host.has("copy", served())
+    assert not host.has("copy", served(beginning=Beginning("Be brief.")))
     assert not host.has("adapted", served(adapters=(ONE,)))
+    adapted = shared({"mini": served(), "adapted": served(adapters=(ONE, TWO))})["mini"]
+    assert adapted.has("copy", served(adapters=(TWO,)))
     assert not host.has("mini", served(adapters=(ONE,)))

@@ -5,7 +5,8 @@ Behaviours: `ready` (default), `failed` (sends Failed), `crash` (exits 3), `sile
 `loading` (computes without end before it is ready),
 `stubborn` (ready, ignores Drain), `slow-drain` (takes its whole grace), `spin` (ready, then an endless loop),
 `busy-drain` (answers nobody while it drains).
-A worker repeats that it wants the models in `<home>/wanted` and uses those in `<home>/used`.
+A worker repeats that it wants the models in `<home>/wanted` and uses those in `<home>/used`, and in `<home>/kept`,
+which are to be kept without end.
 What happens is appended to `<home>/events`.
 """
 
@@ -125,6 +126,8 @@ async def tell(link: Link, home: Path) -> None:
             link.send(Wanted(model=model))
         if used := names_in(home / "used"):
             link.send(InUse(models=used))
+        if kept := names_in(home / "kept"):
+            link.send(InUse(models=kept, keep_s=(-1.0,) * len(kept)))
         await asyncio.sleep(0.1)
 
 

@@ -88,6 +88,17 @@ def test_what_nobody_uses_is_unloaded(pool: Installation) -> None:
     pool.until("one", "ready")
 
 
+def test_what_a_worker_keeps_is_kept_no_longer_once_it_is_dead(pool: Installation) -> None:
+    pool.start()
+    pool.ask(LoadRequest(model="one"))
+    pool.until("one", "ready")
+    say(pool, "kept", "one")
+    wait_for(lambda: pool.model("one").kept_s is None, "it to be kept without end")
+    say(pool, "kept")
+    os.kill(pool.child("worker-0").pid, signal.SIGKILL)
+    wait_for(lambda: pool.model("one").kept_s is not None, "the worker to be forgotten")
+
+
 def test_it_can_be_loaded_and_unloaded_by_hand(pool: Installation) -> None:
     pool.start()
     pool.ask(LoadRequest(model="one"))

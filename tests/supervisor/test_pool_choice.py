@@ -11,7 +11,8 @@ import pytest
 from weebill.config.schema import LocalSettings
 from weebill.models.needs import Costs
 from weebill.models.store import Adapter, ServedModel
-from weebill.supervisor.pool import Pool, PooledModel
+from weebill.supervisor.pool import Pool
+from weebill.supervisor.pooled_model import PooledModel
 
 MIB = 1 << 20
 
@@ -303,13 +304,17 @@ async def test_a_host_that_stays_and_cannot_be_started_again_is_down(three: Fixt
 
 async def test_one_file_is_not_loaded_under_a_new_name_before_the_old_one_has_ended(three: Fixture) -> None:
     host = three.loaded("one")
-    three.pool.offer({"copy": offer("one", 100)}, ())
+    three.pool.offer({"one": offer("other", 100)}, ())
+    three.pool.offer({"one": offer("other", 100), "copy": offer("one", 100), "two": offer("two", 100)}, ())
     assert three.model("one").ending
     three.pool.want("copy")
     assert three.names == ["one"]
+    three.after(1)
+    three.pool.want("two")  # which has room, and need not wait for that
+    assert three.names == ["one", "two"]
     await three.ended(host)
     three.after(0.25)
-    assert three.names == ["one", "copy"]
+    assert three.names == ["one", "two", "copy"]
 
 
 async def test_a_model_that_stays_is_what_its_host_has_loaded(three: Fixture) -> None:

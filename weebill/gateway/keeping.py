@@ -42,8 +42,11 @@ class Keeping:
             self.keep(model, key, wish.seconds, now)
 
     def left(self, model: str, now: float) -> float:
-        """Returns the seconds from `now` on for which the model is to be kept; forgets wishes that are over."""
+        """Returns the seconds from `now` on for which the model is to be kept."""
+        return max([0.0, *(wish.until - now for wish in self._wishes.get(model, {}).values())])
+
+    def forget(self, model: str, now: float) -> None:
+        """Forgets wishes that are over, for a model that no request uses: they would count anew once it has ended."""
         wishes = self._wishes.get(model, {})
         for key in [key for key, wish in wishes.items() if wish.until < now]:
             del wishes[key]
-        return max([wish.until - now for wish in wishes.values()], default=0.0)

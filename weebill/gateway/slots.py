@@ -64,6 +64,11 @@ class SlotQueue:
         self.waiting = 0
 
     @property
+    def total(self) -> int:
+        """The number of slots, free or not."""
+        return self._total
+
+    @property
     def idle(self) -> bool:
         """True if no slot is held or waited for."""
         return self._free == self._total and not self._waiting

@@ -187,11 +187,16 @@ class Upstreams:
         self.warming.rest(upstream.engine, caller_of(exchange).key.id)
 
     def kept_s(self, upstream: Upstream) -> float:
-        """Returns the seconds for which a local model will be kept, if nobody uses it again; `inf` without end."""
+        """Returns the seconds for which a local model will be kept, if nobody uses it again; `inf` without end.
+
+        That is the longest of all names of its host, as far as this worker knows.
+        """
         if upstream.stays:
             return inf
-        left = self.warming.left(upstream.engine)
-        return self._local.keep_alive_s if left is None else left
+        known = (each.upstream for each in self.directory.deployments.values())
+        of_host = (each.engine for each in known if each is not None and each.host == upstream.host)
+        left = [left for name in of_host if (left := self.warming.left(name)) is not None]
+        return max(left, default=self._local.keep_alive_s)
 
     def whole(self, response: Response) -> Coroutine[object, object, bytes]:
         """Reads the whole body of an answer. Raises UpstreamError, or ApiError 503 if there is no memory for it."""
@@ -240,7 +245,7 @@ class Upstreams:
         timeouts = upstream.whole_timeouts if whole else upstream.timeouts
         self._fatal.check(upstream.engine, request.body)
         self.keep(exchange, upstream, request.keep_s)
-        queue = self._slot_queues.get(upstream.host) or self._slot_queue(upstream)
+        queue = self._slot_queue(upstream)
         going = _Going(spending)
         count = 0
         try:
@@ -284,10 +289,16 @@ class Upstreams:
         return self._client.send(upstream.origin, upstream.head(request), body, timeouts, patience_s, going)
 
     def _slot_queue(self, upstream: Upstream) -> SlotQueue:
-        """Returns the queue for this worker's part of the upstream's slots; at least one, maybe shared."""
+        """Returns the queue for this worker's part of the upstream's slots; at least one, maybe shared.
+
+        A host that is loaded again may have other slots; they count once the requests from before have ended.
+        """
+        part = len(range(self._index, upstream.slots, self.settings.workers)) or 1
+        known = self._slot_queues.get(upstream.host)
+        if known is not None and (known.total == part or not known.idle):
+            return known
         for host in [host for host, queue in self._slot_queues.items() if queue.idle]:
             del self._slot_queues[host]  # the model may be gone
-        part = len(range(self._index, upstream.slots, self.settings.workers)) or 1
         queue = self._slot_queues[upstream.host] = SlotQueue(part, upstream.max_in_flight - upstream.slots)
         return queue
 

@@ -62,6 +62,8 @@ class Warming:
         self._told += 1
         if used := sorted(self._used.union(self._in_use)):
             now = asyncio.get_running_loop().time()
+            for model in self._used.difference(self._in_use):
+                self._keeping.forget(model, now)
             left = [self._keeping.left(model, now) for model in used]
             self._send(InUse(models=tuple(used), keep_s=tuple([-1.0 if each == inf else each for each in left])))
         self._used.clear()

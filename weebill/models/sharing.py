@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
+from typing import Final
 
 from weebill.models.needs import Costs
 from weebill.models.store import Adapter, ServedModel
 from weebill.models.templating import Beginning
+
+_NO_BEGINNING: Final = Beginning()
 
 
 class SharedModel:
@@ -51,9 +54,9 @@ class SharedModel:
         return costs._replace(fixed=costs.fixed + sum(each.size for each in self.adapters))
 
     def has(self, name: str, served: ServedModel) -> bool:
-        """True if a host that was told this can be asked for such a member."""
-        own = self.members.get(name)
-        return own is not None and (own.adapters, own.beginning) == (served.adapters, served.beginning)
+        """True if a host that was told this can be asked for such a member, even one that it was not told of."""
+        own = self.beginnings.get(name, _NO_BEGINNING)
+        return own == served.beginning and {*served.adapters} <= {*self.adapters}
 
     def scales(self, served: ServedModel) -> tuple[float, ...]:
         """Returns how strong each of the host's adapters is for a member."""
@@ -90,5 +93,6 @@ def _parts(name: str, served: ServedModel) -> Iterator[str]:
     yield served.chat_template or ""
     yield str(served.context)
     yield served.kind
+    yield served.task
     if served.task != "chat":
         yield " ".join(each.sha256 for each in served.adapters)

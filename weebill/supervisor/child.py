@@ -30,7 +30,8 @@ class Child:
     """A process of `role`, kept alive from `start` until `stop`.
 
     `boot` makes the first message for each life, and `fds` are the descriptors it inherits besides its link.
-    `on_change` is called after each change of state, and `on_message` with what it says that is not about its life.
+    `on_change` is called after each change of state, `on_message` with what it says that is not about its life, and
+    `on_end` after each life.
     `silence_s` returns the time after which it is killed for an unanswered Ping; 0 for no limit, and then it may be
     idle while it starts, too.
     """
@@ -44,6 +45,7 @@ class Child:
         silence_s: Callable[[], float],
         fds: tuple[int, ...] = (),
         on_message: Callable[[FromChild], None] = lambda message: None,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.role = role
@@ -54,6 +56,7 @@ class Child:
         self._boot = boot
         self._on_change = on_change
         self._on_message = on_message
+        self._on_end = on_end
         self._fds = fds
         self._silence_s = silence_s
         self._heartbeat: Heartbeat | None = None
@@ -300,6 +303,7 @@ class Child:
         self._started_at = None
         if process is not None and process.returncode and not self.failure:
             self._fail(_exit_reason(process.returncode, self.role))
+        self._on_end()
 
     def _set_state(self, state: State) -> None:
         if state != self._state:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from weebill.engine.defaults import defaults_of
 from weebill.engine.role import EngineReady
 from weebill.process.messages import EngineState
-from weebill.supervisor.pool import PooledModel
+from weebill.supervisor.pooled_model import PooledModel
 
 
 def state_of(model: PooledModel, name: str, api_key: str, now: float) -> EngineState:
@@ -24,7 +24,7 @@ def state_of(model: PooledModel, name: str, api_key: str, now: float) -> EngineS
         slots=model.window.parallel,
         vision=served.projector is not None,
         static=served.kind == "static",
-        host=model.name,
+        host=model.key,
         defaults=defaults_of(served.sampling, served.kind),
         scales=offer.scales(served) if served.task == "chat" else (),
         adapters=tuple(each.sha256 for each in served.adapters),

@@ -7,9 +7,10 @@
 3. Workers say which models they use, and how long each is to be kept (`InUse`); `keep_alive_s` is the usual time. A
    host that is idle for longer is ended.
 4. A model that cannot be loaded is said to be down for a while, longer with each failure, and can then be wanted again.
-5. Models that differ only in what requests can be given share a host (`models.sharing`). If its host was started before
-   a model was made, the first request for that model has the host ended, once its answers are complete, and started
-   again with everything that there is by then. Meanwhile, requests for all of its models wait.
+5. Models that differ only in what requests can be given share a host (`models.sharing`), which goes on when one of its
+   names comes or goes. If a model was made later and needs what its host was not told of, the first request for it has
+   the host ended, once its answers are complete, and started again with everything that there is by then. Meanwhile,
+   requests for all of its models wait, and no others.
 """
 
 from __future__ import annotations
@@ -19,25 +20,23 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import zip_longest
+from itertools import chain, count, zip_longest
 from math import inf
 from typing import Final
 
 import msgspec
 
 from weebill.config.schema import EngineSettings, LocalSettings
-from weebill.models.needs import Window, window_of
+from weebill.models.needs import window_of
 from weebill.models.sharing import SharedModel, shared
 from weebill.models.store import ServedModel
-from weebill.supervisor.backoff import Backoff
 from weebill.supervisor.child import Child
+from weebill.supervisor.pooled_model import PooledModel
 
 TICK_S: Final = 0.25
 # Workers repeat every quarter of a second what they use, and every second what they want.
 _IN_USE_S: Final = 1.5
 _WANTED_S: Final = 4.0
-_FIRST_RETRY_S: Final = 5.0
-_LONGEST_RETRY_S: Final = 300.0
 # The host has been idle for longer than this when it is told to end for another one, or for want of use.
 _GRACE_S: Final = 5.0
 # The host of a model with another file or adapter completes its answers first.
@@ -46,70 +45,10 @@ _LONG_GRACE_S: Final = 600.0
 log = logging.getLogger(__name__)
 
 
-class PooledModel:
-    """A file of the pool with all models that share its host, which it has or not; called by the first of them."""
-
-    def __init__(self, name: str, offer: SharedModel, *, stays: bool) -> None:
-        self.name = name
-        self.window = Window(0, 0, 0)
-        """The contexts that its host has, or will have."""
-        self.offer = offer
-        self.loaded = offer
-        """The offer that its host was started with, if it has one."""
-        self.stays = stays
-        self.renews = False
-        """True from the time when a host that stays is ended for a new offer until its successor serves."""
-        self.host: Child | None = None
-        self.used_at = 0.0
-        self.kept: dict[tuple[str, str], float] = {}
-        """Until when it is to be kept: by the worker that says so, and the name that was used."""
-        self.wanted_at: float | None = None
-        self.failure = ""
-        self.retry_at = 0.0
-        self.ending = False
-        self.gone = False
-        self.backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
-
-    @property
-    def need(self) -> int:
-        """The memory of its host in bytes."""
-        return self.window.memory
-
-    @property
-    def serves(self) -> bool:
-        """True if it has a host that can be asked."""
-        return self.host is not None and self.host.ready is not None and not self.ending
-
-    def is_cold(self, now: float) -> bool:
-        """True if a request may wait for it: it has no host that serves, and can get one."""
-        if self.gone or (self.stays and not self.renews):
-            return False
-        return not self.serves and now >= self.retry_at
-
-    def lacks(self, name: str) -> bool:
-        """True if it has a host that cannot be asked for one of its models, as that was made later."""
-        if self.host is None:
-            return False
-        if self.loaded.identity != self.offer.identity:
-            return name not in self.loaded.members
-        return not self.loaded.has(name, self.offer.members[name])
-
-    def kept_until(self, usual_s: float) -> float:
-        """Returns the time until which an idle host is kept for want of use; `inf` without end."""
-        return max(self.kept.values(), default=self.used_at + usual_s)
-
-    def boot(self) -> SharedModel:
-        """Returns the offer that a starting host is told."""
-        self.loaded = self.offer
-        return self.offer
-
-    def told(self, name: str) -> tuple[SharedModel, ServedModel]:
-        """Returns the offer that counts for one of its names, and the model: the old one while it is still served."""
-        old = self.loaded.members.get(name)
-        if old is not None and self.host is not None and not self.ending and not self.lacks(name):
-            same = self.loaded.identity == self.offer.identity
-            return self.loaded, self.offer.members[name] if same else old
-        return self.offer, self.offer.members[name]
+def _keys(offer: SharedModel) -> Iterator[str]:
+    """Yields keys for a new model of the pool, without end: any may be that of one which is to go on."""
+    first = next(iter(offer.members))
+    return chain(offer.members, (f"{first} ({number})" for number in count(2)))
 
 
 class Pool:
@@ -157,21 +96,22 @@ class Pool:
         caller tells others of the change.
         """
         offers = shared(models, stay)
-        for name, offer in offers.items():
-            known = self._models.get(name)
-            if known is None:
-                self._models[name] = PooledModel(name, offer, stays=name in stay)
-            else:
-                if known.offer.identity != offer.identity and not known.stays:
-                    self._end(known, "its file was replaced", _LONG_GRACE_S)
-                known.offer, known.gone = offer, False
-                known.retry_at = 0.0
-        for gone in [each for name, each in self._models.items() if name not in offers]:
+        found = self._known(offers, stay)
+        for gone in [each for each in self._models.values() if each not in found.values()]:
             gone.gone = True
             self._end(gone, "it was removed", _LONG_GRACE_S)
             if gone.host is None:
-                del self._models[gone.name]
-        self._by_name = {name: self._models[first] for first, offer in offers.items() for name in offer.members}
+                del self._models[gone.key]
+        for name, offer in offers.items():
+            known = found.get(name)
+            if known is None:
+                key = next(each for each in _keys(offer) if each not in self._models)
+                found[name] = self._models[key] = PooledModel(key, offer, stays=name in stay)
+            else:
+                if known.offer.identity != offer.identity and not known.stays:
+                    self._end(known, "its file was replaced", _LONG_GRACE_S)
+                known.take(offer)
+        self._by_name = {name: found[first] for first, offer in offers.items() for name in offer.members}
         self._fit()
 
     def start(self) -> None:
@@ -202,6 +142,11 @@ class Pool:
                 if seconds is not None:
                     model.kept[worker, name] = inf if seconds < 0 else now + seconds
 
+    def forget(self, worker: str) -> None:
+        """Forgets how long a worker that has ended wanted models to be kept."""
+        for model in self._models.values():
+            model.forget(worker)
+
     def kept_s(self, model: PooledModel) -> float | None:
         """Returns for how long a host is kept if nobody uses it again; None without end."""
         left = inf if model.stays else model.kept_until(self._local().keep_alive_s) - self._clock()
@@ -225,6 +170,8 @@ class Pool:
         if any(before < each.retry_at <= now for each in self._models.values()):
             self._on_change()  # they can be wanted again
         for model in sorted(self._wanted(now), key=lambda each: each.wanted_at or 0.0):
+            if self._is_elsewhere(model):
+                continue  # it waits for the end of that host, which may take long, and not for memory
             if not self._load(model, now):
                 break  # in the order in which they were wanted
         keep_alive_s = self._local().keep_alive_s
@@ -245,6 +192,22 @@ class Pool:
         """Ends all hosts."""
         self._closed = True
         await asyncio.gather(*(host.stop(0.0) for host in self.hosts), *self._ends)
+
+    def _known(self, offers: Mapping[str, SharedModel], stay: Collection[str]) -> dict[str, PooledModel]:
+        """Returns the models that these offers are news of, each by the first name of its offer.
+
+        A model that stays is known by its name. Of the others, one of the same files comes before one of that name: its
+        host goes on, whatever it is called by now.
+        """
+        staying = {each.key: each for each in self._models.values() if each.stays}
+        others = {each.key: each for each in self._models.values() if not each.stays}
+        of_files = {each.offer.identity: each for each in others.values()}
+        found = {name: staying[name] for name in offers if name in staying}
+        free = [name for name in offers if name not in stay]
+        for name in free:
+            if (known := of_files.get(offers[name].identity)) is not None:
+                found[name] = others.pop(known.key)
+        return {name: others[name] for name in free if name in others} | found
 
     def _fit(self) -> None:
         """Works out the contexts of all models without a host: what fits beside the models that stay."""
@@ -293,9 +256,7 @@ class Pool:
             self._end(model, "it could not be loaded")
 
     def _load(self, model: PooledModel, now: float) -> bool:
-        """Starts the host of a model; False if it has to wait for others to end."""
-        if self._is_elsewhere(model):
-            return False
+        """Starts the host of a model; False if it has to wait for the memory of others."""
         if self._budget and not self._make_room(model, now):
             return bool(model.failure)
         window = model.window
@@ -377,7 +338,7 @@ class Pool:
         model.host = None
         model.ending = False
         if model.gone:
-            del self._models[model.name]
+            del self._models[model.key]
         self._fit()  # its file may be another one
         if not self._closed:
             if model.stays and not model.gone:

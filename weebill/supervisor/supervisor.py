@@ -58,7 +58,8 @@ from weebill.supervisor.engine_states import state_of
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
 from weebill.supervisor.manager import ServiceManager
-from weebill.supervisor.pool import Pool, PooledModel
+from weebill.supervisor.pool import Pool
+from weebill.supervisor.pooled_model import PooledModel
 from weebill.supervisor.reload import reload
 
 log = logging.getLogger(__name__)
@@ -249,12 +250,12 @@ class Supervisor:
             # In each life anew: the model's file may have been replaced by one of another name.
             context, parallel, _ = model.window
             engine = msgspec.structs.replace(self._settings.local.engine, context=context, parallel=parallel)
-            return EngineBoot.of(model.name, model.boot(), engine, self._engine_key(model.name))
+            return EngineBoot.of(model.key, model.boot(), engine, self._engine_key(model.key))
 
-        return self._child(f"engine {model.name}", self._engine_role, own, silence_s)
+        return self._child(f"engine {model.key}", self._engine_role, own, silence_s)
 
     def _engine_key(self, model: str) -> str:
-        """Returns the key that requests to the model's hosts carry; the same for all of its hosts."""
+        """Returns the key that requests to the hosts of a model of the pool carry; the same for all of its hosts."""
         return self._engine_keys.setdefault(model, secrets.token_urlsafe(32))
 
     def _worker(self, index: int, role: Role) -> Child:
@@ -309,7 +310,8 @@ class Supervisor:
                 told=tuple(message for message in news if type(message) in role.follows),
             )
 
-        return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds, partial(self._hear, name))
+        hear, forget = partial(self._hear, name), partial(self._pool.forget, name)
+        return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds, hear, forget)
 
     def _engine_states(self) -> tuple[EngineState, ...]:
         # What was removed is not there any more, even if its host still answers what it was asked.
@@ -317,7 +319,7 @@ class Supervisor:
         return tuple(self._engine_state(each, name) for each in models for name in each.offer.members)
 
     def _engine_state(self, model: PooledModel, name: str) -> EngineState:
-        return state_of(model, name, self._engine_key(model.name), self._pool.now())
+        return state_of(model, name, self._engine_key(model.key), self._pool.now())
 
     def _process_states(self) -> tuple[ProcessState, ...]:
         return tuple(child.snapshot() for child in self._children())
