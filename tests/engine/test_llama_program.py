@@ -48,7 +48,7 @@ def program(folder: Path, text: str) -> Path:
 
 
 def programs(running: Host) -> list[psutil.Process]:
-    children = psutil.Process(running.process.pid).children()
+    children = psutil.Process(running.process.pid).children(recursive=True)
     return [each for each in children if "tests.engine.llama_server" in each.cmdline()]
 
 
@@ -61,10 +61,10 @@ def model(compact_model: Path) -> ServedModel:
     return ModelStore(compact_model).find(MODEL).served()
 
 
-def test_it_answers_and_ends_with_its_host(tmp_path: Path, model: ServedModel) -> None:
-    stand_in = program(tmp_path, STAND_IN)
+@pytest.mark.parametrize("text", [STAND_IN, STAND_IN.replace("exec ", "")], ids=["program", "script around it"])
+def test_it_answers_and_ends_with_its_host(tmp_path: Path, model: ServedModel, text: str) -> None:
     with host(tmp_path) as running:
-        start(running, model, stand_in)
+        start(running, model, program(tmp_path, text))
         ready = running.ready()
         assert ready.context == 512
         [server] = programs(running)

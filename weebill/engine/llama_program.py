@@ -12,13 +12,14 @@ import http.client
 import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Self
 
 from weebill.engine.errors import EngineError
@@ -32,7 +33,7 @@ _TEMPLATE: Final = "chat-template"
 _KEY_VARIABLE: Final = "LLAMA_API_KEY"
 _POLL_S: Final = 0.1
 # Its standard input ends with the process that holds the other end.
-_KILL_AT_THE_END: Final = ("/bin/sh", "-c", 'read -r nothing; kill -KILL "$1"', "sh")
+_KILL_AT_THE_END: Final = ("/bin/sh", "-c", 'read -r nothing; kill -s KILL -- "-$1"', "sh")
 # Tokens of one step for each thread that reads prompts. Builds for a GPU or for tiles of numbers are fast with many.
 _STEP: Final = 64
 # Options that have no opposite, or that are so anyhow.
@@ -60,7 +61,12 @@ class LlamaProgram:
             command = [program, *arguments(options), "--port", str(port), *told.engine.llama_server_options]
             try:
                 process = subprocess.Popen(  # noqa: S603 - the operator's program
-                    command, stdin=subprocess.DEVNULL, stdout=2, env=_environment(told.api_key)
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=2,
+                    env=_environment(told.api_key),
+                    # Of its own, so that what it starts ends with it: it may be a script around the program.
+                    start_new_session=True,
                 )
             except OSError as error:
                 raise EngineError(f"{program} cannot be run: {error}") from error
@@ -152,9 +158,16 @@ def _watcher(program: int) -> subprocess.Popen[bytes]:
 def _end_with_program(process: subprocess.Popen[bytes], watcher: subprocess.Popen[bytes]) -> None:
     """Ends this process with the program, so that both are started again."""
     status = process.wait()
-    watcher.kill()
+    _end_all(process, watcher)
     _log.error(_end(status))
     os._exit(1)
+
+
+def _end_all(process: subprocess.Popen[bytes], watcher: subprocess.Popen[bytes]) -> None:
+    """Ends what the program has left behind, and whoever watches for this process's end."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    watcher.kill()
 
 
 def _wait_until_loaded(process: subprocess.Popen[bytes], origin: str, watcher: subprocess.Popen[bytes]) -> None:
@@ -168,7 +181,7 @@ def _wait_until_loaded(process: subprocess.Popen[bytes], origin: str, watcher: s
             time.sleep(_POLL_S)
         else:
             return
-    watcher.kill()
+    _end_all(process, watcher)
     raise EngineError(_end(process.returncode))
 
 
