@@ -17,7 +17,7 @@ from tests.fixtures.model import MODEL
 from weebill.engine.llama_options import options_of
 from weebill.engine.llama_program import arguments
 from weebill.engine.role import EngineBoot, HostSettings
-from weebill.models.store import ModelStore, ServedModel
+from weebill.models.store import Adapter, ModelStore, ServedModel
 from weebill.models.templating import Beginning
 from weebill.process.messages import Drain, Failed
 
@@ -123,6 +123,15 @@ def test_a_program_that_does_not_start_says_why(tmp_path: Path, model: ServedMod
         failed = running.receive()
         assert isinstance(failed, Failed)
         assert why in failed.message or "invalid argument: --fit" in failed.message
+
+
+def test_an_adapter_that_cannot_be_named_is_refused(tmp_path: Path, model: ServedModel) -> None:
+    adapter = Adapter("0" * 64, tmp_path / "a,b.gguf", 1)
+    with host(tmp_path) as running:
+        start(running, msgspec.structs.replace(model, adapters=(adapter,)), program(tmp_path, STAND_IN))
+        failed = running.receive()
+        assert isinstance(failed, Failed)
+        assert "comma or a colon" in failed.message
 
 
 def test_there_may_be_no_such_program(tmp_path: Path, model: ServedModel) -> None:

@@ -18,6 +18,10 @@ from weebill.engine.serving.server import PythonServer
 KEY = "serving-test-key"
 
 
+class Panic(BaseException):
+    """As libraries in Rust raise it."""
+
+
 class Obedient:
     """Streams the words of a body, one a step; some it refuses, fails at, or holds back until it is told to go on."""
 
@@ -37,6 +41,8 @@ class Obedient:
                 raise RefusedError.too_long("too many words", 9, 8)
             case b"fail":
                 raise ValueError(job.body.decode())
+            case b"panic":
+                raise Panic
             case b"block":
                 self.go_on.wait()
                 job.answer(b"{}")
@@ -109,6 +115,7 @@ def test_answers_whole_and_bit_by_bit(client: httpx.Client, server: PythonServer
         (404, "not_found_error", "/v1/other", "whole", KEY),
         (400, "exceed_context_size_error", "/v1/words", "refuse", KEY),
         (500, "server_error", "/v1/words", "fail", KEY),
+        (500, "server_error", "/v1/words", "panic", KEY),
         (500, "server_error", "/v1/words", "break", KEY),
         (413, "invalid_request_error", "/v1/words", "a" * (65 << 20), KEY),
     ],

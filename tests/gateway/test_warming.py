@@ -99,6 +99,20 @@ async def test_ollamas_clients_have_a_model_loaded(tmp_path: Path) -> None:
         assert (refused.status_code, "restarted" in refused.json()["error"]) == (503, True)
 
 
+async def test_as_many_wait_without_words_as_may_with_them(tmp_path: Path) -> None:
+    async with running(tmp_path, COLD) as (worker, _, loaded):
+        body = {"model": "tiny:1b"}
+        loading = [asyncio.create_task(worker.client.post("/api/generate", json=body)) for _ in range(7)]
+        refused = []
+        for each in asyncio.as_completed(loading):
+            refused.append((await each).status_code)
+            if len(refused) == 2:
+                break
+        assert refused == [503, 503]
+        worker.link.send(Engines(engines=(loaded,)))
+        assert sorted([each.status_code for each in await asyncio.gather(*loading)]) == [200] * 5 + [503] * 2
+
+
 async def test_what_is_in_use_is_told(tmp_path: Path) -> None:
     async with running(tmp_path, COLD) as (worker, _, loaded):
         asked = ask(worker)

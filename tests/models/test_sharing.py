@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from weebill.config.schema import EngineSettings
+from weebill.engine.role import EngineBoot
 from weebill.models.needs import Costs
 from weebill.models.sharing import shared
 from weebill.models.store import Adapter, ServedModel
@@ -82,3 +84,10 @@ def test_a_host_can_be_asked_for_what_it_was_told_of() -> None:
     adapted = shared({"mini": served(), "adapted": served(adapters=(ONE, TWO))})["mini"]
     assert adapted.has("copy", served(adapters=(TWO,)))
     assert not host.has("mini", served(adapters=(ONE,)))
+
+
+def test_a_host_is_loaded_from_a_file_that_is_there(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.gguf"
+    kept.touch()
+    [host] = shared({"gone": served(path=tmp_path / "gone.gguf"), "kept": served(path=kept)}, {"gone"}).values()
+    assert EngineBoot.of("gone", host, EngineSettings(), "key").path == str(kept)

@@ -53,7 +53,7 @@ class LlamaHttp:
         try:
             gauges = _gauges(self.ask("/metrics"))
             return gauges["llamacpp:requests_processing"] == gauges["llamacpp:requests_deferred"] == 0
-        except (*_ASKING, KeyError) as error:
+        except (*_ASKING, KeyError, ValueError) as error:
             raise EngineError(f"the metrics cannot be read: {error!r}") from error
 
     def ask(self, path: str, body: bytes | None = None) -> bytes:

@@ -36,6 +36,8 @@ _POLL_S: Final = 0.1
 _KILL_AT_THE_END: Final = ("/bin/sh", "-c", 'read -r nothing; kill -s KILL -- "-$1"', "sh")
 # Tokens of one step for each thread that reads prompts. Builds for a GPU or for tiles of numbers are fast with many.
 _STEP: Final = 64
+# Of `--lora-scaled`, which has no way to quote them.
+_SEPARATORS: Final = frozenset(",:")
 # Options that have no opposite, or that are so anyhow.
 _ALONE: Final = frozenset({"metrics", "embedding"})
 
@@ -56,6 +58,8 @@ class LlamaProgram:
         program = shutil.which(told.engine.llama_server)
         if program is None:
             raise EngineError(f"there is no program {told.engine.llama_server!r} ([local.engine] llama_server)")
+        if odd := [path for path in told.adapters if _SEPARATORS.intersection(path)]:
+            raise EngineError(f"llama-server takes no adapter whose path has a comma or a colon: {odd[0]}")
         port = _free_port()
         with _with_template_in_file(_own(told)) as options:
             command = [program, *arguments(options), "--port", str(port), *told.engine.llama_server_options]

@@ -48,7 +48,8 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, name: str, model: SharedModel, engine: EngineSettings, api_key: str) -> EngineBoot:
         """Returns the boot of a host that is called `name`."""
-        first = model.first
+        # Its file may be gone, with its name, while others name the same one.
+        first = next((each for each in model.members.values() if each.path.exists()), model.first)
         return cls(
             model=name,
             api_key=api_key,

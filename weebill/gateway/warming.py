@@ -96,6 +96,10 @@ class Warming:
         """Returns the seconds for which the model is still to be kept, as far as this worker knows; None if unknown."""
         return self._keeping.left(model, asyncio.get_running_loop().time()) if model in self._keeping else None
 
+    def waiting(self, model: str) -> int:
+        """Returns how many requests wait until the model is loaded."""
+        return self._count[model]
+
     async def warm(self, upstream: Upstream) -> Upstream:
         """Waits until the model is loaded; returns its upstream.
 

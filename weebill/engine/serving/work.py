@@ -112,7 +112,7 @@ class WorkLoop:
             return
         except RefusedError as refused:
             error = refused
-        except Exception as failed:
+        except BaseException as failed:
             # What it says may quote from a request.
             place = failed.__traceback__
             while place is not None and place.tb_next is not None:

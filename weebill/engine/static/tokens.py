@@ -72,7 +72,7 @@ class Tokens:
         try:
             tokenizer = Tokenizer.from_buffer(content)
             shape = msgspec.json.decode(content, type=_Shape)
-        except Exception as error:  # the library raises nothing narrower
+        except BaseException as error:
             raise ModelFormatError(f"{path} is no tokenizer: {error}") from None
         tokenizer.no_truncation()
         tokenizer.no_padding()

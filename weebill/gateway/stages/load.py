@@ -12,7 +12,7 @@ from typing import Final
 
 from weebill.apis.base import Api, LoadsModels, Wordless
 from weebill.gateway.attempting import dropped_line
-from weebill.gateway.failures import model_unavailable
+from weebill.gateway.failures import model_unavailable, overloaded
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
 from weebill.gateway.stages.chain import Stage
@@ -51,9 +51,11 @@ class Load:
     async def _warm(self, request: Request[Api, Call], upstream: Upstream, *, loads: bool) -> None:
         """Notes how long the model is to be kept, and waits until it is loaded, if it is to be.
 
-        Raises ApiError 503 if that fails or takes long.
+        Raises ApiError 503 if that fails or takes long, or if as many wait as may: slots, which bound others, are not held.
         """
         warming = self._upstreams.warming
+        if loads and upstream.cold and warming.waiting(upstream.engine) >= upstream.max_in_flight:
+            raise overloaded(upstream.engine)
         self._upstreams.keep(request.exchange, upstream, keep_alive_of(request.call.fields))
         warming.begin(upstream.engine)
         try:
