@@ -51,7 +51,7 @@ class Load:
     async def _warm(self, request: Request[Api, Call], upstream: Upstream, *, loads: bool) -> None:
         """Notes how long the model is to be kept, and waits until it is loaded, if it is to be.
 
-        Raises ApiError 503 if that fails or takes long, or if as many wait as may: slots, which bound others, are not held.
+        Raises ApiError 503 if that fails or takes long, or if as many wait as may: no slots are held.
         """
         warming = self._upstreams.warming
         if loads and upstream.cold and warming.waiting(upstream.engine) >= upstream.max_in_flight:
