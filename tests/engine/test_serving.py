@@ -30,6 +30,7 @@ class Obedient:
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
+        self.stuck = threading.Event()
         self.left: list[bytes] = []
         self._words: dict[Job, list[bytes]] = {}
 
@@ -44,6 +45,7 @@ class Obedient:
             case b"panic":
                 raise Panic
             case b"block":
+                self.stuck.set()
                 self.go_on.wait()
                 job.answer(b"{}")
             case _:
@@ -166,7 +168,7 @@ def test_a_worker_that_is_stuck_gives_no_sign_of_life(
 
     with ThreadPoolExecutor(2) as threads:
         blocked = threads.submit(ask, client, "block")
-        wait_until(lambda: server._application.open == 1)
+        assert worker.stuck.wait(20)
         threads.submit(wait)
         assert not alive.wait(0.2)
         assert client.get("/health").status_code == 200  # the loop of the connections computes nothing
