@@ -193,7 +193,7 @@ def _interpreted(folder: Path, upstreams: Upstreams, fds: int, started: Started)
 
 
 def beside(name: str, folder: Path) -> Starter:
-    """What starts another build of Weebill: the one whose package lies in `folder`."""
+    """Returns the starter of another build of Weebill, whose package lies in `folder`."""
 
     def start_it(home: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
         return _weebill_in(name, {"PYTHONPATH": str(folder)}, home, upstreams, started)

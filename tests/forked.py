@@ -145,6 +145,10 @@ class _Told:
         """Add a message."""
         self._kept.append((kind, value))
 
+    def forget(self) -> None:
+        """Drop them all."""
+        self._kept = []
+
     def send(self) -> None:
         """Send them all."""
         self._link.send(self._kept)
@@ -204,5 +208,6 @@ def _settle(config: pytest.Config, link: Connection) -> _Told:
     folders._basetemp = folders.mktemp(f"process-{os.getpid()}", numbered=False)
     told = _Told(config, link)
     plugins.register(told)
+    told.forget()  # pytest tells a new plugin of all earlier warnings; one that is forked later would repeat them
     sys.stdout.flush()
     return told
