@@ -48,10 +48,7 @@ class UnknownKeyError(LedgerError):
 
 
 class KeyTable(Protocol):
-    """The storage of keys, oldest first. Every method raises LedgerError."""
-
-    def commit(self, change: Callable[[], T]) -> T:
-        """Commits the changes of `change`, and returns its result; `change` may be called again."""
+    """The stored keys within a transaction, oldest first."""
 
     def all(self) -> list[ApiKey]:
         """Returns every key, revoked ones included."""
@@ -72,43 +69,53 @@ class KeyTable(Protocol):
         """Marks a key as revoked."""
 
 
+class KeyBook(Protocol):
+    """The storage of keys. Its methods raise LedgerError."""
+
+    def read(self, query: Callable[[KeyTable], T]) -> T:
+        """Returns the result of `query` on the keys as they are at one moment."""
+
+    def change(self, change: Callable[[KeyTable], T]) -> T:
+        """Commits the changes of `change`, and returns its result; `change` may be called again."""
+
+
 class Keys:
     """The keys of an installation, for the command line, the supervisor and the management API."""
 
-    def __init__(self, table: KeyTable, pepper: bytes) -> None:
-        self._table = table
+    def __init__(self, book: KeyBook, pepper: bytes) -> None:
+        self._book = book
         self._pepper = pepper
 
     def create(self, name: str, role: KeyRole = "user") -> CreatedKey:
         """Creates a key. Raises BadKeyError, LedgerError."""
         _check(name, role)
-        return self._table.commit(lambda: self._add(name, role))
+        return self._book.change(lambda table: self._add(table, name, role))
 
     def create_first(self, name: str, role: KeyRole = "admin") -> CreatedKey | None:
         """Creates a key if there never was one, else returns None; safe when several processes try at once."""
         _check(name, role)
-        return self._table.commit(lambda: None if self._table.all() else self._add(name, role))
+        return self._book.change(lambda table: None if table.all() else self._add(table, name, role))
 
     def all(self) -> list[ApiKey]:
         """Returns every key, revoked ones included, oldest first."""
-        return self._table.all()
+        return self._book.read(lambda table: table.all())
 
     def count(self) -> int:
         """Counts the active keys."""
-        return self._table.count_active()
+        return self._book.read(lambda table: table.count_active())
 
     def revoke(self, id_or_name: str) -> ApiKey:
         """Revokes by id, or by name if just one active key has it. A key already revoked stays as it is.
 
         Raises UnknownKeyError if none matches, LedgerError if several do.
         """
-        return self._table.commit(lambda: self._revoke(self._table.find(id_or_name) or self._find_named(id_or_name)))
+        return self._book.change(lambda table: _revoke(table, table.find(id_or_name) or _find_named(table, id_or_name)))
 
     def revoke_id(self, key_id: str) -> ApiKey:
         """Revokes by id alone. Raises UnknownKeyError, LedgerError."""
-        return self._table.commit(lambda: self._revoke(self._get(key_id)))
+        return self._book.change(lambda table: _revoke(table, _get(table, key_id)))
 
-    def _add(self, name: str, role: KeyRole) -> CreatedKey:
+    def _add(self, table: KeyTable, name: str, role: KeyRole) -> CreatedKey:
         secret = KEY_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
         key = ApiKey(
             id="key_" + secrets.token_hex(8),
@@ -117,30 +124,33 @@ class Keys:
             hint=f"{secret[: len(KEY_PREFIX) + 2]}...{secret[-4:]}",
             created_at=int(time.time()),
         )
-        namesakes = tuple(other.id for other in self._table.named(name) if other.revoked_at is None)
-        self._table.add(key, key_digest(secret.encode(), self._pepper))
+        namesakes = tuple(other.id for other in table.named(name) if other.revoked_at is None)
+        table.add(key, key_digest(secret.encode(), self._pepper))
         return CreatedKey(key, secret, namesakes)
 
-    def _revoke(self, key: ApiKey) -> ApiKey:
-        if key.revoked_at is None:
-            self._table.revoke(key.id, int(time.time()))
-        return self._get(key.id)
 
-    def _get(self, key_id: str) -> ApiKey:
-        key = self._table.find(key_id)
-        if key is None:
-            raise UnknownKeyError(f"There is no key with the id {key_id!r}; list the keys to see their ids.")
-        return key
+def _revoke(table: KeyTable, key: ApiKey) -> ApiKey:
+    if key.revoked_at is None:
+        table.revoke(key.id, int(time.time()))
+    return _get(table, key.id)
 
-    def _find_named(self, name: str) -> ApiKey:
-        named = self._table.named(name)
-        candidates = [key for key in named if key.revoked_at is None] or named[-1:]
-        if not candidates:
-            raise UnknownKeyError(f"There is no key {name!r}; `weebill keys list` shows them all.")
-        if len(candidates) > 1:
-            ids = ", ".join(f"{key.id} ({key.hint})" for key in candidates)
-            raise LedgerError(f"{len(candidates)} active keys are named {name!r}; revoke one by its id: {ids}.")
-        return candidates[0]
+
+def _get(table: KeyTable, key_id: str) -> ApiKey:
+    key = table.find(key_id)
+    if key is None:
+        raise UnknownKeyError(f"There is no key with the id {key_id!r}; list the keys to see their ids.")
+    return key
+
+
+def _find_named(table: KeyTable, name: str) -> ApiKey:
+    named = table.named(name)
+    candidates = [key for key in named if key.revoked_at is None] or named[-1:]
+    if not candidates:
+        raise UnknownKeyError(f"There is no key {name!r}; `weebill keys list` shows them all.")
+    if len(candidates) > 1:
+        ids = ", ".join(f"{key.id} ({key.hint})" for key in candidates)
+        raise LedgerError(f"{len(candidates)} active keys are named {name!r}; revoke one by its id: {ids}.")
+    return candidates[0]
 
 
 def _check(name: str, role: str) -> None:

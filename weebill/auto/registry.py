@@ -18,10 +18,7 @@ T = TypeVar("T")
 
 
 class ExperimentTable(Protocol):
-    """A store of experiments. Every method raises LedgerError."""
-
-    def commit(self, change: Callable[[], T]) -> T:
-        """Returns the result of `change` once its changes are kept; `change` may be called again."""
+    """The stored experiments within a transaction."""
 
     def all(self) -> list[Experiment]:
         """Every experiment, oldest first."""
@@ -33,11 +30,18 @@ class ExperimentTable(Protocol):
         """Change the state of one."""
 
 
+class ExperimentBook(Protocol):
+    """The storage of experiments."""
+
+    def change(self, change: Callable[[ExperimentTable], T]) -> T:
+        """Returns the result of `change` once its changes are kept; it may be called again. Raises LedgerError."""
+
+
 class ExperimentRegistry:
     """The experiments, for the command line."""
 
-    def __init__(self, table: ExperimentTable) -> None:
-        self._table = table
+    def __init__(self, book: ExperimentBook) -> None:
+        self._book = book
 
     def create(self, name: str, model: str, candidate: str, share: float, shadow: bool) -> Experiment:
         """Begin an experiment. Raises LedgerError."""
@@ -49,41 +53,43 @@ class ExperimentRegistry:
             raise LedgerError(f"{model!r} cannot be its own candidate.")
         now = int(time.time())
         experiment = Experiment(name, model, candidate, share, shadow, "running", now, now)
-        return self._table.commit(lambda: self._add(experiment))
+        return self._book.change(lambda table: _add(table, experiment))
 
     def all(self) -> list[Experiment]:
         """Every experiment, oldest first."""
-        return self._table.all()
+        return self._book.change(lambda table: table.all())
 
     def get(self, name: str) -> Experiment:
         """One. Raises LedgerError."""
-        return _named(name, self._table.all())
+        return _named(name, self.all())
 
     def promote(self, name: str) -> Experiment:
         """Send all requests for the model to the candidate, whatever was promoted before. Raises LedgerError."""
-        return self._table.commit(lambda: self._move(name, "promoted"))
+        return self._book.change(lambda table: _move(table, name, "promoted"))
 
     def roll_back(self, name: str) -> Experiment:
         """Send no request to the candidate any more. Raises LedgerError."""
-        return self._table.commit(lambda: self._move(name, "rolled_back"))
+        return self._book.change(lambda table: _move(table, name, "rolled_back"))
 
-    def _add(self, experiment: Experiment) -> Experiment:
-        for other in self._table.all():
-            if other.name == experiment.name:
-                raise LedgerError(f"There is an experiment {experiment.name!r} already; choose another name.")
-            if other.model == experiment.model and other.state == "running":
-                of = f"{experiment.model!r} is already in the experiment {other.name!r}"
-                raise LedgerError(f"{of}; promote or roll that back first.")
-        self._table.add(experiment)
-        return experiment
 
-    def _move(self, name: str, state: State) -> Experiment:
-        experiments = self._table.all()
-        found = _named(name, experiments)
-        moved = moved_to(state, found, experiments, int(time.time()))
-        if moved is not found:
-            self._table.set_state(name, state, moved.changed_at)
-        return moved
+def _add(table: ExperimentTable, experiment: Experiment) -> Experiment:
+    for other in table.all():
+        if other.name == experiment.name:
+            raise LedgerError(f"There is an experiment {experiment.name!r} already; choose another name.")
+        if other.model == experiment.model and other.state == "running":
+            of = f"{experiment.model!r} is already in the experiment {other.name!r}"
+            raise LedgerError(f"{of}; promote or roll that back first.")
+    table.add(experiment)
+    return experiment
+
+
+def _move(table: ExperimentTable, name: str, state: State) -> Experiment:
+    experiments = table.all()
+    found = _named(name, experiments)
+    moved = moved_to(state, found, experiments, int(time.time()))
+    if moved is not found:
+        table.set_state(name, state, moved.changed_at)
+    return moved
 
 
 def moved_to(state: State, found: Experiment, experiments: list[Experiment], now: int) -> Experiment:

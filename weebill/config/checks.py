@@ -57,6 +57,7 @@ def check(
         yield from _check_autos(settings, models, locate, catalogue)
         yield from _check_preferences(settings, locate)
     yield from _check_redis(settings, locate)
+    yield from _check_database(settings, locate)
 
 
 def _check_provider(name: str, settings: Settings, locate: Locate) -> Iterator[Problem]:
@@ -241,6 +242,11 @@ def _loop(alias: str, aliases: Mapping[str, str | AliasSettings]) -> list[str]:
 
 def _doubled(names: tuple[str, ...]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
+
+
+def _check_database(settings: Settings, locate: Locate) -> Iterator[Problem]:
+    if settings.database.url is not None and importlib.util.find_spec("asyncpg") is None:
+        yield Problem(locate(("database", "url")), "`database.url` needs asyncpg: pip install 'weebill[postgres]'")
 
 
 def _check_redis(settings: Settings, locate: Locate) -> Iterator[Problem]:

@@ -197,6 +197,18 @@ class RedisSettings(Section, frozen=True, kw_only=True):
         return f"RedisSettings(url={'...' if self.url else None})"
 
 
+class DatabaseSettings(Section, frozen=True, kw_only=True):
+    """`[database]`: the PostgreSQL that has the ledger; SQLite files in the home folder have it without one.
+
+    `url` is a literal, `env:NAME` or `file:PATH`: a secret.
+    """
+
+    url: str | None = None
+
+    def __repr__(self) -> str:
+        return f"DatabaseSettings(url={'...' if self.url else None})"
+
+
 class MeteringSettings(Section, frozen=True, kw_only=True):
     """`[metering]`: the usage journal between workers and the ledger."""
 
@@ -234,6 +246,7 @@ class Settings(Section, frozen=True, kw_only=True):
     discovery: DiscoverySettings = DiscoverySettings()
     cache: CacheSettings = CacheSettings()
     redis: RedisSettings = RedisSettings()
+    database: DatabaseSettings = DatabaseSettings()
     metering: MeteringSettings = MeteringSettings()
     log: LogSettings = LogSettings()
 

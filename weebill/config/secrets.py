@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from weebill.config.problems import Locate, Problem
+from weebill.config.problems import KeyPath, Locate, Problem
 from weebill.config.proxies import NONE, proxy_problem, with_scheme
 from weebill.config.schema import Settings
 
@@ -18,9 +19,11 @@ MASK = "********"
 SECRETS = ("api_key", "access_key_id", "secret_access_key", "session_token")
 SECRET_LISTS = ("api_keys",)
 PROXY = "proxy"
-REDIS_URL = ("redis", "url")
+URLS: Final[tuple[KeyPath, ...]] = (("redis", "url"), ("database", "url"))
+"""Settings of sections that are addresses with passwords."""
 _REFERENCES = ("env:", "file:")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
+_DATABASE_SCHEMES = ("postgresql", "postgres")
 
 
 class SecretError(Exception):
@@ -53,13 +56,19 @@ def resolve_secrets(
         except SecretError as error:
             problems.append(Problem(locate(("providers", name, PROXY)), f"`providers.{name}.{PROXY}` {error}"))
         providers[name] = msgspec.structs.replace(provider, **secrets, api_keys=tuple(keys))
-    redis = settings.redis
+    redis, database = settings.redis, settings.database
     if redis.url is not None:
         try:
             redis = msgspec.structs.replace(redis, url=_redis_url(_resolve(redis.url, environment, folder)))
         except SecretError as error:
-            problems.append(Problem(locate(REDIS_URL), f"`redis.url` {error}"))
-    return msgspec.structs.replace(settings, providers=providers, redis=redis), problems
+            problems.append(Problem(locate(("redis", "url")), f"`redis.url` {error}"))
+    if database.url is not None:
+        try:
+            url = _database_url(_resolve(database.url, environment, folder))
+            database = msgspec.structs.replace(database, url=url)
+        except SecretError as error:
+            problems.append(Problem(locate(("database", "url")), f"`database.url` {error}"))
+    return msgspec.structs.replace(settings, providers=providers, redis=redis, database=database), problems
 
 
 def masked(reference: str) -> str:
@@ -107,6 +116,19 @@ def _redis_url(url: str) -> str:
         raise SecretError('must be like "redis://host:6379/0", "rediss://..." for TLS, or "unix:///path/redis.sock"')
     if parts.query and not _options_fit(url):
         raise SecretError("has options behind its `?` that redis-py does not take")
+    return url
+
+
+def _database_url(url: str) -> str:
+    """Returns a database's address, which may hold a password and is never quoted. Raises SecretError."""
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in _DATABASE_SCHEMES and parts.port != 0
+    except ValueError:
+        # Of several hosts, each has a port: `host1:5432,host2:5432`. The driver reads that.
+        fits = url.startswith(tuple(f"{scheme}://" for scheme in _DATABASE_SCHEMES)) and "," in url
+    if not fits:
+        raise SecretError('must be like "postgresql://user:password@host:5432/weebill"; SQLite is used without it')
     return url
 
 

@@ -1,59 +1,72 @@
-"""Experiments in the ledger.
-
-Every change raises `experiments_version` in its own transaction: that is how others notice it.
-"""
+"""Experiments in the ledger."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
+from sqlalchemy import Connection, insert, select, update
 
 from weebill.auto.experiments import Experiment, State
-from weebill.auto.registry import ExperimentRegistry
-from weebill.storage.errors import typed_errors
-from weebill.storage.store import Store
+from weebill.auto.registry import ExperimentRegistry, ExperimentTable
+from weebill.config.paths import Home
+from weebill.config.schema import DatabaseSettings
+from weebill.storage.database import Database
+from weebill.storage.opening import open_ledger
+from weebill.storage.tables.ledger import EXPERIMENTS
+from weebill.storage.versions import EXPERIMENTS_VERSION, raise_version
 
-EXPERIMENTS_VERSION: Final = "experiments_version"
+T = TypeVar("T")
 
-_FIELDS: Final = Experiment.__struct_fields__
-_SELECT: Final = f"SELECT {', '.join(_FIELDS)} FROM experiments ORDER BY created_at, rowid"  # noqa: S608
-_INSERT: Final = f"INSERT INTO experiments ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
+_FIELDS: Final = tuple(EXPERIMENTS.c[name] for name in Experiment.__struct_fields__)
+# Those of one second are in the order in which they were made.
+_SELECT: Final = select(*_FIELDS).order_by(EXPERIMENTS.c.created_at, EXPERIMENTS.c.made_in)
 
 
 @contextmanager
-def open_experiments(database: Path) -> Iterator[ExperimentRegistry]:
-    """The experiments in a ledger, which is made at first use. Raises LedgerError."""
-    with ExperimentStore.open(database) as table:
-        yield ExperimentRegistry(table)
+def open_experiments(home: Home, settings: DatabaseSettings) -> Iterator[ExperimentRegistry]:
+    """Opens the experiments of an installation, whose ledger is made at first use. Raises LedgerError."""
+    with open_ledger(home, settings) as ledger:
+        yield ExperimentRegistry(StoredExperiments(ledger))
 
 
-class ExperimentStore(Store):
-    """The `ExperimentTable` of `weebill.auto.registry`. Belongs to one thread."""
+class StoredExperiments:
+    """The `ExperimentBook` of `weebill.auto.registry`."""
+
+    def __init__(self, ledger: Database) -> None:
+        self._ledger = ledger
+
+    def change(self, change: Callable[[ExperimentTable], T]) -> T:
+        """Returns the result of `change` once its changes are kept."""
+        return self._ledger.change(lambda connection: change(ExperimentRows(connection)))
+
+
+class ExperimentRows:
+    """The `ExperimentTable` of `weebill.auto.registry`, within a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def all(self) -> list[Experiment]:
-        """Every experiment, oldest first."""
-        with typed_errors():
-            return read_experiments(self._connection)
+        """Returns every experiment, oldest first."""
+        return read_experiments(self._connection)
 
     def add(self, experiment: Experiment) -> None:
-        """Keep another one; within `commit`."""
-        self._connection.execute(_INSERT, msgspec.structs.astuple(experiment))
-        self._raise_version(EXPERIMENTS_VERSION)
+        """Stores another one."""
+        version = raise_version(self._connection, EXPERIMENTS_VERSION)
+        self._connection.execute(insert(EXPERIMENTS).values(**msgspec.structs.asdict(experiment), made_in=version))
 
     def set_state(self, name: str, state: State, changed_at: int) -> None:
-        """Change the state of one; within `commit`."""
-        self._connection.execute(
-            "UPDATE experiments SET state = ?, changed_at = ? WHERE name = ?", (state, changed_at, name)
-        )
-        self._raise_version(EXPERIMENTS_VERSION)
+        """Changes the state of one."""
+        changed = update(EXPERIMENTS).where(EXPERIMENTS.c.name == name).values(state=state, changed_at=changed_at)
+        self._connection.execute(changed)
+        raise_version(self._connection, EXPERIMENTS_VERSION)
 
 
-def read_experiments(connection: sqlite3.Connection) -> list[Experiment]:
-    """Every experiment, oldest first. Raises sqlite3.Error."""
-    rows = connection.execute(_SELECT).fetchall()
-    return [msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Experiment, strict=False) for row in rows]
+def read_experiments(connection: Connection) -> list[Experiment]:
+    """Returns every experiment, oldest first."""
+    names = Experiment.__struct_fields__
+    rows = connection.execute(_SELECT)
+    return [msgspec.convert(dict(zip(names, row, strict=True)), Experiment, strict=False) for row in rows]

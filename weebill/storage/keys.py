@@ -1,84 +1,100 @@
-"""API keys in the ledger. Every change raises `keys_version` in its own transaction: that is how others notice it."""
+"""API keys in the ledger."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, Select, func, insert, select, update
 
 from weebill.accounts.api_key import ApiKey, KeyRole
-from weebill.accounts.keys import Keys
+from weebill.accounts.keys import Keys, KeyTable
 from weebill.accounts.pepper import ensure_pepper
 from weebill.config.paths import Home
-from weebill.storage.errors import typed_errors
-from weebill.storage.store import Store
+from weebill.config.schema import DatabaseSettings
+from weebill.storage.database import Database
+from weebill.storage.opening import open_ledger
+from weebill.storage.tables.ledger import API_KEYS
+from weebill.storage.versions import KEYS_VERSION, raise_version
 
-KEYS_VERSION = "keys_version"
+T = TypeVar("T")
 
-_COLUMNS = "id, name, role, hint, created_at, revoked_at"
-_FIND = f"SELECT {_COLUMNS} FROM api_keys WHERE digest = ? AND revoked_at IS NULL"  # noqa: S608
-_CHANGED = "SELECT digest FROM api_keys WHERE changed_in > ?"
+_KEY: Final = select(
+    API_KEYS.c.id, API_KEYS.c.name, API_KEYS.c.role, API_KEYS.c.hint, API_KEYS.c.created_at, API_KEYS.c.revoked_at
+)
+_ACTIVE: Final = API_KEYS.c.revoked_at.is_(None)
 
 
 @contextmanager
-def open_keys(home: Home) -> Iterator[Keys]:
-    """The keys of `home`, whose ledger and pepper are made at first use. Raises LedgerError."""
-    with KeyStore.open(home.database) as table:
-        yield Keys(table, ensure_pepper(home.pepper, table.count_active))
+def open_keys(home: Home, settings: DatabaseSettings) -> Iterator[Keys]:
+    """Opens the keys of an installation; its ledger and pepper are made at first use. Raises LedgerError."""
+    with open_ledger(home, settings) as ledger:
+        book = StoredKeys(ledger)
+        yield Keys(book, ensure_pepper(home.pepper, lambda: book.change(lambda table: table.count_active())))
 
 
-class KeyStore(Store):
-    """The `KeyTable` of `weebill.accounts.keys`. Belongs to one thread."""
+class StoredKeys:
+    """The `KeyBook` of `weebill.accounts.keys`."""
+
+    def __init__(self, ledger: Database) -> None:
+        self._ledger = ledger
+
+    def read(self, query: Callable[[KeyTable], T]) -> T:
+        """Returns the result of `query` on the keys as they are at one moment."""
+        return self._ledger.read(lambda connection: query(KeyRows(connection)))
+
+    def change(self, change: Callable[[KeyTable], T]) -> T:
+        """Returns the result of `change` once its changes are kept."""
+        return self._ledger.change(lambda connection: change(KeyRows(connection)))
+
+
+class KeyRows:
+    """The `KeyTable` of `weebill.accounts.keys`, within a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def all(self) -> list[ApiKey]:
-        """Every key, revoked ones included, oldest first."""
-        return self._select("? = ''", "")
+        """Returns every key, revoked ones included, oldest first."""
+        return self._found(_KEY)
 
     def named(self, name: str) -> list[ApiKey]:
-        """Every key of this name, revoked ones included, oldest first."""
-        return self._select("name = ?", name)
+        """Returns every key of this name, revoked ones included, oldest first."""
+        return self._found(_KEY.where(API_KEYS.c.name == name))
 
     def find(self, key_id: str) -> ApiKey | None:
-        """The key with this id."""
-        return next(iter(self._select("id = ?", key_id)), None)
+        """Returns the key with this id."""
+        return next(iter(self._found(_KEY.where(API_KEYS.c.id == key_id))), None)
 
     def count_active(self) -> int:
-        """Returns the number of keys that are not revoked."""
-        with typed_errors():
-            [(active,)] = self._connection.execute("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL").fetchall()
-        return int(active)
+        """Counts the keys that are not revoked."""
+        return self._connection.execute(select(func.count()).select_from(API_KEYS).where(_ACTIVE)).scalar_one()
 
     def add(self, key: ApiKey, digest: bytes) -> None:
-        """Keep a key; within `commit`."""
-        self._connection.execute(
-            "INSERT INTO api_keys (id, name, role, hint, created_at, digest, changed_in) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (key.id, key.name, key.role, key.hint, key.created_at, digest, self._raise_version(KEYS_VERSION)),
-        )
+        """Stores a key."""
+        row = {"id": key.id, "name": key.name, "role": key.role, "hint": key.hint, "created_at": key.created_at}
+        version = raise_version(self._connection, KEYS_VERSION)
+        self._connection.execute(insert(API_KEYS).values(**row, digest=digest, made_in=version, changed_in=version))
 
     def revoke(self, key_id: str, now: int) -> None:
-        """Note that a key is revoked; within `commit`."""
-        self._connection.execute(
-            "UPDATE api_keys SET revoked_at = ?, changed_in = ? WHERE id = ?",
-            (now, self._raise_version(KEYS_VERSION), key_id),
-        )
+        """Marks a key as revoked."""
+        version = raise_version(self._connection, KEYS_VERSION)
+        revoked = update(API_KEYS).where(API_KEYS.c.id == key_id).values(revoked_at=now, changed_in=version)
+        self._connection.execute(revoked)
 
-    def _select(self, condition: str, value: str) -> list[ApiKey]:
-        query = f"SELECT {_COLUMNS} FROM api_keys WHERE {condition} ORDER BY created_at, rowid"  # noqa: S608
-        with typed_errors():
-            return [_to_key(*row) for row in self._connection.execute(query, (value,)).fetchall()]
-
-
-def find_active(connection: sqlite3.Connection, digest: bytes) -> ApiKey | None:
-    """The active key of this digest. Raises sqlite3.Error."""
-    for row in connection.execute(_FIND, (digest,)).fetchall():
-        return _to_key(*row)
-    return None
+    def _found(self, query: Select[tuple[str, str, str, str, int, int | None]]) -> list[ApiKey]:
+        # Keys of one second are in the order in which they were made.
+        rows = self._connection.execute(query.order_by(API_KEYS.c.created_at, API_KEYS.c.made_in))
+        return [ApiKey(**row._mapping) for row in rows]
 
 
-def changed_since(connection: sqlite3.Connection, version: int) -> list[bytes]:
-    """The digests of the keys that have changed since `keys_version` was `version`. Raises sqlite3.Error."""
-    return [digest for (digest,) in connection.execute(_CHANGED, (version,))]
+def find_active(connection: Connection, digest: bytes) -> ApiKey | None:
+    """Returns the active key of this digest."""
+    row = connection.execute(_KEY.where(API_KEYS.c.digest == digest, _ACTIVE)).one_or_none()
+    return None if row is None else ApiKey(**row._mapping)
 
 
-def _to_key(id_: str, name: str, role: KeyRole, hint: str, created_at: int, revoked_at: int | None) -> ApiKey:
-    return ApiKey(id=id_, name=name, role=role, hint=hint, created_at=created_at, revoked_at=revoked_at)
+def changed_since(connection: Connection, version: int) -> list[bytes]:
+    """Returns the digests of the keys that have changed since `keys_version` was `version`."""
+    return list(connection.scalars(select(API_KEYS.c.digest).where(API_KEYS.c.changed_in > version)))

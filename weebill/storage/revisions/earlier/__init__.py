@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from weebill.storage.migrations import (
+from weebill.storage.revisions.earlier import (
     v1_keys_and_usage,
     v2_cache_writes_reasoning_and_costs,
     v3_parts_within_the_whole,

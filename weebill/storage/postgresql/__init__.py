@@ -1,0 +1,1 @@
+"""Schemas in a PostgreSQL database, for several machines."""

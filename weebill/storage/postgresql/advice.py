@@ -1,0 +1,33 @@
+"""What PostgreSQL's failures mean to whoever has to mend them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+# By class or code of SQLSTATE, the longer first. Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_UNREACHABLE: Final = "See that PostgreSQL is running, and that `url` in [database] leads to it"
+_ADVICE: Final[Mapping[str, str]] = {
+    "08": _UNREACHABLE,
+    "28": "See that `url` in [database] has the right user and password, and that PostgreSQL lets it in",
+    "3D000": "Create the database, or name another one by `url` in [database]",
+    "25006": "It takes no changes: `url` in [database] has to lead to the primary server",
+    "40": "Other changes were in its way: try again",
+    "42501": "Let its user make and change tables there",
+    "42": "It may be another program's, or of another release: restore a backup",
+    "53100": "The disk of PostgreSQL is full: free some space and try again",
+    "53300": "PostgreSQL has no more connections: raise `max_connections`, or end those of other programs",
+    "53": "PostgreSQL has run out of a resource: its log says of which",
+    "55P03": "Another program has its tables locked: end that, and try again",
+    "57014": "It took too long: see what keeps PostgreSQL busy",
+    "57P": _UNREACHABLE,
+    "58": "The disk of PostgreSQL could not be read or written: check it",
+    "XX": "If it is damaged, restore a backup",
+}
+
+
+def advice(state: str | None) -> str:
+    """Returns advice for a SQLSTATE, None for a connection that was lost or never made; "" for a fault of ours."""
+    if state is None:
+        return _UNREACHABLE
+    return next((_ADVICE[state[:length]] for length in (5, 3, 2) if state[:length] in _ADVICE), "")

@@ -1,0 +1,168 @@
+"""A schema in a PostgreSQL database.
+
+Functions on tables are plain ones, and the driver (asyncpg) is asynchronous: they run as greenlets of an event loop in
+a thread of the database's own, and those who call `read` and `change` wait in theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import hashlib
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from weebill.config.ledger_errors import LedgerError
+from weebill.storage.database import Database
+from weebill.storage.errors import LedgerFailedError, typed_errors
+from weebill.storage.postgresql.advice import advice
+from weebill.storage.schema import Schema
+from weebill.storage.tables.ledger import INSTALLATION
+from weebill.storage.upgrade import upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+try:
+    import asyncpg
+except ImportError:  # the extra `postgres` is not installed
+    asyncpg = None
+
+CONNECT_TIMEOUT_S: Final = 5.0
+STATEMENT_TIMEOUT_S: Final = 60.0
+_CONNECTIONS: Final = 4
+_ATTEMPTS: Final = 5  # of a change that others are in the way of
+_REPEATED: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+_TICK_S: Final = 0.5
+
+T = TypeVar("T")
+
+
+class PostgresDatabase(Database):
+    """The tables of a schema in the database at `url`, as PostgreSQL's own programs take it. The url is a secret.
+
+    `working` is called again and again while a change takes long. A statement may take `statement_timeout_s`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        schema: Schema,
+        *,
+        statement_timeout_s: float = STATEMENT_TIMEOUT_S,
+        working: Callable[[], None] | None = None,
+    ) -> None:
+        if asyncpg is None:
+            raise LedgerError("PostgreSQL takes the extra `postgres`: install `weebill[postgres]`.")
+        self._url = url
+        self._schema = schema
+        self._statement_timeout_s = statement_timeout_s
+        self._working = working
+        self._upgraded = False
+        self._upgrading = threading.Lock()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="postgresql", daemon=True)
+        self._thread.start()
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self._connect,
+            pool_size=_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=statement_timeout_s,
+            pool_pre_ping=True,  # or the first use after a restart of the server would fail
+        )
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """Returns the result of `query` on a snapshot."""
+        self._bring_up_to_date()
+        return self._run(self._read(query))
+
+    def change(self, change: Callable[[Connection], T]) -> T:
+        """Returns the result of `change` once it is committed."""
+        self._bring_up_to_date()
+        return self._change(change)
+
+    def source(self, connection: Connection) -> str:
+        """Returns the random name that the contents have."""
+        return connection.execute(select(INSTALLATION.c.id)).scalar_one()
+
+    def close(self) -> None:
+        """Closes all connections, and ends the thread."""
+        with typed_errors():
+            self._run(self._engine.dispose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _bring_up_to_date(self) -> None:
+        with self._upgrading:
+            if not self._upgraded:
+                self._change(self._upgrade)
+                self._upgraded = True
+
+    def _upgrade(self, connection: Connection) -> None:
+        # Held until the end of the transaction: replicas start at once.
+        lock = int.from_bytes(hashlib.blake2b(self._schema.name.encode(), digest_size=7).digest())
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+        upgrade(connection, self._schema, "The database")
+
+    def _change(self, change: Callable[[Connection], T]) -> T:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._run(self._write(change))
+            except LedgerFailedError as error:
+                if getattr(getattr(error.__cause__, "orig", None), "sqlstate", "") not in _REPEATED:
+                    raise
+        return self._run(self._write(change))
+
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        async with self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            async with connection.begin():
+                return await connection.run_sync(query)
+
+    async def _write(self, change: Callable[[Connection], T]) -> T:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(change)
+
+    def _run(self, work: Coroutine[object, object, T]) -> T:
+        with _typed_errors():
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            while not concurrent.futures.wait([future], _TICK_S).done:
+                if self._working is not None:
+                    self._working()
+            return future.result()
+
+    async def _connect(self) -> asyncpg.Connection:
+        settings = {
+            "application_name": f"weebill {self._schema.name}",
+            "statement_timeout": f"{self._statement_timeout_s * 1000:.0f}",
+            "idle_in_transaction_session_timeout": f"{self._statement_timeout_s * 1000:.0f}",
+        }
+        # Somewhat later than the server's own limit, which has the better message.
+        late_s = self._statement_timeout_s + CONNECT_TIMEOUT_S
+        return await asyncpg.connect(
+            self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=late_s, server_settings=settings
+        )
+
+
+@contextmanager
+def _typed_errors() -> Iterator[None]:
+    """Raises LedgerFailedError for failures of the network, too, which the driver passes on as they are."""
+    try:
+        with typed_errors():
+            yield
+    except DBAPIError:
+        raise
+    except (OSError, TimeoutError) as error:
+        raise LedgerFailedError(error if str(error) else TimeoutError("it does not answer"), advice(None)) from error
+    except asyncpg.PostgresError as error:  # as a connection is made
+        raise LedgerFailedError(error, advice(error.sqlstate) or advice(None)) from error
+    except asyncpg.InterfaceError as error:
+        raise LedgerFailedError(error, advice(None)) from error

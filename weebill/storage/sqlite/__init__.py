@@ -1,0 +1,1 @@
+"""Schemas in SQLite files, one for each."""

@@ -1,0 +1,106 @@
+"""A schema in a SQLite file, which may be replaced by another one, such as a backup, at any time.
+
+1. A connection whose file is not at the path any more is closed, and another one is opened.
+2. The first change by a connection brings the file up to date.
+3. A change is made again if the file was replaced meanwhile: nobody would read it in the file that went.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import QueuePool
+
+from weebill.config.ledger_errors import LedgerError
+from weebill.storage.database import Database
+from weebill.storage.errors import typed_errors
+from weebill.storage.schema import Schema
+from weebill.storage.sqlite.opening import BUSY_TIMEOUT_S, OpenFile, open_reader, open_writer
+from weebill.storage.upgrade import upgrade
+
+_ATTEMPTS: Final = 5  # while backups are put back faster than a change takes
+_READERS: Final = 8
+_UP_TO_DATE: Final = "up to date"
+
+T = TypeVar("T")
+
+
+class SqliteDatabase(Database):
+    """The tables of a schema in the file at `path`, which is made by the first change.
+
+    One change is made at a time. `working` is called again and again while a statement of a change takes long.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        schema: Schema,
+        *,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        working: Callable[[], None] | None = None,
+    ) -> None:
+        self.path = path
+        self._schema = schema
+        self._writer = _engine(lambda: open_writer(path, busy_timeout_s, working), "BEGIN IMMEDIATE", 1, busy_timeout_s)
+        self._reader = _engine(lambda: open_reader(path, busy_timeout_s), "BEGIN", _READERS, busy_timeout_s)
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """Returns the result of `query`. Raises LedgerError, also if there is no file."""
+        with typed_errors(), self._reader.begin() as connection:
+            return query(connection)
+
+    def change(self, change: Callable[[Connection], T]) -> T:
+        """Returns the result of `change` once its changes are in the file at the path."""
+        for _ in range(_ATTEMPTS):
+            with typed_errors(), self._writer.connect() as connection:
+                self._bring_up_to_date(connection)
+                with connection.begin():
+                    result = change(connection)
+                if _opened(connection).is_current():
+                    return result
+        raise LedgerError(f"The ledger {self.path} is being replaced; nothing has been changed.")
+
+    def source(self, connection: Connection) -> str:
+        """Returns the file's device and number."""
+        file = _opened(connection).file
+        return f"{file.device}:{file.inode}"
+
+    def close(self) -> None:
+        """Closes all connections."""
+        with typed_errors():
+            self._reader.dispose()
+            self._writer.dispose()
+
+    def _bring_up_to_date(self, connection: Connection) -> None:
+        if _UP_TO_DATE in connection.info:
+            return
+        with connection.begin():
+            upgrade(connection, self._schema, f"The ledger {self.path}")
+        connection.info[_UP_TO_DATE] = True
+
+
+def _engine(opened: Callable[[], OpenFile], begin: str, connections: int, timeout_s: float) -> Engine:
+    """Returns an engine whose transactions begin with that statement."""
+    engine = create_engine(
+        "sqlite://", creator=opened, poolclass=QueuePool, pool_size=connections, max_overflow=0, pool_timeout=timeout_s
+    )
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    event.listen(engine, "checkout", _check)
+    return engine
+
+
+def _check(opened: OpenFile, *_: object) -> None:
+    """Has the pool open another connection if the file was replaced."""
+    if not opened.is_current():
+        raise DisconnectionError("the file was replaced")
+
+
+def _opened(connection: Connection) -> OpenFile:
+    opened = connection.connection.driver_connection
+    assert isinstance(opened, OpenFile)  # noqa: S101 - the engine's creator makes no other
+    return opened

@@ -1,0 +1,79 @@
+"""Makes a database's tables, or brings them up to date, within a transaction of the caller's: a kill changes nothing.
+
+A new database is made of the tables as they are now; Alembic runs the revisions that an older one lacks.
+
+A later revision only adds what an earlier release does not mind (columns with a default, tables, indexes), as its
+replicas may go on beside it; what is not needed any more is removed by the release after.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, inspect, text
+
+from weebill.config.ledger_errors import LedgerError
+from weebill.storage.schema import Schema
+
+_REVISIONS: Final = Path(__file__).parent / "revisions"
+
+
+class NewerSchemaError(LedgerError):
+    """A database was made by a newer release."""
+
+    def __init__(self, what: str, schema: Schema, found: str) -> None:
+        super().__init__(
+            f"{what} has schema {found}, made by a newer Weebill; this one knows up to {schema.newest}. "
+            "Install the newer release again, or let this one have a database of its own."
+        )
+
+
+def revision_of(connection: Connection, schema: Schema) -> str:
+    """Returns the revision that a database has, "" if it has none of the schema's tables.
+
+    A SQLite file has it as its `user_version`, and so has one of an earlier release.
+    """
+    if connection.dialect.name == "sqlite":
+        number = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        return f"{number:04}" if number else ""
+    if not inspect(connection).has_table(schema.version_table):
+        return ""
+    return str(connection.scalar(text(f"SELECT version_num FROM {schema.version_table}")))  # noqa: S608
+
+
+def upgrade(connection: Connection, schema: Schema, what: str) -> None:
+    """Makes the schema's tables, or brings them up to date. Nobody else may do so meanwhile.
+
+    `what` names the database in errors. Raises NewerSchemaError.
+    """
+    found = revision_of(connection, schema)
+    if found == schema.newest:
+        return
+    if found > schema.newest:
+        raise NewerSchemaError(what, schema, found)
+    if found:
+        _run_revisions(connection, schema)
+    else:
+        _create(connection, schema)
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA user_version = {int(schema.newest)}")
+
+
+def _create(connection: Connection, schema: Schema) -> None:
+    schema.tables.create_all(connection, checkfirst=False)
+    schema.fill(connection)
+    connection.execute(text(f"CREATE TABLE {schema.version_table} (version_num VARCHAR(32) PRIMARY KEY)"))
+    stamp = text(f"INSERT INTO {schema.version_table} (version_num) VALUES (:newest)")  # noqa: S608
+    connection.execute(stamp, {"newest": schema.newest})
+
+
+def _run_revisions(connection: Connection, schema: Schema) -> None:
+    from alembic import command  # noqa: PLC0415 - needed once a release
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config(attributes={"connection": connection, "schema": schema})
+    config.set_main_option("script_location", str(_REVISIONS))
+    config.set_main_option("version_locations", str(_REVISIONS / schema.name))
+    config.set_main_option("path_separator", "newline")
+    command.upgrade(config, "head")
