@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import hashlib
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -22,6 +21,7 @@ from weebill.config.ledger_errors import LedgerError
 from weebill.storage.database import Database
 from weebill.storage.errors import LedgerFailedError, typed_errors
 from weebill.storage.postgresql.advice import advice
+from weebill.storage.postgresql.locks import lock
 from weebill.storage.schema import Schema
 from weebill.storage.tables.ledger import INSTALLATION
 from weebill.storage.upgrade import upgrade
@@ -108,8 +108,7 @@ class PostgresDatabase(Database):
 
     def _upgrade(self, connection: Connection) -> None:
         # Held until the end of the transaction: replicas start at once.
-        lock = int.from_bytes(hashlib.blake2b(self._schema.name.encode(), digest_size=7).digest())
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+        lock(connection, self._schema.name)
         upgrade(connection, self._schema, "The database")
 
     def _change(self, change: Callable[[Connection], T]) -> T:
@@ -117,7 +116,8 @@ class PostgresDatabase(Database):
             try:
                 return self._run(self._write(change))
             except LedgerFailedError as error:
-                if getattr(getattr(error.__cause__, "orig", None), "sqlstate", "") not in _REPEATED:
+                cause = error.__cause__  # the driver's own error where SQLAlchemy was passed by
+                if getattr(getattr(cause, "orig", cause), "sqlstate", "") not in _REPEATED:
                     raise
         return self._run(self._write(change))
 
