@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from tests.fixtures.ledger import SQLITE, open_file
 from weebill.auto.comparison import compare
 from weebill.auto.experiments import Experiment, Experiments
 from weebill.auto.intervals import Interval, difference, mean, proportion, ranks
@@ -24,7 +25,6 @@ from weebill.config.paths import Home
 from weebill.ledger.topics import RunningExperiments
 from weebill.process.questions import Unanswered, encode
 from weebill.storage.comparison import ArmTables
-from weebill.storage.database import open_ledger
 from weebill.storage.experiments import open_experiments
 from weebill.storage.usage_entries import Entries
 from weebill.usage.records import Outcome, UsageRecord
@@ -32,13 +32,13 @@ from weebill.usage.records import Outcome, UsageRecord
 
 @pytest.fixture
 def store(home: Home) -> Iterator[ExperimentRegistry]:
-    with open_experiments(home.database) as store:
+    with open_experiments(home, SQLITE) as store:
         yield store
 
 
 @pytest.fixture
 def ledger(home: Home) -> Iterator[sqlite3.Connection]:
-    with closing(open_ledger(home.database)) as ledger:
+    with closing(open_file(home.database)) as ledger:
         yield ledger
 
 
