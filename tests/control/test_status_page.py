@@ -28,6 +28,7 @@ from weebill.ledger.ingestion import IngestThread
 from weebill.process.messages import ProcessState
 from weebill.process.questions import Questions
 from weebill.storage.keys import open_keys
+from weebill.storage.opening import open_ledger
 from weebill.storage.usage_entries import Entries
 from weebill.telemetry.counters import Counters
 from weebill.usage.records import Outcome
@@ -72,8 +73,9 @@ async def serve(home: Home) -> AsyncIterator[tuple[str, Overview]]:
     )
     questions = Questions(home.ledger_socket)
     keys = KeyDirectory(read_pepper(home.pepper), questions.ask)
-    app = create_app(overview, keys, questions.ask, questions.ask, unchanged)
     answers = ExitStack()
+    ledger = answers.enter_context(open_ledger(home, SQLITE))
+    app = create_app(overview, keys, ledger, questions.ask, questions.ask, unchanged)
     answers.enter_context(answering(home))
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_config=None))

@@ -21,8 +21,10 @@ from weebill.config.paths import Home
 from weebill.ledger import topics
 from weebill.ledger.topics import KeyFeed, Keys, Responses, RunningExperiments
 from weebill.process.questions import Position, Unanswered, encode
+from weebill.storage.database import Database
 from weebill.storage.experiments import open_experiments
 from weebill.storage.keys import open_keys
+from weebill.storage.opening import open_ledger
 from weebill.wire.responses_state import StoredResponse
 from weebill.wire.responses_store import Delete, Get, History, Items, Put
 
@@ -34,8 +36,14 @@ def keys(home: Home) -> Iterator[KeyRules]:
 
 
 @pytest.fixture
-def topic(home: Home) -> Keys:
-    return Keys(home.database)
+def ledger(home: Home) -> Iterator[Database]:
+    with open_ledger(home, SQLITE, patience_s=1.0) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def topic(ledger: Database) -> Keys:
+    return Keys(ledger)
 
 
 def asked(topic: Keys, home: Home, secret: str) -> ApiKey | None:
@@ -137,9 +145,9 @@ def test_a_ledger_that_cannot_be_read_is_no_refusal(home: Home, topic: Keys) -> 
     hidden.mkdir()
     for path in home.root.glob("weebill.db*"):
         path.rename(hidden / path.name)
-    with pytest.raises(Unanswered, match="cannot be read"):
+    with pytest.raises(Unanswered, match="cannot be used"):
         asked(topic, home, created.secret)
-    with pytest.raises(Unanswered, match="cannot be read"):
+    with pytest.raises(Unanswered, match="cannot be used"):
         following.news()
     for path in hidden.iterdir():
         path.rename(home.root / path.name)
@@ -159,10 +167,10 @@ def test_a_ledger_that_another_keeps_to_itself(home: Home, topic: Keys, monkeypa
     assert asked(topic, home, created.secret) == created.key
 
 
-def test_experiments_are_told_whole(home: Home) -> None:
+def test_experiments_are_told_whole(home: Home, ledger: Database) -> None:
     known = Experiments()
     with open_experiments(home, SQLITE) as store:
-        following = RunningExperiments(home.database).feed(Raw(encode(known.position())))
+        following = RunningExperiments(ledger).feed(Raw(encode(known.position())))
 
         def follow() -> bool:
             news = following.news()
