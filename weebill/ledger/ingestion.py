@@ -11,7 +11,8 @@ import time
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
-from weebill.storage.opening import BUSY_TIMEOUT_S, open_ledger
+from weebill.storage.opening import open_ledger
+from weebill.storage.sqlite.opening import BUSY_TIMEOUT_S
 from weebill.storage.usage import StoredUsage
 from weebill.usage.ingest import Ingester
 from weebill.usage.recovery import Cost, no_cost
@@ -59,8 +60,7 @@ class IngestThread(threading.Thread):
 
     def _ingest(self) -> None:
         # Its own: it shares nothing with those who answer questions, whom a batch would keep waiting.
-        database = open_ledger(self._home, self._database, busy_timeout_s=BUSY_TIMEOUT_S, working=self._move)
-        with database as ledger:
+        with open_ledger(self._home, self._database, working=self._move) as ledger:
             ledger.change(lambda _: _yield_to_others())  # PostgreSQL is used by a thread of its own
             ingester = Ingester(StoredUsage(ledger), self._home.journal, cost=self._cost)
             last = False
