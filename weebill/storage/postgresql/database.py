@@ -40,6 +40,8 @@ _CONNECTIONS: Final = 4
 _ATTEMPTS: Final = 5  # of a change that others are in the way of
 _REPEATED: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 _TICK_S: Final = 0.5
+_ALONE: Final = text("SELECT pg_advisory_xact_lock(:lock)")
+_BESIDE_OTHERS: Final = text("SELECT pg_advisory_xact_lock_shared(:lock)")
 
 T = TypeVar("T")
 
@@ -83,10 +85,19 @@ class PostgresDatabase(Database):
         self._bring_up_to_date()
         return self._run(self._read(query))
 
+    def look(self, query: Callable[[Connection], T]) -> T:
+        """Returns the result of `query` on a snapshot, without making or upgrading tables."""
+        return self._run(self._read(query))
+
     def change(self, change: Callable[[Connection], T]) -> T:
         """Returns the result of `change` once it is committed."""
         self._bring_up_to_date()
         return self._change(change)
+
+    def replace(self, change: Callable[[Connection], T]) -> T:
+        """Returns the result of `change` once it is committed. Every other change has ended before it, or sees all of it."""
+        self._bring_up_to_date()
+        return self._change(change, alone=True)
 
     def source(self, connection: Connection) -> str:
         """Returns the random name that the contents have."""
@@ -107,19 +118,18 @@ class PostgresDatabase(Database):
                 self._upgraded = True
 
     def _upgrade(self, connection: Connection) -> None:
-        # Held until the end of the transaction: replicas start at once.
-        lock = int.from_bytes(hashlib.blake2b(self._schema.name.encode(), digest_size=7).digest())
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+        # Replicas start at once.
+        connection.execute(_ALONE, {"lock": _lock(self._schema.name)})
         upgrade(connection, self._schema, "The database")
 
-    def _change(self, change: Callable[[Connection], T]) -> T:
+    def _change(self, change: Callable[[Connection], T], *, alone: bool = False) -> T:
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._run(self._write(change))
+                return self._run(self._write(change, alone))
             except LedgerFailedError as error:
                 if getattr(getattr(error.__cause__, "orig", None), "sqlstate", "") not in _REPEATED:
                     raise
-        return self._run(self._write(change))
+        return self._run(self._write(change, alone))
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         async with self._engine.connect() as connection:
@@ -127,16 +137,23 @@ class PostgresDatabase(Database):
             async with connection.begin():
                 return await connection.run_sync(query)
 
-    async def _write(self, change: Callable[[Connection], T]) -> T:
+    async def _write(self, change: Callable[[Connection], T], alone: bool) -> T:
         async with self._engine.begin() as connection:
+            # Held until the end of the transaction. A change that had read before all rows are replaced, and wrote
+            # afterwards, would mix the old contents with the new.
+            await connection.execute(_ALONE if alone else _BESIDE_OTHERS, {"lock": _lock(f"{self._schema.name} rows")})
             return await connection.run_sync(change)
 
     def _run(self, work: Coroutine[object, object, T]) -> T:
         with _typed_errors():
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
-            while not concurrent.futures.wait([future], _TICK_S).done:
-                if self._working is not None:
-                    self._working()
+            try:
+                while not concurrent.futures.wait([future], _TICK_S).done:
+                    if self._working is not None:
+                        self._working()
+            except BaseException:  # whoever waits is interrupted: nothing may be committed afterwards
+                future.cancel()
+                raise
             return future.result()
 
     async def _connect(self) -> asyncpg.Connection:
@@ -150,6 +167,11 @@ class PostgresDatabase(Database):
         return await asyncpg.connect(
             self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=late_s, server_settings=settings
         )
+
+
+def _lock(name: str) -> int:
+    """Returns the number of an advisory lock."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
 
 
 @contextmanager
