@@ -75,8 +75,8 @@ def _stamp(connection: Connection, schema: Schema) -> None:
 
 
 def _run_revisions(connection: Connection, schema: Schema) -> None:
-    from alembic import command  # noqa: PLC0415 - needed once a release
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic import command
+    from alembic.config import Config
 
     config = Config(attributes={"connection": connection, "schema": schema})
     config.set_main_option("script_location", str(_REVISIONS))

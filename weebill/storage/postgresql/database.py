@@ -10,11 +10,12 @@ import asyncio
 import concurrent.futures
 import hashlib
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection, select, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -25,9 +26,6 @@ from weebill.storage.postgresql.advice import advice
 from weebill.storage.schema import Schema
 from weebill.storage.tables.ledger import INSTALLATION
 from weebill.storage.upgrade import upgrade
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 try:
     import asyncpg
@@ -156,7 +154,7 @@ class PostgresDatabase(Database):
                 raise
             return future.result()
 
-    async def _connect(self) -> asyncpg.Connection:
+    async def _connect(self) -> DBAPIConnection:
         settings = {
             "application_name": f"weebill {self._schema.name}",
             "statement_timeout": f"{self._statement_timeout_s * 1000:.0f}",
@@ -164,9 +162,10 @@ class PostgresDatabase(Database):
         }
         # Somewhat later than the server's own limit, which has the better message.
         late_s = self._statement_timeout_s + CONNECT_TIMEOUT_S
-        return await asyncpg.connect(
+        connection: DBAPIConnection = await asyncpg.connect(
             self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=late_s, server_settings=settings
         )
+        return connection
 
 
 def _lock(name: str) -> int:
