@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
@@ -42,7 +43,7 @@ class State:
     bytes: int
     contents: Contents | None = None
     last_at: float | None = None
-    marks: dict[str, int] | None = None
+    marks: Mapping[str, int] = field(default_factory=dict)
 
 
 def contents_of(connection: Connection) -> Contents:
@@ -66,7 +67,7 @@ def _state(connection: Connection) -> State:
     if found != LEDGER.newest:
         return State(engine, place, found, size)
     last = connection.execute(select(USAGE.c.started_at).order_by(USAGE.c.id.desc()).limit(1)).scalar()
-    marks = {segment: offset for segment, offset in connection.execute(select(JOURNAL_MARKS))}
+    marks = {row.segment: row.offset for row in connection.execute(select(JOURNAL_MARKS))}
     return State(engine, place, found, size, contents_of(connection), None if last is None else last / _US, marks)
 
 

@@ -40,7 +40,8 @@ def _limited(names: tuple[str, ...]) -> str:
 
 _ADD_KINDS: Final = (
     f"INSERT OR IGNORE INTO usage_kinds ({', '.join(_OF_KINDS)}, fingerprint) "  # noqa: S608
-    f"SELECT *, fingerprint_of({', '.join(_OF_KINDS)}) FROM (SELECT DISTINCT {_limited(_OF_KINDS)} FROM {_BEFORE_KINDS})"
+    f"SELECT *, fingerprint_of({', '.join(_OF_KINDS)}) FROM "
+    f"(SELECT DISTINCT {_limited(_OF_KINDS)} FROM {_BEFORE_KINDS})"
 )
 _ADD_ENTRIES: Final = (
     f"INSERT INTO usage_entries (kind, {', '.join(_ENTRY)}) "  # noqa: S608

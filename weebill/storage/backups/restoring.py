@@ -34,6 +34,7 @@ def restore(ledger: Database, candidate: Candidate, progress: Progress = silent)
     It is kept on SQLite. The candidate is used up. Raises LedgerError, OSError.
     """
     if isinstance(ledger, SqliteDatabase):
+        ledger.close()  # of what it has open, the log would be left behind
         return _replace_file(ledger.path, candidate, progress)
     from weebill.storage.postgresql.database import PostgresDatabase  # its driver is an extra
 
@@ -53,6 +54,7 @@ def _replace_file(path: Path, candidate: Candidate, progress: Progress) -> Path 
     for _ in range(_ATTEMPTS):
         try:
             with closing(open_writer(path, BUSY_TIMEOUT_S)) as held, typed_errors():
+                _end_log(held)
                 # Nobody changes the ledger from here on until the backup is in its place: all of it is kept.
                 held.execute("BEGIN IMMEDIATE")
                 if not held.is_current():
@@ -66,6 +68,14 @@ def _replace_file(path: Path, candidate: Candidate, progress: Progress) -> Path 
                 raise
             return _replace_damaged(path, candidate)
     raise BackupError(f"The ledger {path} is being replaced; nothing has been changed")
+
+
+def _end_log(held: sqlite3.Connection) -> None:
+    """Leaves no log behind, if nobody else has the ledger open."""
+    held.execute("PRAGMA busy_timeout = 0")
+    with suppress(sqlite3.OperationalError):
+        held.execute("PRAGMA journal_mode = DELETE").fetchall()
+    held.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
 
 
 def _keep(path: Path, aside: Path, progress: Progress) -> None:

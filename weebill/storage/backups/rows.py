@@ -64,13 +64,14 @@ def sequences(schema_tables: Sequence[Table]) -> list[Table]:
 
 def last_id(connection: Connection, table: Table) -> int:
     """Returns the greatest id that a table has ever given, also to a row that is gone."""
-    greatest = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
+    greatest: int = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
     if connection.dialect.name == "sqlite":
         given = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table.name})
     else:
         sequence = text("SELECT pg_sequence_last_value(pg_get_serial_sequence(:name, 'id')::regclass)")
         given = connection.execute(sequence, {"name": table.name})
-    return max(greatest, given.scalar() or 0)
+    last: int = given.scalar() or 0
+    return max(greatest, last)
 
 
 def give_ids_after(connection: Connection, table: Table, last: int) -> None:

@@ -93,7 +93,7 @@ class PostgresDatabase(Database):
         return self._change(change)
 
     def replace(self, change: Callable[[Connection], T]) -> T:
-        """Returns the result of `change` once it is committed. Every other change has ended before it, or sees all of it."""
+        """Returns the result of `change` once it is committed: others have ended before it, or see all of it."""
         self._bring_up_to_date()
         return self._change(change, alone=True)
 
