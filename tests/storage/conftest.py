@@ -12,7 +12,7 @@ from weebill.storage.opening import open_ledger
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> DatabaseSettings:
+def database_settings(request: pytest.FixtureRequest) -> DatabaseSettings:
     """Where a ledger may be that is not there yet: a file in the home folder, a database of PostgreSQL."""
     if request.param == "sqlite":
         return SQLITE
@@ -20,6 +20,6 @@ def database(request: pytest.FixtureRequest) -> DatabaseSettings:
 
 
 @pytest.fixture
-def ledger(home: Home, database: DatabaseSettings) -> Iterator[Database]:
-    with open_ledger(home, database) as opened:
+def ledger(home: Home, database_settings: DatabaseSettings) -> Iterator[Database]:
+    with open_ledger(home, database_settings) as opened:
         yield opened

@@ -6,9 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
 from tests.fixtures.ledger import SQLITE
+from tests.fixtures.records import write_records
 from tests.storage.contents import fill, rows_of
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
@@ -23,10 +23,8 @@ from weebill.storage.database import Database
 from weebill.storage.keys import keys_in
 from weebill.storage.opening import open_ledger
 from weebill.storage.schema import LEDGER
-from weebill.storage.tables.ledger import INSTALLATION
 from weebill.storage.usage import StoredUsage
 from weebill.usage.ingest import Ingester
-from tests.fixtures.records import write_records
 
 
 def put_back(ledger: Database, file: Path, home: Home) -> Path | None:
@@ -51,7 +49,7 @@ def test_a_backup_is_a_sqlite_ledger_with_all_rows(ledger: Database, home: Home,
 
 
 def test_a_backup_of_either_database_is_restored_into_either(
-    ledger: Database, database: DatabaseSettings, home: Home, postgres: str, tmp_path: Path
+    ledger: Database, database_settings: DatabaseSettings, home: Home, postgres: str, tmp_path: Path
 ) -> None:
     fill(ledger, home)
     back_up(ledger, tmp_path / "b.db")
@@ -273,7 +271,9 @@ def test_a_backup_is_read_where_nothing_can_be_written(home: Home, tmp_path: Pat
     assert [path.name for path in folder.iterdir()] == ["copy.db"]
 
 
-def test_names_that_an_index_does_not_take_are_shortened_and_added_up(postgres: str, home: Home, tmp_path: Path) -> None:
+def test_names_that_an_index_does_not_take_are_shortened_and_added_up(
+    postgres: str, home: Home, tmp_path: Path
+) -> None:
     with open_ledger(home, SQLITE) as ledger:
         ledger.change(lambda _: None)
     names = ["a\0b", "a\ufffdb", "x" * 5000, "x" * 6000, "x" * 1000, "plain"]

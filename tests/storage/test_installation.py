@@ -23,7 +23,7 @@ def with_other_pepper(home: Home) -> None:
 def test_keys_are_not_used_with_the_pepper_of_another_installation(ledger: Database, home: Home) -> None:
     keys_in(ledger, home).create("mine")
     with_other_pepper(home)
-    with pytest.raises(OtherPepperError, match="another secret.key") as caught:
+    with pytest.raises(OtherPepperError, match=r"another secret\.key") as caught:
         keys_in(ledger, home)
     assert "`weebill db rekey`" in caught.value.hint
     home.pepper.with_name("kept").rename(home.pepper)
@@ -31,18 +31,18 @@ def test_keys_are_not_used_with_the_pepper_of_another_installation(ledger: Datab
 
 
 def test_a_second_machine_needs_the_pepper_of_the_first(
-    ledger: Database, home: Home, database: DatabaseSettings, tmp_path: Path
+    ledger: Database, home: Home, database_settings: DatabaseSettings, tmp_path: Path
 ) -> None:
     keys_in(ledger, home)
     second = Home(tmp_path / "second")
     second.create()
-    if database.url is None:
+    if database_settings.url is None:
         second.database.symlink_to(home.database)
     ensure_pepper(second.pepper, lambda: 0)
-    with pytest.raises(OtherPepperError), open_keys(second, database):
+    with pytest.raises(OtherPepperError), open_keys(second, database_settings):
         pass
     second.pepper.write_bytes(read_pepper(home.pepper))
-    with open_keys(second, database) as keys:
+    with open_keys(second, database_settings) as keys:
         created = keys.create("by the second")
     assert keys_in(ledger, home).all() == [created.key]
 

@@ -14,9 +14,8 @@ from weebill.config.paths import Home
 from weebill.storage.backups.candidates import candidate_of
 from weebill.storage.backups.restoring import restore
 from weebill.storage.database import Database
-from weebill.storage.tables.ledger import USAGE
+from weebill.storage.tables.ledger import USAGE, USAGE_KINDS
 from weebill.storage.usage_rows import KIND, fingerprint
-from weebill.storage.tables.ledger import USAGE_KINDS
 
 
 def records(ledger: Database) -> list[dict[str, object]]:

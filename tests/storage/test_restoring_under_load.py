@@ -7,7 +7,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,6 +54,13 @@ class Load:
                 thread.join()
             self._ingestion.finish(DEADLINE_S)
 
+    def goes_on(self) -> None:
+        """Wait until another two keys were made."""
+        wanted, deadline = len(self.keys) + 2, time.monotonic() + DEADLINE_S
+        while len(self.keys) < wanted:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
     def _make_keys(self) -> None:
         with open_ledger(self.home, self._database) as ledger:
             while not self._ending.is_set():
@@ -63,13 +70,6 @@ class Load:
         while not self._ending.wait(0.005):
             write_records(self.home, 50)
             self.records += 50
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class Forked:
@@ -101,13 +101,13 @@ def requests(ledger: Database) -> int:
 
 
 def test_a_backup_has_all_that_was_there_when_it_began(
-    ledger: Database, database: DatabaseSettings, home: Home, tmp_path: Path
+    ledger: Database, database_settings: DatabaseSettings, home: Home, tmp_path: Path
 ) -> None:
     fill(ledger, home)
-    load = Load(home, database)
+    load = Load(home, database_settings)
     with load.running():
         for number in range(5):
-            until(lambda: len(load.keys) > number)
+            load.goes_on()
             keys, before = list(load.keys), rows_of(ledger)
             back_up(ledger, tmp_path / f"{number}.db")
             other = Home(tmp_path / f"other-{number}")
@@ -124,15 +124,15 @@ def test_a_backup_has_all_that_was_there_when_it_began(
 
 
 def test_after_a_restore_under_load_nothing_is_mixed(
-    ledger: Database, database: DatabaseSettings, home: Home, tmp_path: Path
+    ledger: Database, database_settings: DatabaseSettings, home: Home, tmp_path: Path
 ) -> None:
     fill(ledger, home)
     back_up(ledger, tmp_path / "b.db")
     before = rows_of(ledger)
-    load = Load(home, database)
+    load = Load(home, database_settings)
     with load.running():
         for number in range(3):
-            until(lambda: len(load.keys) > 2 * number)
+            load.goes_on()
             with candidate_of(tmp_path / "b.db", home.database) as candidate:
                 restore(ledger, candidate)
     found = rows_of(ledger)
@@ -143,8 +143,10 @@ def test_after_a_restore_under_load_nothing_is_mixed(
     assert max(found["usage_entries"].values()) == 1
 
 
-def test_a_killed_restore_leaves_the_old_or_the_new(database: DatabaseSettings, home: Home, tmp_path: Path) -> None:
-    with open_ledger(home, database) as ledger:
+def test_a_killed_restore_leaves_the_old_or_the_new(
+    database_settings: DatabaseSettings, home: Home, tmp_path: Path
+) -> None:
+    with open_ledger(home, database_settings) as ledger:
         fill(ledger, home)
         back_up(ledger, tmp_path / "b.db")
         one = rows_of(ledger)
@@ -152,17 +154,17 @@ def test_a_killed_restore_leaves_the_old_or_the_new(database: DatabaseSettings, 
         back_up(ledger, tmp_path / "other.db")
         other = rows_of(ledger)
     begun = time.monotonic()
-    Forked(home, database, tmp_path / "b.db").end()
+    Forked(home, database_settings, tmp_path / "b.db").end()
     took = time.monotonic() - begun
     chance = random.Random(15)
     seen = set()
     for number in range(24):
         file = tmp_path / ("b.db" if number % 2 else "other.db")
-        Forked(home, database, file).kill_after(chance.uniform(0, 1.1 * took))
-        with open_ledger(home, database) as after:
+        Forked(home, database_settings, file).kill_after(chance.uniform(0, 1.1 * took))
+        with open_ledger(home, database_settings) as after:
             found = rows_of(after)
         assert found in (one, other)
         seen.add(found == one)
     assert seen == {True, False}
-    Forked(home, database, tmp_path / "b.db").end()
+    Forked(home, database_settings, tmp_path / "b.db").end()
     assert not [path for path in home.root.iterdir() if path.name.startswith(".")]

@@ -12,7 +12,7 @@ from weebill.storage.state import Contents, host_of, state_of
 from weebill.usage.waiting import waiting_bytes
 
 
-def test_it_says_what_is_there(ledger: Database, home: Home, database: DatabaseSettings) -> None:
+def test_it_says_what_is_there(ledger: Database, home: Home, database_settings: DatabaseSettings) -> None:
     fill(ledger, home)
     state = state_of(ledger)
     assert state.contents == Contents(keys=2, revoked=1, requests=305, experiments=2)
@@ -20,11 +20,11 @@ def test_it_says_what_is_there(ledger: Database, home: Home, database: DatabaseS
     assert state.revision == LEDGER.newest
     assert state.last_at == RECORD.started_at / 1_000_000
     assert state.bytes > 50_000
-    if database.url is None:
+    if database_settings.url is None:
         assert (state.engine.split()[0], state.place) == ("SQLite", str(home.database))
     else:
         assert state.engine.startswith("PostgreSQL 1")
-        assert state.place == f"database {database.url.rpartition('/')[2]}, user weebill"
+        assert state.place == f"database {database_settings.url.rpartition('/')[2]}, user weebill"
 
 
 def test_it_makes_no_tables(postgres: str, home: Home) -> None:

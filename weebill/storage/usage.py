@@ -107,6 +107,6 @@ class UsageRows:
 def _rows(connection: Connection) -> Rows:
     if connection.dialect.name == "sqlite":
         return SqliteRows(connection)
-    from weebill.storage.postgresql.usage import PostgresRows  # noqa: PLC0415 - its driver is an extra
+    from weebill.storage.postgresql.usage import PostgresRows
 
     return PostgresRows(connection)

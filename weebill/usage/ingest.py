@@ -116,9 +116,7 @@ class Ingester:
     `cost` prices the requests of dead workers.
     """
 
-    def __init__(
-        self, ledger: UsageLedger, folder: Path, batch_bytes: int = BATCH_BYTES, cost: Cost = no_cost
-    ) -> None:
+    def __init__(self, ledger: UsageLedger, folder: Path, batch_bytes: int = BATCH_BYTES, cost: Cost = no_cost) -> None:
         self._ledger = ledger
         self._folder = folder
         self._batch_bytes = batch_bytes
@@ -239,9 +237,7 @@ class Ingester:
         tables.set_mark(segment, end)
         return _Batch(count, end, more, problems)
 
-    def _pass_hole(
-        self, tables: UsageTables, segment: str, descriptor: int, offset: int
-    ) -> tuple[int, list[_Problem]]:
+    def _pass_hole(self, tables: UsageTables, segment: str, descriptor: int, offset: int) -> tuple[int, list[_Problem]]:
         """Returns the offset of the next whole line after a hole, left by a power cut; `offset` if there is no hole.
 
         The fragments of lines at both of its ends are put in quarantine.

@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, text
 
 from weebill.config.ledger_errors import LedgerError
 from weebill.storage.backups.candidates import Candidate
@@ -25,6 +25,10 @@ from weebill.storage.sqlite.files import alone, is_empty
 from weebill.storage.sqlite.opening import BUSY_TIMEOUT_S, open_writer
 
 _ATTEMPTS: Final = 5  # while others put files in the ledger's place, too
+_REFERENCES: Final = text(
+    "SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint "
+    "WHERE contype = 'f' AND conrelid IN (SELECT to_regclass(name) FROM unnest(CAST(:tables AS text[])) AS name)"
+)
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -106,13 +110,24 @@ def _replace_rows(source: Connection, target: Connection, progress: Progress) ->
 
     tables = LEDGER.kept
     done, total = 0, count_rows(source, tables)
-    # Readers go on with the old rows until the commit; emptied tables they would see at once.
+    references = _drop_references(target, [table.name for table in tables])
+    # Readers go on with the old rows until the commit; truncated tables they would see at once.
     for table in reversed(tables):
         target.execute(delete(table))
     for table in tables:
         for rows in read_rows(source, table):
-            copy_rows(target, table, for_postgresql(table, rows))
+            copy_rows(target, table.name, table.c.keys(), for_postgresql(table, rows))
             done += len(rows)
             progress("writing", done, total)
     for table in sequences(tables):
         give_ids_after(target, table, last_id(source, table))
+    for reference in references:
+        target.execute(text(reference))
+
+
+def _drop_references(connection: Connection, tables: list[str]) -> list[str]:
+    """Drops foreign keys, and returns the statements that make them again: row by row, they would take hours."""
+    found = connection.execute(_REFERENCES, {"tables": tables}).all()
+    for table, name, _ in found:
+        connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
+    return [f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}" for table, name, definition in found]
