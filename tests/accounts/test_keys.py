@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.fixtures.ledger import SQLITE
 from weebill.accounts.pepper import read_pepper
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
@@ -13,7 +14,7 @@ from weebill.storage.keys import open_keys
 
 
 def test_a_key_is_random_prefixed_and_never_stored(home: Home) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         one, two = keys.create("one"), keys.create("two", "admin")
     assert one.secret.startswith("sk-wb-")
     assert len(one.secret) >= 6 + 32
@@ -26,7 +27,7 @@ def test_a_key_is_random_prefixed_and_never_stored(home: Home) -> None:
 
 
 def test_keys_are_listed_and_counted(home: Home) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         created = [keys.create(name).key for name in ("a", "b", "c")]
         assert keys.all() == created
         keys.revoke(created[1].id)
@@ -35,7 +36,7 @@ def test_keys_are_listed_and_counted(home: Home) -> None:
 
 
 def test_revoke_by_name_wants_a_single_active_key(home: Home) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         first, second = keys.create("ci").key, keys.create("ci").key
         with pytest.raises(LedgerError, match="2 active keys are named 'ci'") as caught:
             keys.revoke("ci")
@@ -47,21 +48,21 @@ def test_revoke_by_name_wants_a_single_active_key(home: Home) -> None:
 
 
 def test_revoking_again_changes_nothing(home: Home) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         key = keys.create("a").key
         assert keys.revoke("a") == keys.revoke(key.id) == keys.revoke("a")
 
 
 @pytest.mark.parametrize("name", ["", " a", "a\n", "key_1", "-a", "a" * 65, "é", "a;b"])
 def test_bad_names_are_refused(home: Home, name: str) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         with pytest.raises(LedgerError, match="cannot name a key"):
             keys.create(name)
         assert keys.all() == []
 
 
 def test_a_bad_role_is_refused(home: Home) -> None:
-    with open_keys(home) as keys, pytest.raises(LedgerError, match="use user or admin"):
+    with open_keys(home, SQLITE) as keys, pytest.raises(LedgerError, match="use user or admin"):
         keys.create("a", "root")  # type: ignore[arg-type]
 
 
@@ -69,7 +70,7 @@ def test_the_first_key_is_made_once_by_racing_processes(home: Home) -> None:
     script = (
         "import sys; from pathlib import Path; from weebill.config.paths import Home; "
         "from weebill.storage.keys import open_keys; sys.stdin.readline()\n"
-        "with open_keys(Home(Path(sys.argv[1]))) as keys: made = keys.create_first('first')\n"
+        "with open_keys(Home(Path(sys.argv[1])), SQLITE) as keys: made = keys.create_first('first')\n"
         "print(made is not None, keys._pepper.hex())"
     )
     racers = [
@@ -85,7 +86,7 @@ def test_the_first_key_is_made_once_by_racing_processes(home: Home) -> None:
 
 
 def test_a_revoked_first_key_is_not_made_again(home: Home) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         first = keys.create_first("first")
         assert first is not None
         assert first.key.role == "admin"
@@ -94,28 +95,28 @@ def test_a_revoked_first_key_is_not_made_again(home: Home) -> None:
 
 
 def test_the_pepper_is_private(home: Home) -> None:
-    with open_keys(home):
+    with open_keys(home, SQLITE):
         pass
     assert stat.S_IMODE(home.pepper.stat().st_mode) == 0o600
 
 
 def test_a_missing_pepper_is_made_again_only_while_nothing_depends_on_it(home: Home) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         key = keys.create("a").key
         home.pepper.unlink()
-        with pytest.raises(LedgerError, match="1 active API keys cannot be checked"), open_keys(home):
+        with pytest.raises(LedgerError, match="1 active API keys cannot be checked"), open_keys(home, SQLITE):
             pass
         keys.revoke(key.id)
-    with open_keys(home):
+    with open_keys(home, SQLITE):
         pass
     assert len(read_pepper(home.pepper)) == 32
 
 
 def test_a_damaged_pepper_is_a_clear_error(home: Home) -> None:
-    with open_keys(home):
+    with open_keys(home, SQLITE):
         pass
     home.pepper.write_bytes(b"short")
-    with pytest.raises(LedgerError, match="5 bytes instead of 32"), open_keys(home):
+    with pytest.raises(LedgerError, match="5 bytes instead of 32"), open_keys(home, SQLITE):
         pass
     home.pepper.unlink()
     with pytest.raises(LedgerError, match="is missing"):

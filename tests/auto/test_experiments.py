@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from tests.fixtures.ledger import SQLITE, open_file
 from weebill.auto.comparison import compare
 from weebill.auto.experiments import Experiment, Experiments
 from weebill.auto.intervals import Interval, difference, mean, proportion, ranks
@@ -24,30 +25,31 @@ from weebill.config.paths import Home
 from weebill.ledger.topics import RunningExperiments
 from weebill.process.questions import Unanswered, encode
 from weebill.storage.comparison import ArmTables
-from weebill.storage.database import open_ledger
+from weebill.storage.database import Database
 from weebill.storage.experiments import open_experiments
+from weebill.storage.opening import open_ledger
 from weebill.storage.usage_entries import Entries
 from weebill.usage.records import Outcome, UsageRecord
 
 
 @pytest.fixture
 def store(home: Home) -> Iterator[ExperimentRegistry]:
-    with open_experiments(home.database) as store:
+    with open_experiments(home, SQLITE) as store:
         yield store
 
 
 @pytest.fixture
 def ledger(home: Home) -> Iterator[sqlite3.Connection]:
-    with closing(open_ledger(home.database)) as ledger:
+    with closing(open_file(home.database)) as ledger:
         yield ledger
 
 
 class Seen(Experiments):
     """What a worker knows that is told when `refresh` is called."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, ledger: Database) -> None:
         super().__init__()
-        self._feed = RunningExperiments(database).feed(Raw(encode(self.position())))
+        self._feed = RunningExperiments(ledger).feed(Raw(encode(self.position())))
 
     def refresh(self) -> None:
         with suppress(Unanswered):
@@ -57,8 +59,9 @@ class Seen(Experiments):
 
 
 @pytest.fixture
-def seen(home: Home, store: ExperimentRegistry) -> Seen:
-    return Seen(home.database)
+def seen(home: Home, store: ExperimentRegistry) -> Iterator[Seen]:
+    with open_ledger(home, SQLITE) as ledger:
+        yield Seen(ledger)
 
 
 def test_a_worker_follows(store: ExperimentRegistry, seen: Seen) -> None:
@@ -157,12 +160,11 @@ def test_known_experiments_go_on_without_a_ledger(home: Home, store: ExperimentR
 def test_another_ledger_in_its_place(home: Home, tmp_path: Path, store: ExperimentRegistry, seen: Seen) -> None:
     store.create("faster", "mini", "tiny", 0.25, False)
     seen.refresh()
-    with open_experiments(tmp_path / "other.db") as other:
+    with open_experiments(Home(tmp_path), SQLITE) as other:
         made = other.create("slower", "m", "c", 0.5, True)
-    store._table.close()
     for path in home.root.glob("weebill.db*"):
         path.unlink()
-    (tmp_path / "other.db").rename(home.database)
+    Home(tmp_path).database.rename(home.database)
     seen.refresh()
     assert seen.running == {"m": made}
 

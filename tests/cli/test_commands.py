@@ -10,6 +10,7 @@ import pytest
 
 import weebill as package
 from tests.cli.conftest import COMMAND
+from tests.fixtures.ledger import SQLITE
 from weebill.process.messages import ProcessState
 from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import ModelStatus, ReloadResult, Status, StatusRequest
@@ -276,7 +277,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure_to_shout_about(weebill):
 
 
 def test_colour_is_for_terminals(weebill):
-    with open_keys(weebill.home) as keys:
+    with open_keys(weebill.home, SQLITE) as keys:
         keys.create("alice")
     assert "\x1b[" in weebill.on_terminal("keys", "list")
     assert "\x1b[" not in weebill.ok("keys", "list")

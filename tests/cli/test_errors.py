@@ -4,17 +4,18 @@ import errno
 import sqlite3
 import subprocess
 import threading
+from contextlib import closing
 
 import pytest
 
 from tests.cli import nursery
 from tests.cli.conftest import COMMAND, TIMEOUT_S
+from tests.fixtures.ledger import SQLITE, open_file
 from weebill.cli.errors import explain
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.storage import database
-from weebill.storage.database import open_ledger
 from weebill.storage.errors import typed_errors
+from weebill.storage.opening import open_ledger
 
 
 def of_sqlite(kind, code):
@@ -110,15 +111,14 @@ def test_a_locked_ledger_is_explained_by_every_command(weebill):
     assert weebill.ok("keys", "list", "-q").count("key_") == 1
 
 
-def test_a_ledger_that_is_locked_later_is_explained_as_well(tmp_path, monkeypatch):
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.0)
+def test_a_ledger_that_is_locked_later_is_explained_as_well(tmp_path):
     home = Home(tmp_path)
-    connection = open_ledger(home.database)
-    with sqlite3.connect(home.database, isolation_level=None) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError) as raised, typed_errors(), database.transaction(connection):
-            pass
-    connection.close()
+    with open_ledger(home, SQLITE, patience_s=0.01) as ledger:
+        ledger.change(lambda _: None)
+        with closing(sqlite3.connect(home.database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(LedgerError) as raised:
+                ledger.change(lambda _: None)
     assert "has it locked" in raised.value.hint
 
 
@@ -130,7 +130,7 @@ def test_a_ledger_that_is_none_says_what_to_do(tmp_path, content, said):
     else:
         path.write_bytes(content)
     with pytest.raises(LedgerError, match=said):
-        open_ledger(path)
+        open_file(path)
 
 
 @pytest.mark.parametrize("command", [("config", "show"), ("providers",), ("version",), ("models",)])

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.cli.conftest import CommandLine
-from weebill.storage.database import open_ledger
+from tests.fixtures.ledger import open_file
 from weebill.storage.usage_entries import Entries
 from weebill.usage.records import UsageRecord
 
@@ -74,7 +74,7 @@ def test_what_is_refused(weebill: CommandLine, arguments: tuple[str, ...], said:
 def test_requests_of_unknown_price_are_shown(weebill: CommandLine) -> None:
     weebill.ok("experiment", "create", "cheaper", "--model", "large", "--candidate", "acme-small")
     record = UsageRecord("r", "k", "chat.completions", "m", "m", "up", False, 10, 0, 5, True, 200, "ok", 0, 1000, 2000)
-    with closing(open_ledger(weebill.home.database)) as ledger:
+    with closing(open_file(weebill.home.database)) as ledger:
         known, unknown = (
             msgspec.structs.replace(record, arm=arm, cost_nano=cost)
             for arm, cost in (("cheaper/control", 1_000_000), ("cheaper/candidate", None))

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from tests.cli.conftest import COMMAND, DONE, TIMEOUT_S, chunk
+from tests.fixtures.ledger import SQLITE
 from weebill.storage.keys import open_keys
 
 ERROR = json.dumps(
@@ -14,7 +15,7 @@ ERROR = json.dumps(
 
 def test_the_answer_streams_to_stdout_and_a_key_lives_as_long_as_the_command(weebill, gateway):
     def script(body):
-        with open_keys(weebill.home) as keys:
+        with open_keys(weebill.home, SQLITE) as keys:
             assert keys.count() == 1
         return [chunk("Hel"), b": a comment\n\n", chunk("lo"), DONE]
 
@@ -23,7 +24,7 @@ def test_the_answer_streams_to_stdout_and_a_key_lives_as_long_as_the_command(wee
     assert gateway.requests == [
         {"model": "mini", "messages": [{"role": "user", "content": "Say hello."}], "stream": True}
     ]
-    with open_keys(weebill.home) as keys:
+    with open_keys(weebill.home, SQLITE) as keys:
         assert [key.name for key in keys.all() if key.revoked_at is None] == []
         assert len(keys.all()) == 1
 
@@ -52,7 +53,7 @@ def test_the_prompt_may_come_from_standard_input(weebill, gateway):
 def test_failures_are_told(weebill, gateway, status, script, said):
     gateway.status, gateway.script = status, lambda body: script
     assert weebill.fails(1, "run", "mini", "hi").startswith(said)
-    with open_keys(weebill.home) as keys:
+    with open_keys(weebill.home, SQLITE) as keys:
         assert keys.count() == 0
 
 
@@ -78,5 +79,5 @@ def test_the_key_of_a_run_that_is_ended_does_not_outlive_it(weebill, gateway):
     process.terminate()
     assert process.wait(TIMEOUT_S) == 143
     over.set()
-    with open_keys(weebill.home) as keys:
+    with open_keys(weebill.home, SQLITE) as keys:
         assert keys.count() == 0

@@ -10,7 +10,7 @@ import pytest
 from control_process import ENGINE, ControlProcess
 
 from tests.fixtures.child import ending
-from tests.fixtures.ledger import answering
+from tests.fixtures.ledger import SQLITE, answering
 from weebill.config.paths import Home
 from weebill.control.role import ROLE
 from weebill.process.messages import Engines
@@ -28,13 +28,13 @@ def home() -> Iterator[Home]:
 
 @pytest.fixture
 def admin(home: Home) -> str:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         return keys.create("admin", "admin").secret
 
 
 @pytest.fixture
 def user(home: Home) -> str:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         return keys.create("user", "user").secret
 
 

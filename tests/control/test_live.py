@@ -7,6 +7,7 @@ from typing import Any
 from control_process import ControlProcess
 from websockets.asyncio.client import ClientConnection, unix_connect
 
+from tests.fixtures.ledger import SQLITE
 from weebill.control import live
 from weebill.storage.keys import open_keys
 from weebill.telemetry.counters import Counters
@@ -68,7 +69,7 @@ async def test_a_revoked_key_sees_no_more(control: ControlProcess, admin: str) -
     async with connect(control) as socket:
         await socket.send(json.dumps({"api_key": admin}))
         await socket.recv()
-        with open_keys(control.home) as keys:
+        with open_keys(control.home, SQLITE) as keys:
             keys.revoke("admin")
         assert (await closed_with(socket))[0] == 4401
 

@@ -7,13 +7,13 @@ from contextlib import closing
 import pytest
 from control_process import ENGINE, ControlProcess
 
+from tests.fixtures.ledger import SQLITE, open_file
 from tests.fixtures.records import write_records
 from weebill import __version__
 from weebill.accounts.keyring import KeyDirectory
 from weebill.accounts.pepper import read_pepper
 from weebill.config.paths import Home
 from weebill.process.questions import Questions
-from weebill.storage.database import open_ledger
 from weebill.storage.keys import open_keys
 from weebill.storage.usage import UsageTables
 from weebill.usage.ingest import Ingester
@@ -66,7 +66,7 @@ async def test_management_needs_an_admin_key(control: ControlProcess, admin: str
                 response = await client.request(method, path, json=body, headers=headers)
                 assert (response.status_code, response.json()["error"]["code"]) == (status, code)
                 assert ("www-authenticate" in response.headers) == (status == 401)
-    with open_keys(control.home) as keys:
+    with open_keys(control.home, SQLITE) as keys:
         assert "intruder" not in [key.name for key in keys.all()]
 
 
@@ -168,7 +168,7 @@ async def test_unknown_urls_and_methods(control: ControlProcess) -> None:
 
 async def test_usage_pages_to_its_end(control: ControlProcess, home: Home, admin: str) -> None:
     write_records(home, 25)
-    with closing(open_ledger(home.database)) as ledger:
+    with closing(open_file(home.database)) as ledger:
         Ingester(UsageTables(ledger), home.journal).run()
     async with control.client(admin) as client:
         seen: list[str] = []

@@ -15,7 +15,7 @@ import uvicorn
 from browser import open_page, running_browser
 from control_process import ENGINE
 
-from tests.fixtures.ledger import answering
+from tests.fixtures.ledger import SQLITE, answering, open_file
 from tests.fixtures.records import RECORD, write, write_records
 from weebill.accounts.keyring import KeyDirectory
 from weebill.accounts.pepper import read_pepper
@@ -27,8 +27,8 @@ from weebill.control.process import Server
 from weebill.ledger.ingestion import IngestThread
 from weebill.process.messages import ProcessState
 from weebill.process.questions import Questions
-from weebill.storage.database import open_ledger
 from weebill.storage.keys import open_keys
+from weebill.storage.opening import open_ledger
 from weebill.storage.usage_entries import Entries
 from weebill.telemetry.counters import Counters
 from weebill.usage.records import Outcome
@@ -73,8 +73,9 @@ async def serve(home: Home) -> AsyncIterator[tuple[str, Overview]]:
     )
     questions = Questions(home.ledger_socket)
     keys = KeyDirectory(read_pepper(home.pepper), questions.ask)
-    app = create_app(overview, keys, questions.ask, questions.ask, unchanged)
     answers = ExitStack()
+    ledger = answers.enter_context(open_ledger(home, SQLITE))
+    app = create_app(overview, keys, ledger, questions.ask, questions.ask, unchanged)
     answers.enter_context(answering(home))
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_config=None))
@@ -91,7 +92,7 @@ async def serve(home: Home) -> AsyncIterator[tuple[str, Overview]]:
 
 
 async def test_the_page_says_what_is_known_of_costs(home: Home, admin: str, browser: str) -> None:
-    with closing(open_ledger(home.database)) as ledger:
+    with closing(open_file(home.database)) as ledger:
         records = [msgspec.structs.replace(RECORD, model_served=model, **cost) for model, cost, _ in COSTS]
         odd = msgspec.structs.replace(RECORD, model_served="small", prompt_tokens=2**40, started_at=-1)
         Entries(ledger).insert([[*records, odd]])
@@ -153,7 +154,7 @@ async def test_the_page_shows_and_unlocks(home: Home, admin: str, browser: str) 
         assert page.complaints == []
 
         # A revoked key locks the page by itself.
-        with open_keys(home) as keys:
+        with open_keys(home, SQLITE) as keys:
             keys.revoke("admin")
         await page.wait_for("document.getElementById('open').hidden")
         await page.wait_for("document.getElementById('error').innerText.includes('unknown or revoked')")

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from tests.fixtures import forked_weebill, nursery
+from tests.fixtures.ledger import SQLITE
 from weebill.config.paths import Home
 from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import Status, StatusRequest, ask
@@ -102,7 +103,7 @@ def installation(
     env = {name: value for name, value in os.environ.items() if not name.startswith("WEEBILL_")}
     env |= {"WEEBILL_HOME": str(home), "WEEBILL_PORT": str(port), "WEEBILL_LOCAL_MODELS_DIR": str(models_dir)}
     env |= environment
-    with open_keys(Home(home)) as keys:
+    with open_keys(Home(home), SQLITE) as keys:
         key = keys.create("e2e", "admin").secret
     with (home / "serve.log").open("wb") as log:
         if forked:

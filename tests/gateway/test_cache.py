@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.cache.asking import body
+from tests.fixtures.ledger import SQLITE
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.upstream import DONE, USAGE_CHUNK, Upstream, answer, chunk, complete, send, stream
 from tests.fixtures.worker import RunningWorker, running_worker
@@ -118,7 +119,7 @@ async def test_a_name_that_leads_elsewhere_is_another_question(tmp_path: Path, u
         worker.link.send(Reload(settings=msgspec.structs.replace(on, aliases={**on.aliases, "large": "other"})))
         await _until_asked(upstream, 2, outcome)
         assert await outcome() == "hit"
-        with open_experiments(worker.home.database) as experiments:
+        with open_experiments(worker.home, SQLITE) as experiments:
             experiments.create("try", "large", "gpt-4o-mini", 0.5, False)
             experiments.promote("try")
         await _until_asked(upstream, 3, outcome)
@@ -155,7 +156,7 @@ async def test_what_is_compared_is_made_anew(tmp_path: Path, upstream: Upstream)
         for _ in range(2):
             await worker.client.post(PATHS["chat"], json=request)
         assert len(upstream.requests) == 1
-        with open_experiments(worker.home.database) as experiments:
+        with open_experiments(worker.home, SQLITE) as experiments:
             experiments.create("try", "large", "other", 0.5, False)
         async with asyncio.timeout(10):
             while (await worker.client.post(PATHS["chat"], json=request)).headers["x-weebill-cache"] == "hit":

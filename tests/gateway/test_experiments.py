@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from tests.fixtures.ledger import SQLITE
 from tests.fixtures.upstream import Upstream, answer, complete, completion, hang, running_upstream, send
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_auto import CHAT, LARGE, SMALL, auto, said, settings
@@ -48,7 +49,7 @@ def arms(worker: RunningWorker) -> Counter[tuple[str, str]]:
 
 async def test_a_share_goes_to_the_candidate_by_conversation(tmp_path: Path) -> None:
     async with running(tmp_path, AutoSettings()) as (worker, _, _):
-        with open_experiments(worker.home.database) as experiments:
+        with open_experiments(worker.home, SQLITE) as experiments:
             experiments.create("cheaper", LARGE, SMALL, 0.5, False)
         await follows(lambda: _begun(worker))
         first = [await ask(worker, f"Question {number}") for number in range(30)]
@@ -70,7 +71,7 @@ async def _begun(worker: RunningWorker) -> bool:
 
 async def test_promoted_and_rolled_back_within_a_second(tmp_path: Path) -> None:
     async with running(tmp_path, AutoSettings()) as (worker, _, _):
-        with open_experiments(worker.home.database) as experiments:
+        with open_experiments(worker.home, SQLITE) as experiments:
             experiments.create("cheaper", LARGE, SMALL, 0.001, False)
             experiments.promote("cheaper")
 
@@ -84,7 +85,7 @@ async def test_promoted_and_rolled_back_within_a_second(tmp_path: Path) -> None:
 
 async def test_a_shadow_is_never_felt(tmp_path: Path) -> None:
     async with running(tmp_path, AutoSettings()) as (worker, small, large):
-        with open_experiments(worker.home.database) as experiments:
+        with open_experiments(worker.home, SQLITE) as experiments:
             experiments.create("watch", LARGE, SMALL, 1.0, True)
         await follows(lambda: _begun(worker))
         await follows(lambda: _shadowed(worker, 1))
@@ -119,7 +120,7 @@ async def _failed(worker: RunningWorker) -> bool:
 
 async def test_a_tier_of_auto_is_in_an_experiment(tmp_path: Path) -> None:
     async with running(tmp_path, auto("refusal")) as (worker, small, _):
-        with open_experiments(worker.home.database) as experiments:
+        with open_experiments(worker.home, SQLITE) as experiments:
             experiments.create("bigger", SMALL, LARGE, 1.0, False)
 
             async def begun() -> bool:
@@ -150,7 +151,7 @@ async def test_a_tier_of_auto_is_in_an_experiment(tmp_path: Path) -> None:
 
 async def test_an_experiment_with_auto_as_control(tmp_path: Path) -> None:
     async with running(tmp_path, auto(target=TargetSettings(share=0))) as (worker, _, _):
-        with open_experiments(worker.home.database) as experiments:
+        with open_experiments(worker.home, SQLITE) as experiments:
             experiments.create("worth-it", "auto", LARGE, 0.5, False)
         await follows(lambda: _both(worker))
 
@@ -164,7 +165,7 @@ async def test_an_experiment_with_auto_as_control(tmp_path: Path) -> None:
 async def test_what_is_private_is_in_no_experiment(tmp_path: Path) -> None:
     rules = auto(target=TargetSettings(share=0), private=(Rule(regex="IBAN"),))
     async with running(tmp_path, rules) as (worker, _, large):
-        with open_experiments(worker.home.database) as experiments:
+        with open_experiments(worker.home, SQLITE) as experiments:
             experiments.create("worth-it", "auto", LARGE, 1.0, False)
             experiments.create("bigger", SMALL, LARGE, 1.0, False)
 
@@ -195,7 +196,7 @@ async def test_what_an_alias_keeps_here_is_taken_nowhere_by_an_experiment(tmp_pa
         small.script = complete(completion("From the small one."))
         found = msgspec.structs.replace(settings(small, large, AutoSettings()), aliases={"kept": kept})
         async with running_worker(tmp_path / "home", found) as worker:
-            with open_experiments(worker.home.database) as experiments:
+            with open_experiments(worker.home, SQLITE) as experiments:
                 experiments.create("watch", "kept", LARGE, 1.0, True)
                 await follows(lambda: _shadowed_by(worker, "kept"))
                 experiments.roll_back("watch")
@@ -223,7 +224,7 @@ async def test_a_shadow_of_auto_keeps_what_is_private_here(tmp_path: Path) -> No
             settings(small, large, msgspec.structs.replace(rules, small="both")), aliases={"both": both}
         )
         async with running_worker(tmp_path / "home", found) as worker:
-            with open_experiments(worker.home.database) as experiments:
+            with open_experiments(worker.home, SQLITE) as experiments:
                 experiments.create("watch", SMALL, "auto", 1.0, True)
                 await follows(lambda: _shadowed_by(worker, SMALL))
                 await asyncio.sleep(0.3)
@@ -256,7 +257,7 @@ async def test_the_cache_leaves_the_tiers_of_auto_to_their_experiment(tmp_path: 
                 return found
 
             assert [await outcome("auto") for _ in range(2)] == ["miss", "hit"]
-            with open_experiments(worker.home.database) as experiments:
+            with open_experiments(worker.home, SQLITE) as experiments:
                 experiments.create("tier", SMALL, LARGE, 0.5, False)
 
             async def bypassed() -> bool:

@@ -7,6 +7,7 @@ import time
 import httpx
 import pytest
 
+from tests.fixtures.ledger import SQLITE
 from tests.fixtures.upstream import (
     DONE,
     STREAM_HEAD,
@@ -111,7 +112,7 @@ async def test_who_has_no_key_gets_nothing(
 
 
 async def test_a_revoked_key_is_dead_within_a_second(worker: RunningWorker) -> None:
-    with open_keys(worker.home) as keys:
+    with open_keys(worker.home, SQLITE) as keys:
         created = keys.create("short-lived")
         headers = {"authorization": f"Bearer {created.secret}"}
         assert (await worker.client.get("/v1/models", headers=headers)).status_code == 200

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from tests.fixtures.learner import learning
+from tests.fixtures.ledger import SQLITE
 from tests.fixtures.upstream import (
     DONE,
     USAGE_CHUNK,
@@ -201,7 +202,7 @@ async def test_an_answer_can_be_rated_by_the_key_that_got_it(tmp_path: Path) -> 
         standing = await pair.standing()
         assert standing is not None
         assert (standing.ratings, standing.mean_rating) == (1, 0.5)
-        with open_keys(pair.worker.home) as keys:
+        with open_keys(pair.worker.home, SQLITE) as keys:
             other = keys.create("other").secret
         refused = await pair.rate({"authorization": f"Bearer {other}"}, request_id=request_id, score=1)
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, "request_not_found")

@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 
+from tests.fixtures.ledger import SQLITE
 from tests.fixtures.upstream import STREAM_HEAD, Request, Upstream, answer, completion, framed
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.conftest import settings
@@ -46,7 +47,7 @@ def asking(size: int) -> dict[str, object]:
 
 
 def another_key(worker: RunningWorker) -> dict[str, str]:
-    with open_keys(worker.home) as keys:
+    with open_keys(worker.home, SQLITE) as keys:
         return {"authorization": f"Bearer {keys.create('another').secret}"}
 
 

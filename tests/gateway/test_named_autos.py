@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from tests.fixtures.learner import learning
+from tests.fixtures.ledger import SQLITE
 from tests.fixtures.upstream import Upstream, running_upstream
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_auto import CHAT, LARGE, SMALL, said, settings
@@ -143,7 +144,7 @@ async def threshold(worker: RunningWorker, auto: str) -> str:
 
 async def test_an_experiment_may_compare_two(tmp_path: Path) -> None:
     async with asking(tmp_path, one(), support=one(target=EVERYTHING_LARGE)) as asked:
-        with open_experiments(asked.worker.home.database) as experiments:
+        with open_experiments(asked.worker.home, SQLITE) as experiments:
             experiments.create("other", "auto", SUPPORT, 1.0, False)
         async with asyncio.timeout(30):
             while "experiment=other/candidate" not in (route := await asked.route_of("auto")):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.fixtures.ledger import SQLITE
 from tests.gateway.test_learning import auto, learning_pair
 from weebill.config.auto import TargetSettings
 from weebill.storage.keys import open_keys
@@ -17,7 +18,7 @@ async def test_a_key_that_rates_without_end_leaves_room_for_others(tmp_path: Pat
     async with learning_pair(tmp_path, auto(target=TargetSettings(share=0))) as pair:
         request_id = (await pair.ask("The capital of France?")).headers["x-request-id"]
         assert (await pair.rate(request_id=request_id, score=1)).status_code == 202
-        with open_keys(pair.worker.home) as keys:
+        with open_keys(pair.worker.home, SQLITE) as keys:
             other = keys.create("other").secret
         limits = httpx.Limits(max_connections=200)
         headers = {"authorization": f"Bearer {other}"}

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fixtures.ledger import SQLITE
 from tests.fixtures.upstream import (
     DONE,
     USAGE_CHUNK,
@@ -156,7 +157,7 @@ async def test_an_admin_keeps_a_model_for_good_and_others_do_not(tmp_path: Path)
     async with running(tmp_path, COLD) as (worker, upstream, loaded):
         worker.link.send(Engines(engines=(loaded,)))
         asked = {"model": "tiny:1b", "keep_alive": -1}
-        with open_keys(worker.home) as keys:
+        with open_keys(worker.home, SQLITE) as keys:
             headers = {"authorization": f"Bearer {keys.create('admin', role='admin').secret}"}
         assert (await worker.client.post("/api/generate", json=asked, headers=headers)).status_code == 200
         assert await used(worker) == ("tiny:1b", -1.0)

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.fixtures.ledger import open_file
 from tests.fixtures.upstream import (
     STREAM_HEAD,
     Request,
@@ -25,7 +26,6 @@ from tests.fixtures.upstream import (
 )
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
-from weebill.storage.database import open_ledger
 from weebill.storage.usage import UsageTables
 from weebill.storage.usage_totals import recent
 from weebill.usage.ingest import Ingester
@@ -63,7 +63,7 @@ async def killed(worker: RunningWorker) -> list[UsageRecord]:
     """What the ledger has once the worker is dead, oldest first."""
     worker.process.kill()
     await worker.process.wait()
-    with closing(open_ledger(worker.home.database)) as ledger:
+    with closing(open_file(worker.home.database)) as ledger:
         Ingester(UsageTables(ledger), worker.home.journal).run()
         assert Ingester(UsageTables(ledger), worker.home.journal).run() == 0
         assert list(worker.home.journal.iterdir()) == []

@@ -25,7 +25,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from tests.fixtures.ledger import answering
+from tests.fixtures.ledger import SQLITE, answering
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.gateway.worker import Worker
@@ -116,7 +116,7 @@ async def worker_here(folder: Path, settings: Settings) -> AsyncIterator[tuple[i
     """A worker on this very loop: its port, and an API key."""
     home = Home(folder)
     home.create()
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         secret = keys.create("test").secret
     answers = ExitStack()
     answers.enter_context(answering(home))

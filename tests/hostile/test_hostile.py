@@ -7,6 +7,7 @@ import json
 import resource
 from pathlib import Path
 
+from tests.fixtures.ledger import SQLITE
 from tests.fixtures.upstream import Upstream, running_upstream
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.hostile.clients import Answered, HostileClient, Ordinary
@@ -45,7 +46,7 @@ async def test_nothing_dies_and_all_get_answers(tmp_path: Path) -> None:
     assert len(HOSTILE) >= 100
     async with running_upstream() as upstream, running_worker(tmp_path / "home", settings(upstream)) as worker:
         resource.prlimit(worker.process.pid, resource.RLIMIT_AS, (MOST_ADDRESSES, MOST_ADDRESSES))
-        with open_keys(worker.home) as keys:
+        with open_keys(worker.home, SQLITE) as keys:
             other = keys.create("hostile").secret
         hostile = HostileClient(worker.port, other, "model", [each.name for each in HOSTILE])
         # They ask all the while; without a pause, they would take most of the processor.

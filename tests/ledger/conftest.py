@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.child import ChildProcess, ending
+from tests.fixtures.ledger import SQLITE
 from weebill.config.paths import Home
 from weebill.ledger.role import ROLE
 from weebill.storage.keys import open_keys
@@ -19,7 +20,7 @@ def home() -> Iterator[Home]:
     # Not below tmp_path: the path of a Unix socket has room for some 100 bytes.
     home = Home(Path(tempfile.mkdtemp(prefix="weebill-test-")))
     home.create()
-    with open_keys(home):
+    with open_keys(home, SQLITE):
         pass
     yield home
     shutil.rmtree(home.root)

@@ -3,8 +3,8 @@
 import runpy
 
 from weebill.ledger import ingestion
-from weebill.storage import database
+from weebill.storage import opening
 
-database.BUSY_TIMEOUT_S /= 100
+opening.BUSY_TIMEOUT_S /= 100
 ingestion.LONGEST_TURN_S /= 100
 runpy.run_module("weebill.ledger", run_name="__main__")

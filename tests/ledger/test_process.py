@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.child import ChildProcess
+from tests.fixtures.ledger import SQLITE, open_file
 from tests.fixtures.records import write_records
 from weebill.accounts.api_key import TOPIC
 from weebill.accounts.keyring import KeyRing
@@ -20,8 +21,8 @@ from weebill.config.paths import Home
 from weebill.config.schema import LogSettings, MeteringSettings, ProviderSettings, Settings
 from weebill.process.messages import Failed, Reload
 from weebill.process.questions import Followed, Questions
-from weebill.storage.database import open_ledger, open_reader
 from weebill.storage.keys import open_keys
+from weebill.storage.sqlite.opening import open_reader
 from weebill.usage.journal import JournalWriter
 from weebill.usage.records import Intent
 
@@ -85,7 +86,7 @@ async def test_a_lost_supervisor_ends_it_at_once(process: ChildProcess) -> None:
 
 
 async def test_a_newer_ledger_is_reported(home: Home, start: Callable[[], Awaitable[ChildProcess]]) -> None:
-    with closing(open_ledger(home.database)) as ledger:
+    with closing(open_file(home.database)) as ledger:
         ledger.execute("PRAGMA user_version = 99")
     process = await start()
     message = await process.link.receive()
@@ -97,7 +98,7 @@ async def test_a_newer_ledger_is_reported(home: Home, start: Callable[[], Awaita
 async def test_its_socket_is_private_and_replaces_a_stale_one(
     home: Home, start: Callable[[], Awaitable[ChildProcess]]
 ) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         created = keys.create("a")
     first = await (await start()).ready()
     async with following(home) as ring:
@@ -106,7 +107,7 @@ async def test_its_socket_is_private_and_replaces_a_stale_one(
         assert stat.S_IMODE(home.ledger_socket.stat().st_mode) == 0o600
         first.process.kill()
         await first.process.wait()
-        with open_keys(home) as keys:
+        with open_keys(home, SQLITE) as keys:
             later = keys.create("b")
         finding = asyncio.ensure_future(ring.find(later.secret.encode()))
         second = await (await start()).ready()
@@ -120,7 +121,7 @@ async def test_its_socket_is_private_and_replaces_a_stale_one(
 async def test_what_changes_is_told(
     home: Home, start: Callable[[], Awaitable[ChildProcess]], process: ChildProcess, gone: bool
 ) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         created = keys.create("a")
         kept = keys.create("b")
         async with following(home) as ring:
@@ -142,7 +143,7 @@ async def test_what_changes_is_told(
 
 async def test_a_locked_ledger_keeps_nobody_from_an_answer(process: ChildProcess, home: Home) -> None:
     """Ingestion waits for whoever holds it, readers do not."""
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         created = keys.create("a")
     with closing(sqlite3.connect(home.database, isolation_level=None)) as locker:
         locker.execute("BEGIN IMMEDIATE")

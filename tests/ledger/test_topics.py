@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from tests.fixtures.ledger import SQLITE, open_file
 from weebill.accounts.api_key import ApiKey, KeyChanges
 from weebill.accounts.keys import Keys as KeyRules
 from weebill.accounts.pepper import digest_of, read_pepper
@@ -20,22 +21,29 @@ from weebill.config.paths import Home
 from weebill.ledger import topics
 from weebill.ledger.topics import KeyFeed, Keys, Responses, RunningExperiments
 from weebill.process.questions import Position, Unanswered, encode
-from weebill.storage.database import open_ledger
+from weebill.storage.database import Database
 from weebill.storage.experiments import open_experiments
 from weebill.storage.keys import open_keys
+from weebill.storage.opening import open_ledger, open_responses
 from weebill.wire.responses_state import StoredResponse
 from weebill.wire.responses_store import Delete, Get, History, Items, Put
 
 
 @pytest.fixture
 def keys(home: Home) -> Iterator[KeyRules]:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         yield keys
 
 
 @pytest.fixture
-def topic(home: Home) -> Keys:
-    return Keys(home.database)
+def ledger(home: Home) -> Iterator[Database]:
+    with open_ledger(home, SQLITE, patience_s=1.0) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def topic(ledger: Database) -> Keys:
+    return Keys(ledger)
 
 
 def asked(topic: Keys, home: Home, secret: str) -> ApiKey | None:
@@ -55,7 +63,7 @@ def told(following: KeyFeed) -> KeyChanges | None:
 def replace(home: Home) -> None:
     """Put a copy in the place of the ledger, as restoring a backup does."""
     copy = home.root / "copy.db"
-    with closing(open_ledger(home.database)) as source, closing(sqlite3.connect(copy)) as target:
+    with closing(open_file(home.database)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
     for path in home.root.glob("weebill.db*"):
         path.unlink()
@@ -114,12 +122,12 @@ def test_many_changes_are_told_as_one(keys: KeyRules, topic: Keys, monkeypatch: 
 
 @pytest.mark.parametrize("older", [False, True], ids=["another file", "an older state"])
 def test_a_replaced_ledger_is_believed(home: Home, topic: Keys, older: bool) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         kept = keys.create("a")
     following = feed(topic)
     told(following)
     if older:
-        with closing(open_ledger(home.database)) as ledger:
+        with closing(open_file(home.database)) as ledger:
             ledger.execute("UPDATE meta SET value = 0 WHERE name = 'keys_version'")
     else:
         replace(home)
@@ -130,16 +138,16 @@ def test_a_replaced_ledger_is_believed(home: Home, topic: Keys, older: bool) -> 
 
 
 def test_a_ledger_that_cannot_be_read_is_no_refusal(home: Home, topic: Keys) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         created = keys.create("a")
     following = feed(topic)
     hidden = home.root / "hidden"
     hidden.mkdir()
     for path in home.root.glob("weebill.db*"):
         path.rename(hidden / path.name)
-    with pytest.raises(Unanswered, match="cannot be read"):
+    with pytest.raises(Unanswered, match="cannot be used"):
         asked(topic, home, created.secret)
-    with pytest.raises(Unanswered, match="cannot be read"):
+    with pytest.raises(Unanswered, match="cannot be used"):
         following.news()
     for path in hidden.iterdir():
         path.rename(home.root / path.name)
@@ -148,9 +156,9 @@ def test_a_ledger_that_cannot_be_read_is_no_refusal(home: Home, topic: Keys) -> 
 
 
 def test_a_ledger_that_another_keeps_to_itself(home: Home, topic: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         created = keys.create("a")
-    with closing(open_ledger(home.database)) as locker:
+    with closing(open_file(home.database)) as locker:
         locker.execute("PRAGMA locking_mode = EXCLUSIVE")
         locker.execute("BEGIN EXCLUSIVE")
         with pytest.raises(Unanswered):
@@ -159,10 +167,10 @@ def test_a_ledger_that_another_keeps_to_itself(home: Home, topic: Keys, monkeypa
     assert asked(topic, home, created.secret) == created.key
 
 
-def test_experiments_are_told_whole(home: Home) -> None:
+def test_experiments_are_told_whole(home: Home, ledger: Database) -> None:
     known = Experiments()
-    with open_experiments(home.database) as store:
-        following = RunningExperiments(home.database).feed(Raw(encode(known.position())))
+    with open_experiments(home, SQLITE) as store:
+        following = RunningExperiments(ledger).feed(Raw(encode(known.position())))
 
         def follow() -> bool:
             news = following.news()
@@ -192,7 +200,7 @@ def stored(number: int) -> StoredResponse:
 
 
 def test_responses_are_kept_and_found(tmp_path: Path) -> None:
-    topic = Responses(tmp_path / "responses.db")
+    topic = Responses(open_responses(Home(tmp_path), SQLITE))
 
     def ask(question: object) -> object:
         return msgspec.msgpack.decode(topic.answer(Raw(encode(question))))
@@ -210,7 +218,7 @@ def test_responses_are_kept_and_found(tmp_path: Path) -> None:
 
 
 def test_a_store_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
-    topic = Responses(tmp_path / "responses.db")
+    topic = Responses(open_responses(Home(tmp_path), SQLITE))
     (tmp_path / "responses.db").mkdir()
     for _ in range(2):
         with pytest.raises(Unanswered, match="directory"):

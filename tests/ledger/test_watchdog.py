@@ -17,12 +17,13 @@ import pytest
 
 from tests.fixtures import supervised as process
 from tests.fixtures import threads
+from tests.fixtures.ledger import open_file
 from tests.fixtures.records import write_records
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.ledger.role import ROLE
 from weebill.process.messages import Boot
-from weebill.storage.database import open_ledger, open_reader
+from weebill.storage.sqlite.opening import open_reader
 from weebill.supervisor.child import Child
 
 WAIT_S = 60.0
@@ -76,7 +77,7 @@ async def test_ingestion_that_hangs(home: Home, caplog: pytest.LogCaptureFixture
 
 def test_a_long_statement_tells_that_it_goes_on(home: Home) -> None:
     signs: list[None] = []
-    with closing(open_ledger(home.database, lambda: signs.append(None))) as ledger:
+    with closing(open_file(home.database, lambda: signs.append(None))) as ledger:
         signs.clear()
         ledger.execute(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500000) SELECT max(i) FROM n"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from msgspec import Raw
+from weebill.storage.files import Note
 
 from tests.usage.journal_process import make_record
 from weebill.accounts.pepper import digest_of, read_pepper
@@ -23,7 +24,6 @@ from weebill.ledger.ingestion import IngestThread
 from weebill.ledger.topics import Keys
 from weebill.process.questions import Position, Unanswered, encode
 from weebill.storage.database import open_ledger, open_reader
-from weebill.storage.files import Note
 from weebill.storage.keys import open_keys
 from weebill.usage.journal import JournalWriter
 

@@ -77,8 +77,8 @@ def opened(home: Home, settings: DatabaseSettings) -> Iterator[Opened]:
     """Opens the store, as each process does for itself."""
     databases = []
 
-    def make(busy_timeout_s: float = 10.0, **bounds: int) -> ResponseStore:
-        databases.append(open_responses(home, settings, busy_timeout_s=busy_timeout_s))
+    def make(patience_s: float = 10.0, **bounds: int) -> ResponseStore:
+        databases.append(open_responses(home, settings, patience_s=patience_s))
         return ResponseStore(databases[-1], **bounds)
 
     yield make
@@ -255,7 +255,7 @@ def test_what_is_no_response(store: ResponseStore) -> None:
 
 
 def test_a_store_that_is_busy_for_too_long(opened: Opened) -> None:
-    store = opened(busy_timeout_s=0.5)
+    store = opened(patience_s=0.5)
 
     def meanwhile(connection: Connection) -> None:
         connection.execute(select(SIZE.c.bytes).with_for_update())

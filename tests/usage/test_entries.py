@@ -10,6 +10,7 @@ from contextlib import closing
 import msgspec
 import pytest
 from journal_process import STARTED_AT, make_record
+from weebill.storage.migrations import MIGRATIONS
 
 from weebill.auto.comparison import compare
 from weebill.auto.experiments import Experiment
@@ -17,7 +18,6 @@ from weebill.config.paths import Home
 from weebill.storage import usage_names as names
 from weebill.storage.comparison import ArmTables
 from weebill.storage.database import open_ledger, transaction
-from weebill.storage.migrations import MIGRATIONS
 from weebill.storage.usage import UsageTables
 from weebill.storage.usage_entries import Entries
 from weebill.storage.usage_names import MANY

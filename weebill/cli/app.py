@@ -9,6 +9,7 @@ import typer
 
 from weebill.cli.catalog import adapters_app, catalog_app, models_app, providers_app
 from weebill.cli.context import ConfigOption, Globals, JsonOption, QuantizeOption, QuietOption, home_of, sources_of
+from weebill.cli.db_commands import db_app
 from weebill.cli.equivalents import Guide
 from weebill.cli.experiment_commands import experiment_app
 from weebill.cli.router import router_app
@@ -36,6 +37,7 @@ app.add_typer(providers_app, name="providers")
 app.add_typer(adapters_app, name="adapters")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(router_app, name="router")
+app.add_typer(db_app, name="db")
 
 
 @app.callback(invoke_without_command=True)
@@ -84,11 +86,12 @@ def run(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="A model's name, such as mini.")],
     prompt: Annotated[str | None, typer.Argument(help="What to ask; without it, chat.", show_default=False)] = None,
+    config: ConfigOption = None,
 ) -> None:
     """Ask a model from the terminal, or chat with it. Uses WEEBILL_API_KEY, or a key just for this."""
     from weebill.cli.chat import run
 
-    run(home_of(context), model, prompt)
+    run(sources_of(context, config), model, prompt)
 
 
 @app.command("recommend")
@@ -283,11 +286,12 @@ def create_key(
     name: Annotated[str, typer.Argument(help="Who or what it is for.")],
     admin: Annotated[bool, typer.Option("--admin", help="May also manage this installation.")] = False,
     quiet: QuietOption = False,
+    config: ConfigOption = None,
 ) -> None:
     """Make an API key. It is shown once."""
     from weebill.cli.keys import create
 
-    create(home_of(context), name, "admin" if admin else "user", quiet)
+    create(sources_of(context, config), name, "admin" if admin else "user", quiet)
 
 
 @keys_app.command("list")
@@ -295,21 +299,24 @@ def list_keys(
     context: typer.Context,
     revoked: Annotated[bool, typer.Option("--all", "-a", help="Revoked ones too.")] = False,
     quiet: QuietOption = False,
+    config: ConfigOption = None,
 ) -> None:
     """List API keys, without their secrets."""
     from weebill.cli.keys import list_keys
 
-    list_keys(home_of(context), revoked, quiet)
+    list_keys(sources_of(context, config), revoked, quiet)
 
 
 @keys_app.command("revoke")
 def revoke_key(
-    context: typer.Context, key: Annotated[str, typer.Argument(metavar="ID|NAME", help="The key to revoke.")]
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="ID|NAME", help="The key to revoke.")],
+    config: ConfigOption = None,
 ) -> None:
     """Revoke an API key, within a second."""
     from weebill.cli.keys import revoke
 
-    revoke(home_of(context), key)
+    revoke(sources_of(context, config), key)
 
 
 @config_app.command("check")

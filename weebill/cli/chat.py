@@ -14,8 +14,7 @@ import typer
 
 from weebill.cli.client import ChatClient, ChatMessage
 from weebill.cli.errors import CommandError, Explanation, show
-from weebill.config.paths import Home
-from weebill.storage.keys import open_keys
+from weebill.config.load import Sources, load_database
 from weebill.supervisor.commands import Status, StatusRequest, ask
 
 MAX_PROMPT_BYTES = 8 * 1024 * 1024
@@ -25,15 +24,15 @@ HELP = "Ask away. /clear forgets the conversation, /bye or Ctrl-D ends it, Ctrl-
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def run(home: Home, model: str, prompt: str | None) -> None:
+def run(sources: Sources, model: str, prompt: str | None) -> None:
     """Prints the answer to `prompt`, or to standard input; on a terminal without a prompt, starts a chat."""
-    status = ask(home, StatusRequest(), Status)
+    status = ask(sources.home, StatusRequest(), Status)
     interactive = prompt is None and sys.stdin.isatty()
     if prompt is None and not interactive:
         prompt = sys.stdin.buffer.read(MAX_PROMPT_BYTES + 1).decode(errors="replace").strip()
         if not prompt or len(prompt) > MAX_PROMPT_BYTES:
             raise CommandError("the prompt on standard input is empty or too long", "echo 'Hello' | weebill run mini")
-    with temporary_key(home, KEY_NAME) as key:
+    with temporary_key(sources, KEY_NAME) as key:
         client = ChatClient(status.origin, key, status.tls_cert)
         if interactive:
             _converse(client, model)
@@ -85,14 +84,16 @@ def _answer(client: ChatClient, model: str, conversation: list[ChatMessage]) -> 
 
 
 @contextmanager
-def temporary_key(home: Home, name: str) -> Iterator[str]:
+def temporary_key(sources: Sources, name: str) -> Iterator[str]:
     """Yields the user's key, or one that is revoked at the end of this command."""
     if given := os.environ.get("WEEBILL_API_KEY"):
         yield given
         return
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)  # otherwise the key would not be revoked
-    with open_keys(home) as keys:
+    from weebill.storage.keys import open_keys  # takes a while, and is not needed for a key that is given
+
+    with open_keys(sources.home, load_database(sources)) as keys:
         created = keys.create(name)
         try:
             yield created.secret

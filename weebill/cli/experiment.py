@@ -12,12 +12,11 @@ from weebill.cli.errors import CommandError
 from weebill.cli.models import store_of
 from weebill.cli.output import NOTHING, console, day, print_table
 from weebill.config.checks import model_names
-from weebill.config.load import Sources, load
-from weebill.config.paths import Home
+from weebill.config.load import Sources, load, load_database
 from weebill.config.problems import did_you_mean
 from weebill.storage.comparison import ArmTables
-from weebill.storage.database import reading
-from weebill.storage.experiments import open_experiments
+from weebill.storage.experiments import experiments_in, open_experiments
+from weebill.storage.opening import open_ledger
 
 # For each figure: its title, divisor, unit and decimals.
 _SHOWN: dict[Figure, tuple[str, float, str, int]] = {
@@ -43,16 +42,16 @@ def create(sources: Sources, name: str, model: str, candidate: str, share: float
         if each not in known:
             raise CommandError(f"there is no model {each!r}{did_you_mean(each, known)}", "`weebill list` shows them")
     sources.home.create()
-    with open_experiments(sources.home.database) as experiments:
+    with open_experiments(sources.home, load_database(sources)) as experiments:
         made = experiments.create(name, model, candidate, share, shadow)
     what = "a copy of " if shadow else ""
     typer.echo(f"Began {made.name}: {what}{made.share:.0%} of the requests for {made.model} go to {made.candidate}")
 
 
-def list_experiments(home: Home, quiet: bool) -> None:
+def list_experiments(sources: Sources, quiet: bool) -> None:
     """Prints all experiments; with `quiet`, their names."""
-    home.create()
-    with open_experiments(home.database) as store:
+    sources.home.create()
+    with open_experiments(sources.home, load_database(sources)) as store:
         experiments = store.all()
     if quiet:
         for each in experiments:
@@ -68,29 +67,30 @@ def list_experiments(home: Home, quiet: bool) -> None:
         typer.echo("There are no experiments; `weebill experiment create NAME --model M --candidate C` begins one")
 
 
-def show(home: Home, name: str, as_json: bool) -> None:
+def show(sources: Sources, name: str, as_json: bool) -> None:
     """Prints both arms side by side, with 95% confidence intervals."""
-    home.create()
-    with open_experiments(home.database) as experiments, reading(home.database) as ledger:
-        found = compare(ArmTables(ledger), experiments.get(name))
+    sources.home.create()
+    with open_ledger(sources.home, load_database(sources)) as ledger:
+        experiment = experiments_in(ledger).get(name)
+        found = ledger.read(lambda connection: compare(ArmTables(connection), experiment))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     else:
         _print(found)
 
 
-def promote(home: Home, name: str) -> None:
+def promote(sources: Sources, name: str) -> None:
     """Lets the candidate answer in the model's place."""
-    home.create()
-    with open_experiments(home.database) as experiments:
+    sources.home.create()
+    with open_experiments(sources.home, load_database(sources)) as experiments:
         made = experiments.promote(name)
     typer.echo(f"Promoted: {made.candidate} answers for {made.model}; `weebill experiment rollback {name}` undoes it")
 
 
-def roll_back(home: Home, name: str) -> None:
+def roll_back(sources: Sources, name: str) -> None:
     """Ends an experiment, or undoes its promotion."""
-    home.create()
-    with open_experiments(home.database) as experiments:
+    sources.home.create()
+    with open_experiments(sources.home, load_database(sources)) as experiments:
         ended = experiments.roll_back(name)
     typer.echo(f"Rolled back: {ended.model} is answered as before {ended.name}")
 

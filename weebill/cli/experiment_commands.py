@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from weebill.cli.context import ConfigOption, QuietOption, home_of, sources_of
+from weebill.cli.context import ConfigOption, QuietOption, sources_of
 from weebill.cli.equivalents import Guide
 
 experiment_app = typer.Typer(cls=Guide, help="Try a model on a share of another's requests.", rich_markup_mode=None)
@@ -31,11 +31,11 @@ def create_experiment(
 
 
 @experiment_app.command("list")
-def list_experiments(context: typer.Context, quiet: QuietOption = False) -> None:
+def list_experiments(context: typer.Context, quiet: QuietOption = False, config: ConfigOption = None) -> None:
     """List experiments, oldest first."""
     from weebill.cli.experiment import list_experiments
 
-    list_experiments(home_of(context), quiet)
+    list_experiments(sources_of(context, config), quiet)
 
 
 @experiment_app.command("show")
@@ -43,28 +43,33 @@ def show_experiment(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The experiment's name.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: ConfigOption = None,
 ) -> None:
     """Compare both models: answers, latency, cost, tokens and checks, with 95% confidence intervals."""
     from weebill.cli.experiment import show
 
-    show(home_of(context), name, as_json)
+    show(sources_of(context, config), name, as_json)
 
 
 @experiment_app.command("promote")
 def promote_experiment(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="The experiment's name.")]
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The experiment's name.")],
+    config: ConfigOption = None,
 ) -> None:
     """Let the candidate answer all requests for the model, within a second."""
     from weebill.cli.experiment import promote
 
-    promote(home_of(context), name)
+    promote(sources_of(context, config), name)
 
 
 @experiment_app.command("rollback")
 def roll_back_experiment(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="The experiment's name.")]
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The experiment's name.")],
+    config: ConfigOption = None,
 ) -> None:
     """End an experiment or undo its promotion, within a second."""
     from weebill.cli.experiment import roll_back
 
-    roll_back(home_of(context), name)
+    roll_back(sources_of(context, config), name)

@@ -7,14 +7,14 @@ import typer
 from weebill.accounts.api_key import KeyRole
 from weebill.cli.errors import warn
 from weebill.cli.output import day, print_table
-from weebill.config.paths import Home
+from weebill.config.load import Sources, load_database
 from weebill.storage.keys import open_keys
 
 
-def create(home: Home, name: str, role: KeyRole, quiet: bool) -> None:
+def create(sources: Sources, name: str, role: KeyRole, quiet: bool) -> None:
     """Creates a key and prints it; with `quiet`, prints the key alone."""
-    home.create()
-    with open_keys(home) as keys:
+    sources.home.create()
+    with open_keys(sources.home, load_database(sources)) as keys:
         created = keys.create(name, role)
     if created.warning:
         warn(created.warning)
@@ -25,10 +25,10 @@ def create(home: Home, name: str, role: KeyRole, quiet: bool) -> None:
     typer.echo(f"  {created.secret}\n")
 
 
-def list_keys(home: Home, revoked: bool, quiet: bool) -> None:
+def list_keys(sources: Sources, revoked: bool, quiet: bool) -> None:
     """Prints the keys; with `quiet`, their ids."""
-    home.create()
-    with open_keys(home) as keys:
+    sources.home.create()
+    with open_keys(sources.home, load_database(sources)) as keys:
         shown = [key for key in keys.all() if revoked or key.revoked_at is None]
     if quiet:
         for key in shown:
@@ -40,9 +40,9 @@ def list_keys(home: Home, revoked: bool, quiet: bool) -> None:
         typer.echo("There are no keys; `weebill keys create NAME` makes one")
 
 
-def revoke(home: Home, id_or_name: str) -> None:
+def revoke(sources: Sources, id_or_name: str) -> None:
     """Revokes a key."""
-    home.create()
-    with open_keys(home) as keys:
+    sources.home.create()
+    with open_keys(sources.home, load_database(sources)) as keys:
         key = keys.revoke(id_or_name)
     typer.echo(f"Revoked {key.name} ({key.id})")

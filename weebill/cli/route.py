@@ -40,8 +40,8 @@ from weebill.routing.openrouter import with_preferences
 from weebill.routing.plan import Plan
 from weebill.routing.preferences import ResolvedPreferences
 from weebill.routing.router import Router, RouteRequest
-from weebill.storage.database import reading
 from weebill.storage.experiments import read_experiments
+from weebill.storage.opening import open_ledger
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 
@@ -119,8 +119,8 @@ def _selected(
     threshold. Raises ApiError.
     """
     experiments = Experiments()
-    with suppress(LedgerError), reading(sources.home.database) as ledger:
-        experiments.take(read_experiments(ledger))
+    with suppress(LedgerError), open_ledger(sources.home, settings.database) as ledger:
+        experiments.take(ledger.read(read_experiments))
     selector, source = Selector(router, experiments, sources.home.router, sources.home.profiles), ""
     name = asked.call.model.partition(":")[0]
     if (auto := settings.autos.get(name)) is not None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from weebill.cli.context import JsonOption, home_of
+from weebill.cli.context import ConfigOption, JsonOption, home_of, sources_of
 from weebill.cli.equivalents import Guide
 
 router_app = typer.Typer(
@@ -166,8 +166,11 @@ def profile(
         typer.Option(metavar="FILE.json", help="$WEEBILL_HOME/profiles/MODEL.json by default.", show_default=False),
     ] = None,
     as_json: JsonOption = False,
+    config: ConfigOption = None,
 ) -> None:
     """Measure how often a model is right, by kind of task, by language and by length, on tasks with known answers."""
     from weebill.cli.router_profile import ProfileOptions, profile
 
-    profile(home_of(context), ProfileOptions(model, tasks, minutes, most_context, afresh, wrong, out, as_json))
+    profile(
+        sources_of(context, config), ProfileOptions(model, tasks, minutes, most_context, afresh, wrong, out, as_json)
+    )

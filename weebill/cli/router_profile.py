@@ -22,7 +22,7 @@ from weebill.cli.errors import CommandError
 from weebill.cli.models_catalogue import print_json
 from weebill.cli.output import NOTHING, print_table
 from weebill.cli.router_progress import explained, show_progress
-from weebill.config.paths import Home
+from weebill.config.load import Sources
 from weebill.factory.checkers import Answer, Call
 from weebill.factory.profile import Answers, Ask, AskError, Outcome, grade, summarise
 from weebill.factory.tasks import TASKS, Message, Task, read_tasks
@@ -84,17 +84,17 @@ class _Reply(msgspec.Struct, frozen=True):
     choices: tuple[_Choice, ...]
 
 
-def profile(home: Home, options: ProfileOptions) -> None:
+def profile(sources: Sources, options: ProfileOptions) -> None:
     """Measures a model and writes its profile. Raises CommandError."""
-    status = ask(home, StatusRequest(), Status)
-    out = options.out or home.profiles / f"{_UNSAFE.sub('_', options.model.lower())}.json"
+    status = ask(sources.home, StatusRequest(), Status)
+    out = options.out or sources.home.profiles / f"{_UNSAFE.sub('_', options.model.lower())}.json"
     answers = out.with_suffix(".answers.jsonl")
     with explained(), show_progress() as report:
         out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         tasks = list(read_tasks(options.tasks or TASKS))
         earlier = {} if options.afresh else _read(answers)
         deadline = time.monotonic() + 60 * options.minutes
-        with temporary_key(home, _KEY_NAME) as key, closing(answers.open("wb" if options.afresh else "ab")) as kept:
+        with temporary_key(sources, _KEY_NAME) as key, closing(answers.open("wb" if options.afresh else "ab")) as kept:
 
             def keep(outcome: Outcome) -> None:
                 kept.write(msgspec.json.encode(outcome) + b"\n")

@@ -80,7 +80,7 @@ class Startup:
             with show_progress(self._quiet) as progress:
                 found = pull(store, model, progress, acceptance(quiet=self._quiet))
             served[model] = self._with_engine(model, _served_as(model, found), measured, installed)
-        with open_keys(self._home) as keys:
+        with open_keys(self._home, self.configuration.settings.database) as keys:
             created = keys.create_first(FIRST_KEY_NAME, "admin")
         if created and sys.stdout.isatty():
             self._unshown_key = created.secret

@@ -23,7 +23,7 @@ from weebill.config.named import settle
 from weebill.config.paths import Home
 from weebill.config.problems import ConfigError, KeyPath, Locate, Problem
 from weebill.config.providers import FROM_ENVIRONMENT, complete_providers
-from weebill.config.schema import Settings
+from weebill.config.schema import DatabaseSettings, Settings
 from weebill.config.secrets import PROXY, SECRET_LISTS, SECRETS, URLS, resolve_secrets
 from weebill.config.toml_lines import key_lines
 from weebill.config.validate import validate
@@ -146,6 +146,29 @@ def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Con
         raise ConfigError(problems)
     warned = tuple(warnings(declared, sources.file, locate, catalogue))
     return Configuration(settings, declared, origins, warned, large)
+
+
+def load_database(sources: Sources) -> DatabaseSettings:
+    """Returns where the ledger is, for commands that need nothing else: faults of other settings do not matter.
+
+    Raises ConfigError.
+    """
+    table, lines = _read_file(sources)
+    given, _ = read_environment(sources.environment)
+    origins = {path: f"{sources.file}:{line}" for path, line in lines.items()}
+    for path, value in given.items():
+        _put(table, path, value)
+        origins[path] = variable_name(path)
+    locate = _locator(origins, sources.file)
+    section = {"database": table["database"]} if "database" in table else {}
+    if found := list(validate(section, Settings, locate)):
+        raise ConfigError(found)
+    settings, problems = resolve_secrets(
+        msgspec.convert(section, Settings), sources.environment, sources.file.parent, locate
+    )
+    if problems:
+        raise ConfigError(problems)
+    return settings.database
 
 
 def _catalogue(home: Home) -> Catalogue:

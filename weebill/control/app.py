@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from weebill import __version__
 from weebill.accounts.api_key import KeyRole
 from weebill.accounts.keyring import KeyDirectory, LedgerUnavailable
-from weebill.accounts.keys import BadKeyError, UnknownKeyError
+from weebill.accounts.keys import BadKeyError, Keys, UnknownKeyError
 from weebill.auto.learning import TOPIC, CurveQuestion, StandingQuestion
 from weebill.auto.standing import Standing, nothing_decided, sentence
 from weebill.auto.tradeoff import Tradeoff
@@ -29,8 +29,8 @@ from weebill.control.ollama import OllamaManagement
 from weebill.control.overview import Overview
 from weebill.control.page import Page
 from weebill.process.questions import Unanswered
-from weebill.storage.database import reading
-from weebill.storage.keys import open_keys
+from weebill.storage.database import Database
+from weebill.storage.keys import keys_in
 from weebill.storage.usage_totals import recent, summary
 from weebill.usage.totals import Grouping
 from weebill.wire.errors import ApiError
@@ -54,6 +54,7 @@ Ask = Callable[[str, object], Awaitable[msgspec.Raw]]
 def create_app(
     overview: Overview,
     keys: KeyDirectory,
+    ledger: Database,
     ask_learner: Ask,
     ask_discovery: Ask,
     models_changed: Callable[[], Awaitable[None]],
@@ -76,7 +77,7 @@ def create_app(
     app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
     app.include_router(_public(overview, LiveFeed(overview, keys)), prefix=PREFIX)
     app.include_router(OllamaManagement(overview, keys, models_changed).router)
-    management = _Management(overview, keys, ask_learner)
+    management = _Management(overview, keys, ledger, ask_learner)
     management.router.include_router(AdapterRoutes(overview, ask_discovery).router)
     app.include_router(management.router, prefix=PREFIX)
     return app
@@ -100,9 +101,10 @@ def _public(overview: Overview, feed: LiveFeed) -> APIRouter:
 class _Management:
     """The endpoints for admin keys. Those that use the ledger run in threads, with connections of their own."""
 
-    def __init__(self, overview: Overview, keys: KeyDirectory, ask_learner: Ask) -> None:
+    def __init__(self, overview: Overview, keys: KeyDirectory, ledger: Database, ask_learner: Ask) -> None:
         self._overview = overview
         self._keys = keys
+        self._ledger = ledger
         self._ask_learner = ask_learner
         self.router = APIRouter(dependencies=[Depends(self._authorise)])
         self.router.add_api_route("/status", self._status)
@@ -143,13 +145,16 @@ class _Management:
             raise ApiError(503, "The learner does not answer right now.", code="learner_unavailable") from error
 
     def _list_keys(self) -> Response:
-        with _available(), open_keys(self._overview.home) as keys:
-            return Json({"object": "list", "data": keys.all()})
+        with _available():
+            return Json({"object": "list", "data": self._stored_keys().all()})
+
+    def _stored_keys(self) -> Keys:
+        return keys_in(self._ledger, self._overview.home)
 
     def _create_key(self, new: NewKey) -> Response:
         try:
-            with _available(), open_keys(self._overview.home) as keys:
-                created = keys.create(new.name, new.role)
+            with _available():
+                created = self._stored_keys().create(new.name, new.role)
         except BadKeyError as error:
             raise ApiError(400, str(error), code="invalid_value", param=error.param) from error
         warning = {"warning": created.warning} if created.warning else {}
@@ -157,8 +162,8 @@ class _Management:
 
     def _revoke_key(self, key_id: str) -> Response:
         try:
-            with _available(), open_keys(self._overview.home) as keys:
-                return Json(keys.revoke_id(key_id))
+            with _available():
+                return Json(self._stored_keys().revoke_id(key_id))
         except UnknownKeyError as error:
             raise ApiError(404, str(error), code="key_not_found", param="key_id") from error
 
@@ -167,15 +172,15 @@ class _Management:
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
     ) -> Response:
-        with _available(), reading(self._overview.home.database) as ledger:
-            entries = recent(ledger, limit, cursor)
+        with _available():
+            entries = self._ledger.read(lambda connection: recent(connection, limit, cursor))
         following = entries[-1].id if len(entries) == limit else None
         data = [{"id": entry.id, **msgspec.structs.asdict(entry.record)} for entry in entries]
         return Json({"object": "list", "data": data, "next_cursor": following})
 
     def _usage_summary(self, by: Grouping = "model") -> Response:
-        with _available(), reading(self._overview.home.database) as ledger:
-            groups, total = summary(ledger, by)
+        with _available():
+            groups, total = self._ledger.read(lambda connection: summary(connection, by))
         return Json({"object": "list", "by": by, "data": groups, "total": total})
 
 

@@ -40,6 +40,7 @@ from weebill.process.sockets import listen
 from weebill.routing.adapters import TIMEOUT_S as ADAPTERS_S
 from weebill.routing.servers import TOPIC as SERVERS
 from weebill.routing.servers import has_servers
+from weebill.storage.opening import open_ledger
 
 PROCESS_NAME = "control"
 
@@ -88,7 +89,8 @@ async def main() -> int:
     discovery = Questions(home.discovery_socket, {SERVERS: overview.servers})
     ask_discovery = partial(discovery.ask, timeout_s=ADAPTERS_S)
     stock = _Stock(link)
-    app = create_app(overview, directory, learner.ask, ask_discovery, stock.changed)
+    ledger = open_ledger(home, boot.settings.database)
+    app = create_app(overview, directory, ledger, learner.ask, ask_discovery, stock.changed)
     server = Server(_server_config(app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.listening.wait()
@@ -102,6 +104,7 @@ async def main() -> int:
     questions.close()
     learner.close()
     discovery.close()
+    ledger.close()
     with suppress(FileNotFoundError):
         home.control_socket.unlink()
     return 0

@@ -10,8 +10,10 @@ import time
 
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.storage.database import BUSY_TIMEOUT_S, Ledger, open_ledger
-from weebill.storage.usage import UsageTables
+from weebill.config.schema import DatabaseSettings
+from weebill.storage.opening import open_ledger
+from weebill.storage.sqlite.opening import BUSY_TIMEOUT_S
+from weebill.storage.usage import StoredUsage
 from weebill.usage.ingest import Ingester
 from weebill.usage.recovery import Cost, no_cost
 
@@ -26,9 +28,10 @@ log = logging.getLogger(__name__)
 class IngestThread(threading.Thread):
     """Ingests every `interval_s` seconds until `finish`. After a failure it tries again; journals keep the records."""
 
-    def __init__(self, home: Home, interval_s: float, cost: Cost = no_cost) -> None:
+    def __init__(self, home: Home, database: DatabaseSettings, interval_s: float, cost: Cost = no_cost) -> None:
         super().__init__(name="ingest", daemon=True)
         self._home = home
+        self._database = database
         self._cost = cost
         self._finishing = threading.Event()
         self._healthy = True
@@ -56,30 +59,17 @@ class IngestThread(threading.Thread):
         self.join(timeout_s)
 
     def _ingest(self) -> None:
-        ledger = open_ledger(self._home.database, self._move)
-        try:
-            ingester = self._ingester(ledger)
+        # Its own: it shares nothing with those who answer questions, whom a batch would keep waiting.
+        with open_ledger(self._home, self._database, working=self._move) as ledger:
+            ledger.change(lambda _: _yield_to_others())  # PostgreSQL is used by a thread of its own
+            ingester = Ingester(StoredUsage(ledger), self._home.journal, cost=self._cost)
             last = False
             while not last:
                 last = self._pause(self.interval_s)
-                if not ledger.is_current():
-                    ledger = self._follow(ledger)
-                    ingester = self._ingester(ledger)
                 ingester.run()
                 if not self._healthy:
                     log.info("usage is ingested again")
                     self._healthy = True
-        finally:
-            ledger.close()
-
-    def _ingester(self, ledger: Ledger) -> Ingester:
-        return Ingester(UsageTables(ledger), self._home.journal, is_current=ledger.is_current, cost=self._cost)
-
-    def _follow(self, ledger: Ledger) -> Ledger:
-        ledger.close()
-        followed = open_ledger(self._home.database, self._move)
-        log.warning("the ledger %s was replaced; usage goes into the file that is there now", self._home.database)
-        return followed
 
     def _pause(self, interval_s: float) -> bool:
         """Waits; returns True if it is to finish."""

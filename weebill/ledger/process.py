@@ -31,23 +31,25 @@ from weebill.process.following import follow
 from weebill.process.link import Link
 from weebill.process.messages import Engines, Failed, Ready, ToChild
 from weebill.process.questions import QuestionServer
-from weebill.storage.database import open_ledger
+from weebill.storage.database import Database
+from weebill.storage.opening import bring_up_to_date, open_ledger, open_responses
 from weebill.wire.responses_store import TOPIC as RESPONSES
 
 PROCESS_NAME: Final = "ledger"
 
+_PATIENCE_S: Final = 1.0  # with questions, which are asked again
 _FINISH_S: Final = 30.0
 _LOOK_S: Final = 0.25
 
 log = logging.getLogger(__name__)
 
 
-def question_server(home: Home) -> QuestionServer:
-    """Returns the server that answers questions about the ledger of `home`."""
-    keys = Keys(home.database)
+def question_server(ledger: Database, responses: Database) -> QuestionServer:
+    """Returns the server that answers questions about an installation's ledger and its stored responses."""
+    keys = Keys(ledger)
     return QuestionServer(
-        answers={KEYS: keys.answer, RESPONSES: Responses(home.responses).answer},
-        feeds={KEYS: keys.feed, EXPERIMENTS: RunningExperiments(home.database).feed},
+        answers={KEYS: keys.answer, RESPONSES: Responses(responses).answer},
+        feeds={KEYS: keys.feed, EXPERIMENTS: RunningExperiments(ledger).feed},
     )
 
 
@@ -57,16 +59,18 @@ async def main() -> int:
     boot = await link.boot()
     logs.configure(boot.settings.log, PROCESS_NAME)
     home = Home(Path(boot.home))
-    server = question_server(home)
     try:
-        open_ledger(home.database).close()
+        ledger = open_ledger(home, boot.settings.database, patience_s=_PATIENCE_S)
+        bring_up_to_date(home, boot.settings.database)
+        responses = open_responses(home, boot.settings.database)
+        server = question_server(ledger, responses)
         await server.listen(home.ledger_socket)
     except (LedgerError, OSError) as error:
         link.send(Failed(message=str(error)))
         link.close()
         return 1
     prices = Prices(home, boot.settings)
-    ingestion = IngestThread(home, boot.settings.metering.ingest_interval_s, prices.cost)
+    ingestion = IngestThread(home, boot.settings.database, boot.settings.metering.ingest_interval_s, prices.cost)
 
     def reload(settings: Settings) -> None:
         prices.settings = settings
@@ -86,6 +90,8 @@ async def main() -> int:
         os._exit(1)  # at once: journals and ledger survive that
     await asyncio.to_thread(ingestion.finish, _FINISH_S)
     server.close()
+    responses.close()
+    ledger.close()
     with suppress(FileNotFoundError):
         home.ledger_socket.unlink()
     return 0

@@ -1,4 +1,4 @@
-"""The topics of the ledger process, on which it answers questions and sends news, read from SQLite.
+"""The topics of the ledger process, on which it answers questions and sends news, read from the database.
 
 Each is used in a thread of its own. Keys and experiments are followed by a version number that every change raises:
 it is compared with the asker's version, and the difference is sent.
@@ -7,24 +7,28 @@ it is compared with the asker's version, and the difference is sent.
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Raw
+from sqlalchemy import Connection
 
 from weebill.accounts.api_key import KeyChanges
 from weebill.auto.experiments import ExperimentSnapshot
+from weebill.config.ledger_errors import LedgerError
 from weebill.process.questions import Position, Unanswered, encode
+from weebill.storage.database import Database
 from weebill.storage.experiments import read_experiments
-from weebill.storage.follower import Follower
 from weebill.storage.keys import changed_since, find_active
 from weebill.storage.responses import ResponseStore, StoreError
+from weebill.storage.versions import EXPERIMENTS_VERSION, KEYS_VERSION, position
 from weebill.wire.responses_store import Delete, Get, History, Items, Put, StoreQuestion
 
-_BUSY_TIMEOUT_S: Final = 1.0
 _SIGN_OF_LIFE_S: Final = 1.0
 _MAX_CHANGES: Final = 10_000  # with more, all keys count as changed
+
+T = TypeVar("T")
 
 _decode_digest: Final = msgspec.msgpack.Decoder(bytes).decode
 _decode_position: Final = msgspec.msgpack.Decoder(Position).decode
@@ -34,48 +38,49 @@ _decode_question: Final = msgspec.msgpack.Decoder(StoreQuestion).decode
 class Keys:
     """Finds the key of a digest, and sends changes of keys."""
 
-    def __init__(self, database: Path) -> None:
-        self.ledger = Follower(database, "keys_version", _BUSY_TIMEOUT_S)
+    def __init__(self, ledger: Database) -> None:
+        self._ledger = ledger
 
     def answer(self, question: Raw) -> bytes:
         """Returns the active key with the digest in question, or None. Raises Unanswered."""
-        with self.ledger.reading() as connection:
-            return encode(find_active(connection, _decode_digest(question)))
+        digest = _decode_digest(question)
+        return encode(_read(self._ledger, lambda connection: find_active(connection, digest)))
 
     def feed(self, position: Raw) -> KeyFeed:
         """Returns a feed of the changes from that position on."""
-        return KeyFeed(self.ledger, _decode_position(position))
+        return KeyFeed(self._ledger, _decode_position(position))
 
 
 class KeyFeed:
     """Sends one asker the changed keys, and once a second a heartbeat without changes."""
 
-    def __init__(self, ledger: Follower, known: Position) -> None:
+    def __init__(self, ledger: Database, known: Position) -> None:
         self._ledger = ledger
         self._known = known
         self._due_at = 0.0
 
     def news(self) -> bytes | None:
         """Returns the `KeyChanges` since the last call. Raises Unanswered."""
-        with self._ledger.reading() as connection:
-            known, now = self._known, self._ledger.position(connection)
-            if now == known and time.monotonic() < self._due_at:
-                return None
-            changed: list[bytes] | None = None
-            # Otherwise the file was replaced by another ledger, or by an older state of this one.
-            if now.source == known.source and now.version >= known.version:
-                changed = changed_since(connection, known.version)
-                if len(changed) > _MAX_CHANGES:
-                    changed = None
+        now, changed = _read(self._ledger, self._changes)
+        if now == self._known and time.monotonic() < self._due_at:
+            return None
         self._known, self._due_at = now, time.monotonic() + _SIGN_OF_LIFE_S
         return encode(KeyChanges(now.source, now.version, changed))
+
+    def _changes(self, connection: Connection) -> tuple[Position, list[bytes] | None]:
+        known, now = self._known, position(self._ledger, connection, KEYS_VERSION)
+        # Otherwise another ledger is there, or an older state of this one.
+        if now.source != known.source or now.version < known.version:
+            return now, None
+        changed = changed_since(connection, known.version) if now.version > known.version else []
+        return now, changed if len(changed) <= _MAX_CHANGES else None
 
 
 class RunningExperiments:
     """Sends the experiments."""
 
-    def __init__(self, database: Path) -> None:
-        self._ledger = Follower(database, "experiments_version", _BUSY_TIMEOUT_S)
+    def __init__(self, ledger: Database) -> None:
+        self._ledger = ledger
 
     def feed(self, position: Raw) -> ExperimentFeed:
         """Returns a feed of the experiments, whenever they have changed since that position."""
@@ -85,33 +90,44 @@ class RunningExperiments:
 class ExperimentFeed:
     """Sends one asker the experiments."""
 
-    def __init__(self, ledger: Follower, known: Position) -> None:
+    def __init__(self, ledger: Database, known: Position) -> None:
         self._ledger = ledger
         self._known = known
 
     def news(self) -> bytes | None:
         """Returns an `ExperimentSnapshot` if anything has changed since the last call. Raises Unanswered."""
-        with self._ledger.reading() as connection:
-            now = self._ledger.position(connection)
-            if now == self._known:
-                return None
-            experiments = read_experiments(connection)
-        self._known = now
-        return encode(ExperimentSnapshot(now.source, now.version, experiments))
+        snapshot = _read(self._ledger, self._snapshot)
+        if snapshot is None:
+            return None
+        self._known = Position(snapshot.source, snapshot.version)
+        return encode(snapshot)
+
+    def _snapshot(self, connection: Connection) -> ExperimentSnapshot | None:
+        now = position(self._ledger, connection, EXPERIMENTS_VERSION)
+        if now == self._known:
+            return None
+        return ExperimentSnapshot(now.source, now.version, read_experiments(connection))
+
+
+def _read(ledger: Database, query: Callable[[Connection], T]) -> T:
+    try:
+        return ledger.read(query)
+    except LedgerError as error:
+        raise Unanswered(f"{error} {error.hint}".strip()) from error
 
 
 class Responses:
-    """Answers questions about stored responses; the store is opened with the first question."""
+    """Answers questions about stored responses; the store is made or upgraded with the first question."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._store: ResponseStore | None = None
 
     def answer(self, question: Raw) -> bytes:
         """Returns the answer that `weebill.wire.responses_store` defines. Raises Unanswered."""
         try:
             if self._store is None:
-                self._store = ResponseStore(self._path)
+                self._store = ResponseStore(self._database)
             return encode(_answered(self._store, _decode_question(question)))
         except StoreError as error:
             raise Unanswered(str(error)) from error

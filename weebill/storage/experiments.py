@@ -29,7 +29,12 @@ _SELECT: Final = select(*_FIELDS).order_by(EXPERIMENTS.c.created_at, EXPERIMENTS
 def open_experiments(home: Home, settings: DatabaseSettings) -> Iterator[ExperimentRegistry]:
     """Opens the experiments of an installation, whose ledger is made at first use. Raises LedgerError."""
     with open_ledger(home, settings) as ledger:
-        yield ExperimentRegistry(StoredExperiments(ledger))
+        yield experiments_in(ledger)
+
+
+def experiments_in(ledger: Database) -> ExperimentRegistry:
+    """Returns the experiments of an open ledger."""
+    return ExperimentRegistry(StoredExperiments(ledger))
 
 
 class StoredExperiments:

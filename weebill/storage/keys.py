@@ -8,12 +8,13 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Select, func, insert, select, update
 
-from weebill.accounts.api_key import ApiKey, KeyRole
+from weebill.accounts.api_key import ApiKey
 from weebill.accounts.keys import Keys, KeyTable
 from weebill.accounts.pepper import ensure_pepper
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
 from weebill.storage.database import Database
+from weebill.storage.installation import claim
 from weebill.storage.opening import open_ledger
 from weebill.storage.tables.ledger import API_KEYS
 from weebill.storage.versions import KEYS_VERSION, raise_version
@@ -30,8 +31,15 @@ _ACTIVE: Final = API_KEYS.c.revoked_at.is_(None)
 def open_keys(home: Home, settings: DatabaseSettings) -> Iterator[Keys]:
     """Opens the keys of an installation; its ledger and pepper are made at first use. Raises LedgerError."""
     with open_ledger(home, settings) as ledger:
-        book = StoredKeys(ledger)
-        yield Keys(book, ensure_pepper(home.pepper, lambda: book.change(lambda table: table.count_active())))
+        yield keys_in(ledger, home)
+
+
+def keys_in(ledger: Database, home: Home) -> Keys:
+    """Returns the keys of an open ledger; the pepper is made at first use. Raises LedgerError."""
+    book = StoredKeys(ledger)
+    pepper = ensure_pepper(home.pepper, lambda: book.change(lambda table: table.count_active()))
+    claim(ledger, home, pepper)
+    return Keys(book, pepper)
 
 
 class StoredKeys:
@@ -83,7 +91,7 @@ class KeyRows:
         revoked = update(API_KEYS).where(API_KEYS.c.id == key_id).values(revoked_at=now, changed_in=version)
         self._connection.execute(revoked)
 
-    def _found(self, query: Select[tuple[str, str, str, str, int, int | None]]) -> list[ApiKey]:
+    def _found(self, query: Select[str, str, str, str, int, int | None]) -> list[ApiKey]:
         # Keys of one second are in the order in which they were made.
         rows = self._connection.execute(query.order_by(API_KEYS.c.created_at, API_KEYS.c.made_in))
         return [ApiKey(**row._mapping) for row in rows]

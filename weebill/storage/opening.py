@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
@@ -11,39 +10,45 @@ from weebill.storage.database import Database
 from weebill.storage.schema import LEDGER, OUTCOMES, RESPONSES
 from weebill.storage.sqlite.database import SqliteDatabase
 from weebill.storage.sqlite.disposable import DISPOSABLE_FILE
+from weebill.storage.sqlite.opening import BUSY_TIMEOUT_S
 
-BUSY_TIMEOUT_S: Final = 10.0
+
+def bring_up_to_date(home: Home, settings: DatabaseSettings) -> None:
+    """Makes the ledger, or brings it up to date. Raises LedgerError, also if it was made by a newer release."""
+    with open_ledger(home, settings) as ledger:
+        ledger.change(lambda _: None)
 
 
 def open_ledger(
     home: Home,
     settings: DatabaseSettings,
     *,
-    busy_timeout_s: float = BUSY_TIMEOUT_S,
+    patience_s: float | None = None,
     working: Callable[[], None] | None = None,
 ) -> Database:
     """Returns the ledger, which nothing is read from yet.
 
-    On SQLite, changes and reads wait for other programs for `busy_timeout_s`. `working` is called again and again while
-    a change takes long. Raises LedgerError if there is no driver.
+    Another program's lock (on SQLite) and a statement (on PostgreSQL) may take `patience_s`, if it is given. While a
+    change takes long, `working` is called again and again. Raises LedgerError if there is no driver.
     """
     if settings.url is None:
-        return SqliteDatabase(home.database, LEDGER, busy_timeout_s=busy_timeout_s, working=working)
-    from weebill.storage.postgresql.database import PostgresDatabase  # its driver is an extra
+        return SqliteDatabase(home.database, LEDGER, busy_timeout_s=patience_s or BUSY_TIMEOUT_S, working=working)
+    from weebill.storage.postgresql.database import STATEMENT_TIMEOUT_S, PostgresDatabase  # its driver is an extra
 
-    return PostgresDatabase(settings.url, LEDGER, working=working)
+    timeout_s = patience_s or STATEMENT_TIMEOUT_S
+    return PostgresDatabase(settings.url, LEDGER, statement_timeout_s=timeout_s, working=working)
 
 
-def open_responses(home: Home, settings: DatabaseSettings, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Database:
+def open_responses(home: Home, settings: DatabaseSettings, *, patience_s: float = BUSY_TIMEOUT_S) -> Database:
     """Returns the store of responses, which nothing is read from yet: in the ledger's PostgreSQL, or a file beside it.
 
-    Statements wait for other programs for `busy_timeout_s`. Raises LedgerError if there is no driver.
+    Statements wait for other programs for `patience_s`. Raises LedgerError if there is no driver.
     """
     if settings.url is None:
-        return SqliteDatabase(home.responses, RESPONSES, DISPOSABLE_FILE, busy_timeout_s=busy_timeout_s)
+        return SqliteDatabase(home.responses, RESPONSES, DISPOSABLE_FILE, busy_timeout_s=patience_s)
     from weebill.storage.postgresql.database import PostgresDatabase  # its driver is an extra
 
-    return PostgresDatabase(settings.url, RESPONSES, statement_timeout_s=busy_timeout_s)
+    return PostgresDatabase(settings.url, RESPONSES, statement_timeout_s=patience_s)
 
 
 def open_outcomes(home: Home) -> Database:

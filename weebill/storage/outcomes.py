@@ -189,7 +189,7 @@ def kept_questions(database: Database) -> Iterator[tuple[str, float | None, floa
     after = 0
     while True:
         with _errors():
-            page = database.read(partial(_questions, after))
+            page = database.look(partial(_questions, after))
         for number, question, small, large in page:
             after = number
             yield question, small, large

@@ -2,71 +2,111 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from weebill.config.ledger_errors import RecordRefusedError
-from weebill.storage.database import savepoint, transaction
-from weebill.storage.errors import typed_errors
-from weebill.storage.usage_entries import Entries
+from weebill.storage.database import Database
+from weebill.storage.sqlite.usage import SqliteRows
+from weebill.storage.tables.ledger import JOURNAL_MARKS, QUARANTINE
+from weebill.storage.usage_entries import Entries, Known
+from weebill.storage.usage_rows import Rows, Totals, without_nul
+from weebill.usage.ingest import UsageTables
 from weebill.usage.records import UsageRecord
 
-_QUARANTINE = "INSERT INTO quarantine (segment, offset, line, error, quarantined_at) VALUES (?, ?, ?, ?, ?)"
-_MARK = (
-    "INSERT INTO journal_marks (segment, offset) VALUES (?, ?) "
-    "ON CONFLICT (segment) DO UPDATE SET offset = excluded.offset"
-)
+T = TypeVar("T")
+
+_OF_SEGMENT: Final = JOURNAL_MARKS.c.segment == bindparam("of_segment")
+_MARKS: Final = select(JOURNAL_MARKS.c.segment, JOURNAL_MARKS.c.offset)
+_MARK: Final = select(JOURNAL_MARKS.c.offset).where(_OF_SEGMENT)
+_SET_MARK: Final = update(JOURNAL_MARKS).where(_OF_SEGMENT)
+_DROP_MARK: Final = delete(JOURNAL_MARKS).where(_OF_SEGMENT)
 
 
-class UsageTables:
-    """The `UsageLedger` of `weebill.usage.ingest`. Belongs to the thread that opened `connection`."""
+class StoredUsage:
+    """The `UsageLedger` of `weebill.usage.ingest`. Belongs to one thread."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, ledger: Database) -> None:
+        self._ledger = ledger
+        self._known = Known()
+        self._known_of = ""
+
+    def change(self, change: Callable[[UsageTables], T]) -> T:
+        """Returns the result of `change` once its changes are kept."""
+
+        def changed(connection: Connection) -> tuple[T, str]:
+            source = self._ledger.source(connection)
+            if source != self._known_of:
+                self._known.forget()
+            self._known_of = ""  # until this is kept: it may be undone, and done again
+            rows = UsageRows(connection, source, self._known)
+            result = change(rows)
+            rows.finish()
+            return result, source
+
+        result, self._known_of = self._ledger.change(changed)
+        return result
+
+
+class UsageRows:
+    """The `UsageTables` of `weebill.usage.ingest`, within a transaction, which `finish` completes."""
+
+    def __init__(self, connection: Connection, source: str, known: Known) -> None:
+        self.source = source
         self._connection = connection
-        self._entries = Entries(connection)
+        self._known = known
+        self._rows = _rows(connection)
+        self._totals: Totals = {}
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All that is changed in the block, or none of it where that raises."""
-        try:
-            with typed_errors(), transaction(self._connection):
-                yield
-        except BaseException:
-            self._entries.forget()
-            raise
-
-    def marks(self) -> dict[str, int]:
-        """The mark of every segment that has one."""
-        with typed_errors():
-            return dict(self._connection.execute("SELECT segment, offset FROM journal_marks").fetchall())
+    def marks(self, present: Collection[str]) -> dict[str, int]:
+        """Returns the marks of the segments `present`, and of all others that are this machine's for sure."""
+        marks = {segment: offset for segment, offset in self._connection.execute(_MARKS)}
+        return marks if self._rows.alone else {segment: marks[segment] for segment in present if segment in marks}
 
     def mark(self, segment: str) -> int:
-        """The mark of a segment, 0 where it has none."""
-        rows = self._connection.execute("SELECT offset FROM journal_marks WHERE segment = ?", (segment,)).fetchall()
-        return int(rows[0][0]) if rows else 0
+        """Returns the mark of a segment, 0 if it has none; nobody else changes it from now on."""
+        self._rows.lock(segment)
+        return self._connection.scalar(_MARK, {"of_segment": segment}) or 0
 
     def set_mark(self, segment: str, offset: int) -> None:
-        """Say how much of a segment is here."""
-        self._connection.execute(_MARK, (segment, offset))
+        """Sets the mark of a segment, after `mark`."""
+        changed = self._connection.execute(_SET_MARK, {"of_segment": segment, "offset": offset})
+        if not changed.rowcount:
+            self._connection.execute(insert(JOURNAL_MARKS).values(segment=segment, offset=offset))
 
-    def drop_marks(self, segments: Iterable[str]) -> None:
-        """Forget the marks of segments that are gone."""
-        self._connection.executemany("DELETE FROM journal_marks WHERE segment = ?", [(name,) for name in segments])
+    def drop_marks(self, segments: Collection[str]) -> None:
+        """Deletes the marks of segments."""
+        self._connection.execute(_DROP_MARK, [{"of_segment": segment} for segment in sorted(segments)])
 
     def insert(self, pieces: Iterable[Iterable[UsageRecord]]) -> int:
-        """Insert all records and add them to the totals, or none where that raises; returns their number."""
+        """Inserts all records, or none if that raises; returns their number."""
         try:
-            with savepoint(self._connection):
-                return self._entries.insert(pieces)
-        except (OverflowError, sqlite3.IntegrityError) as error:
-            self._entries.forget()
-            raise RecordRefusedError(str(error)) from error
-        except BaseException:
-            self._entries.forget()
+            with self._connection.begin_nested():
+                return Entries(self._connection, _rows(self._connection), self._known).insert(pieces, self._totals)
+        except Exception as error:
+            self._known.forget()
+            reason = self._rows.refusal(error)
+            if reason:
+                raise RecordRefusedError(reason) from error
             raise
 
     def quarantine(self, segment: str, offset: int, line: bytes, reason: str) -> None:
-        """Keep what is no usage record."""
-        self._connection.execute(_QUARANTINE, (segment, offset, line, reason, int(time.time())))
+        """Keeps what is no usage record."""
+        values = {"segment": segment, "offset": offset, "line": line, "error": without_nul(reason)}
+        self._connection.execute(insert(QUARANTINE).values(**values, quarantined_at=int(time.time())))
+
+    def finish(self) -> None:
+        """Adds what was inserted to the totals."""
+        if self._totals:
+            self._rows.add_up(self._totals)
+
+
+def _rows(connection: Connection) -> Rows:
+    if connection.dialect.name == "sqlite":
+        return SqliteRows(connection)
+    from weebill.storage.postgresql.usage import PostgresRows  # noqa: PLC0415 - its driver is an extra
+
+    return PostgresRows(connection)

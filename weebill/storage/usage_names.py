@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Final
 
+from sqlalchemy import Connection, func, select
+
+from weebill.storage.tables.ledger import USAGE_KINDS
+
 MOST_NAMES: Final = 2000
+"""Kept apart of each sort, by each machine: those that share a database may together keep some more."""
 MANY: Final = "(one of many)"
 """The name in records in place of further names."""
 
@@ -13,16 +17,15 @@ MANY: Final = "(one of many)"
 class Names:
     """Those in one `column` of `usage_kinds`, the first that were there."""
 
-    def __init__(self, connection: sqlite3.Connection, column: str) -> None:
-        self._connection = connection
-        self._column = column
+    def __init__(self, column: str) -> None:
+        self._column = USAGE_KINDS.c[column]
         self._known: set[str] | None = None  # not read yet
 
-    def kept(self, name: str) -> str:
+    def kept(self, connection: Connection, name: str) -> str:
         """Returns the name to record for `name`."""
         known = self._known
         if known is None:
-            known = self._known = self._read()
+            known = self._known = self._read(connection)
         if name in known:
             return name
         if len(known) >= MOST_NAMES:
@@ -31,10 +34,9 @@ class Names:
         return name
 
     def forget(self) -> None:
-        """Read them again: some may have been of what has been rolled back."""
+        """Reads them again when they are needed: some may have been of what has been rolled back."""
         self._known = None
 
-    def _read(self) -> set[str]:
-        column = self._column
-        query = f"SELECT {column} FROM usage_kinds GROUP BY {column} ORDER BY min(id) LIMIT {MOST_NAMES}"  # noqa: S608
-        return {name for (name,) in self._connection.execute(query)}
+    def _read(self, connection: Connection) -> set[str]:
+        found = select(self._column).group_by(self._column).order_by(func.min(USAGE_KINDS.c.id)).limit(MOST_NAMES)
+        return set(connection.scalars(found))

@@ -2,69 +2,73 @@
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
+from sqlalchemy import Connection, func, select
 
+from weebill.storage.tables.ledger import USAGE, USAGE_DAILY
+from weebill.storage.tables.types import MOST
 from weebill.usage.records import UsageRecord
 from weebill.usage.totals import Grouping, UsageEntry, UsageTotal
 
 # Of many days only the latest are shown; keys and models are few by nature, but bounded all the same.
-MAX_GROUPS = 1000
+MAX_GROUPS: Final = 1000
 
-_COLUMNS = ", ".join(UsageRecord.__struct_fields__)
-_GROUPED_BY: dict[Grouping, tuple[str, str]] = {
-    "model": ("model", "requests DESC, name"),
-    "key": ("key_id", "requests DESC, name"),
-    "day": ("day", "name DESC"),
-}
-_COUNTED = ("requests", "failures", "unpriced")
-_ADDED = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano")
+_GROUPED_BY: Final[Mapping[Grouping, str]] = {"model": "model", "key": "key_id", "day": "day"}
+_COUNTED: Final = ("requests", "failures", "unpriced")
+_ADDED: Final = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano")
+_HALF: Final = 32
 # By halves: SQLite fails where a sum is beyond 64 bits, and nothing that an upstream reports may bring that about.
-_SUMS = ", ".join(
-    [f"ifnull(sum({column}), 0) AS {column}" for column in _COUNTED]
-    + [f"ifnull(sum({column} >> 32), 0), ifnull(sum({column} & 4294967295), 0)" for column in _ADDED]
+_SUMS: Final = (
+    *(func.coalesce(func.sum(USAGE_DAILY.c[name]), 0).label(name) for name in _COUNTED),
+    *(
+        func.coalesce(func.sum(half), 0)
+        for name in _ADDED
+        for half in (
+            USAGE_DAILY.c[name].bitwise_rshift(_HALF),
+            USAGE_DAILY.c[name].bitwise_and(2**_HALF - 1),
+        )
+    ),
 )
-_MOST = 2**63 - 1
-_DAY_S = 86_400
+_RECORDS: Final = select(USAGE.c.id, *(USAGE.c[name] for name in UsageRecord.__struct_fields__)).order_by(
+    USAGE.c.id.desc()
+)
+_DAY_S: Final = 86_400
 
 
-def summarise(connection: sqlite3.Connection, by: Grouping) -> list[UsageTotal]:
+def summarise(connection: Connection, by: Grouping) -> list[UsageTotal]:
     """Totals: models and keys by number of requests, days from the latest; at most `MAX_GROUPS`."""
-    column, order = _GROUPED_BY[by]
-    rows = connection.execute(
-        f"SELECT {column} AS name, {_SUMS} FROM usage_daily GROUP BY 1 ORDER BY {order} LIMIT ?",  # noqa: S608
-        (MAX_GROUPS,),
-    ).fetchall()
+    column = USAGE_DAILY.c[_GROUPED_BY[by]]
+    order = [column.desc()] if by == "day" else [func.sum(USAGE_DAILY.c.requests).desc(), column]
+    rows = connection.execute(select(column, *_SUMS).group_by(column).order_by(*order).limit(MAX_GROUPS))
     return [_total(_date(name) if by == "day" else name, *sums) for name, *sums in rows]
 
 
-def _total(name: str, requests: int, failures: int, unpriced: int, *halves: int) -> UsageTotal:
-    sums = [min((high << 32) + low, _MOST) for high, low in zip(halves[::2], halves[1::2], strict=True)]
-    added = dict(zip(_ADDED, sums, strict=True))
-    return UsageTotal(name=name, requests=requests, failures=failures, unpriced=unpriced, **added)
-
-
-def total(connection: sqlite3.Connection) -> UsageTotal:
+def total(connection: Connection) -> UsageTotal:
     """The sum over everything; its name is empty."""
-    [sums] = connection.execute(f"SELECT {_SUMS} FROM usage_daily").fetchall()  # noqa: S608
-    return _total("", *sums)
+    return _total("", *connection.execute(select(*_SUMS)).one())
 
 
-def summary(connection: sqlite3.Connection, by: Grouping) -> tuple[list[UsageTotal], UsageTotal]:
-    """Totals and the sum over everything, both of one moment, so that they add up. Begins a transaction."""
-    connection.execute("BEGIN")
+def summary(connection: Connection, by: Grouping) -> tuple[list[UsageTotal], UsageTotal]:
+    """Totals and the sum over everything, which add up within a transaction that reads one moment."""
     return summarise(connection, by), total(connection)
 
 
-def recent(connection: sqlite3.Connection, limit: int, before: int | None = None) -> list[UsageEntry]:
+def recent(connection: Connection, limit: int, before: int | None = None) -> list[UsageEntry]:
     """The newest `limit` records, or those that came before the one with id `before`."""
-    rows = connection.execute(
-        f"SELECT id, {_COLUMNS} FROM usage WHERE id < ? ORDER BY id DESC LIMIT ?",  # noqa: S608
-        (2**63 - 1 if before is None else before, limit),
-    ).fetchall()
+    found = _RECORDS.limit(limit)
+    rows = connection.execute(found if before is None else found.where(USAGE.c.id < before))
     return [UsageEntry(id_, msgspec.convert(values, UsageRecord, strict=False)) for id_, *values in rows]
+
+
+def _total(name: str, *sums: int) -> UsageTotal:
+    whole = [int(each) for each in sums]  # PostgreSQL has more than 64 bits for sums, and another type
+    counted, halves = whole[: len(_COUNTED)], whole[len(_COUNTED) :]
+    added = [min((high << _HALF) + low, MOST) for high, low in zip(halves[::2], halves[1::2], strict=True)]
+    return UsageTotal(name=name, **dict(zip(_COUNTED, counted, strict=True)), **dict(zip(_ADDED, added, strict=True)))
 
 
 def _date(day: int) -> str:

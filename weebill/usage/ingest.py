@@ -3,18 +3,20 @@
 Each segment has a mark: the number of its bytes that are in the ledger. Rows and mark change in one transaction, and
 the file is read inside it, so neither a crash nor a second ingester can count a record twice. A segment is deleted once
 its writer is gone and its mark is at its end; the mark is deleted only after the deletion has reached the disk.
+
+Several machines may have one ledger, each with its own journals. No two segments have the same name, wherever they
+were written, and a machine deletes the marks of those segments alone that it has deleted.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -24,38 +26,51 @@ from weebill.usage.intents import INTENTS_SUFFIX
 from weebill.usage.journal import SEGMENT_SUFFIX
 from weebill.usage.records import UsageRecord
 from weebill.usage.recovery import Cost, lines_left_open, no_cost, writer_of
+from weebill.usage.segments import (
+    UNUSED,
+    data_after,
+    is_left,
+    middle,
+    read_written,
+    sync_folder,
+    try_lock,
+    whole_lines,
+    without_writer,
+)
 
 BATCH_BYTES = 1 << 22  # of journal in one transaction: some 20,000 records
 _PIECE_BYTES = 1 << 14  # decoded between two yields of the processor: a fifth of a millisecond
-_READ_BYTES = 1 << 16  # in one read, of a segment whose unused space may be next
 DRAFT_AGE_S = 60.0
-_SCAN_BYTES = 1 << 20  # in one read, of zeros
-_UNUSED = b"\0"  # fills the space of a segment that has no record yet
 
 # The errors for a line that is no usage record, from the decoder or the ledger.
 _BAD_LINE = (msgspec.MsgspecError, UnicodeError, RecordRefusedError)
+
+_NO_RECORD = "a line of the journal is no usage record; it is kept in quarantine: %s"
 
 _decoder = msgspec.json.Decoder(UsageRecord)
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 
-class UsageLedger(Protocol):
-    """The storage of usage, and of each segment's mark. Every method raises LedgerError."""
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """Commits the block's changes, or none if it raises."""
+class UsageTables(Protocol):
+    """The storage of usage, and of each segment's mark, within a transaction."""
 
-    def marks(self) -> dict[str, int]:
-        """Returns the mark of every segment that has one."""
+    @property
+    def source(self) -> str:
+        """A name for the contents of the ledger; another one once a backup is in their place."""
+
+    def marks(self, present: Collection[str]) -> dict[str, int]:
+        """Returns the marks of the segments `present`, and of all others that are known to be of this machine."""
 
     def mark(self, segment: str) -> int:
-        """Returns the present mark of a segment, 0 if it has none."""
+        """Returns the present mark of a segment, 0 if it has none. It is this transaction's alone from then on."""
 
     def set_mark(self, segment: str, offset: int) -> None:
         """Sets the mark of a segment."""
 
-    def drop_marks(self, segments: Iterable[str]) -> None:
+    def drop_marks(self, segments: Collection[str]) -> None:
         """Deletes the marks of segments."""
 
     def insert(self, pieces: Iterable[Iterable[UsageRecord]]) -> int:
@@ -68,28 +83,46 @@ class UsageLedger(Protocol):
         """Keeps bytes that are no usage record, for people to look at."""
 
 
+class UsageLedger(Protocol):
+    """Where usage is kept."""
+
+    def change(self, change: Callable[[UsageTables], T]) -> T:
+        """Returns the result of `change` once all its changes are kept; nothing is changed if it raises.
+
+        It may be called again, on the tables as they were, and so it changes nothing else. Raises LedgerError.
+        """
+
+
+class _Batch(NamedTuple):
+    """What has become of a part of a segment."""
+
+    count: int
+    end: int
+    more: bool
+    problems: list[_Problem]
+
+
+class _Problem(NamedTuple):
+    """Something in a segment that is no usage record, and what to log of it."""
+
+    offset: int
+    message: str
+    reason: str
+
+
 class Ingester:
     """Moves records from the journals in `folder` into the ledger. Memory is bounded by `batch_bytes`.
 
-    Belongs to the thread that opened `ledger`. A segment is deleted only if `is_current` returns True: if the ledger's
-    file was replaced meanwhile, the records are read again for the new one.
     `cost` prices the requests of dead workers.
     """
 
-    def __init__(
-        self,
-        ledger: UsageLedger,
-        folder: Path,
-        batch_bytes: int = BATCH_BYTES,
-        is_current: Callable[[], bool] = lambda: True,
-        cost: Cost = no_cost,
-    ) -> None:
+    def __init__(self, ledger: UsageLedger, folder: Path, batch_bytes: int = BATCH_BYTES, cost: Cost = no_cost) -> None:
         self._ledger = ledger
         self._folder = folder
         self._batch_bytes = batch_bytes
-        self._is_current = is_current
         self._cost = cost
-        self._marks = ledger.marks()
+        self._source = ""
+        self._marks: dict[str, int] = {}
 
     def run(self) -> int:
         """Ingests all present records, and deletes finished segments. Returns the number of records.
@@ -97,8 +130,10 @@ class Ingester:
         Raises LedgerError or OSError; nothing is lost then, and the next call resumes.
         """
         total = 0
+        if not self._source:
+            self._look()
         # Before segments are read: a dead writer's records are complete then.
-        dead = [table.name for table in self._tables() if table.name not in self._marks and _is_left(table)]
+        dead = [table.name for table in self._tables() if table.name not in self._marks and is_left(table)]
         for segment in self._segments():
             more = True
             while more:
@@ -106,9 +141,31 @@ class Ingester:
                 total += count
         for table in dead:
             total += self._record_open(table)
-        if self._is_current():
-            self._delete_finished()
+        # If the ledger was replaced meanwhile, the records are read again for the new one.
+        self._look()
+        self._delete_finished()
         return total
+
+    def _look(self) -> None:
+        """Reads the marks anew if the ledger's contents are others than before."""
+        self._change(lambda tables: None)
+
+    def _change(self, change: Callable[[UsageTables], T]) -> T:
+        """Returns the result of `change` once its changes are kept, in contents whose marks are known."""
+
+        def changed(tables: UsageTables) -> tuple[T, str, dict[str, int] | None]:
+            result = change(tables)
+            return result, tables.source, None if tables.source == self._source else tables.marks(self._present())
+
+        result, source, marks = self._ledger.change(changed)
+        if marks is not None:
+            if self._source:
+                log.warning("the ledger was replaced; usage goes into the one that is there now")
+            self._source, self._marks = source, marks
+        return result
+
+    def _present(self) -> list[str]:
+        return [*self._segments(), *(table.name for table in self._tables())]
 
     def _segments(self) -> list[str]:
         """Returns the names of all segments, oldest first."""
@@ -126,21 +183,26 @@ class Ingester:
             lines, count = lines_left_open(path, [self._folder / name for name in segments], self._cost)
         except FileNotFoundError:  # finished by another ingester
             return 0
-        recorded = 0
-        with self._ledger.transaction():
-            if self._ledger.mark(table):  # by another ingester
-                count = 0
-            else:
-                recorded = self._insert(table, 0, lines) if lines else 0
-                self._ledger.set_mark(table, 1)
+
+        def record(tables: UsageTables) -> _Batch | None:
+            if tables.mark(table):  # by another ingester
+                return None
+            batch = self._insert(tables, table, 0, lines)
+            tables.set_mark(table, 1)
+            return batch
+
+        batch = self._change(record)
         self._marks[table] = 1
+        if batch is None:
+            return 0
+        _report(table, batch.problems)
         if count:
             log.warning(
                 "a worker died with %d requests under way; they are recorded as worker_died, by estimates",
                 count,
                 extra={"worker": writer_of(table)},
             )
-        return recorded
+        return batch.count
 
     def _ingest_batch(self, segment: str) -> tuple[int, bool]:
         """Ingests one batch of a segment in a transaction; returns the number of its records, and if there are more.
@@ -156,61 +218,67 @@ class Ingester:
             known = self._marks.get(segment, 0)
             first = os.pread(descriptor, 1, known)
             # Before the segment is read: a finished one does not grow any more.
-            finished = _try_lock(descriptor)
-            if not first or (first == _UNUSED and not (finished and _data_after(descriptor, known))):
+            finished = try_lock(descriptor)
+            if not first or (first == UNUSED and not (finished and data_after(descriptor, known))):
                 return 0, False
-            with self._ledger.transaction():
-                mark = self._ledger.mark(segment)
-                lines, more = self._read_lines(descriptor, mark)
-                count, end = self._insert(segment, mark, lines), mark + len(lines)
-                if finished and not more:
-                    end = self._pass_hole(segment, descriptor, end)
-                    more = end > mark + len(lines)
-                self._ledger.set_mark(segment, end)
-        self._marks[segment] = end
-        return count, more
+            batch = self._change(lambda tables: self._move_batch(tables, segment, descriptor, finished))
+        self._marks[segment] = batch.end
+        _report(segment, batch.problems)
+        return batch.count, batch.more
 
-    def _pass_hole(self, segment: str, descriptor: int, offset: int) -> int:
+    def _move_batch(self, tables: UsageTables, segment: str, descriptor: int, finished: bool) -> _Batch:
+        mark = tables.mark(segment)
+        lines, more = self._read_lines(descriptor, mark)
+        count, end, _, problems = self._insert(tables, segment, mark, lines)
+        if finished and not more:
+            end, hole = self._pass_hole(tables, segment, descriptor, end)
+            more = bool(hole)
+            problems += hole
+        tables.set_mark(segment, end)
+        return _Batch(count, end, more, problems)
+
+    def _pass_hole(self, tables: UsageTables, segment: str, descriptor: int, offset: int) -> tuple[int, list[_Problem]]:
         """Returns the offset of the next whole line after a hole, left by a power cut; `offset` if there is no hole.
 
         The fragments of lines at both of its ends are put in quarantine.
         """
-        cut = _read_written(descriptor, offset, self._batch_bytes)
-        resumed = _data_after(descriptor, offset + len(cut)) if len(cut) < self._batch_bytes else 0
+        cut = read_written(descriptor, offset, self._batch_bytes)
+        resumed = data_after(descriptor, offset + len(cut)) if len(cut) < self._batch_bytes else 0
         if not resumed:
-            return offset
+            return offset, []
         hole = resumed - offset - len(cut)
-        rest = _read_written(descriptor, resumed, self._batch_bytes)
+        rest = read_written(descriptor, resumed, self._batch_bytes)
         rest = rest[: rest.find(b"\n") + 1] or rest
         whole = _is_record(rest)  # the hole ends where a line does
         reason = f"a hole of {hole} bytes, as a power cut leaves them: records are missing"
-        log.error("the journal has %s", reason, extra={"segment": segment, "offset": offset})
-        self._ledger.quarantine(segment, offset, cut if whole else cut + rest, reason)
-        return resumed if whole else resumed + len(rest)
+        tables.quarantine(segment, offset, cut if whole else cut + rest, reason)
+        return resumed if whole else resumed + len(rest), [_Problem(offset, "the journal has %s", reason)]
 
     def _read_lines(self, descriptor: int, offset: int) -> tuple[bytes, bool]:
         """Returns whole lines from `offset`, and if more follow; a line longer than `batch_bytes` comes in pieces."""
-        content = _read_written(descriptor, offset, self._batch_bytes)
+        content = read_written(descriptor, offset, self._batch_bytes)
         more = len(content) == self._batch_bytes
-        return content if more and b"\n" not in content else _whole_lines(content), more
+        return content if more and b"\n" not in content else whole_lines(content), more
 
-    def _insert(self, segment: str, offset: int, lines: bytes) -> int:
-        """Inserts the records in `lines`, which begin at `offset`; returns their number.
+    def _insert(self, tables: UsageTables, segment: str, offset: int, lines: bytes) -> _Batch:
+        """Inserts the records in `lines`, which begin at `offset`.
 
         Lines that are no usage records are put in quarantine. They are rare, and found by bisection.
         """
+        end = offset + len(lines)
+        if not lines:
+            return _Batch(0, end, False, [])
         try:
-            return self._ledger.insert(_decoded(lines))
+            return _Batch(tables.insert(_decoded(lines)), end, False, [])
         except _BAD_LINE as error:
             reason = str(error)
-        middle = _middle(lines)
-        if middle:
-            count = self._insert(segment, offset, lines[:middle])
-            return count + self._insert(segment, offset + middle, lines[middle:])
-        place = {"segment": segment, "offset": offset}
-        log.error("a line of the journal is no usage record; it is kept in quarantine: %s", reason, extra=place)
-        self._ledger.quarantine(segment, offset, lines, reason)
-        return 0
+        half = middle(lines)
+        if half:
+            first = self._insert(tables, segment, offset, lines[:half])
+            second = self._insert(tables, segment, offset + half, lines[half:])
+            return _Batch(first.count + second.count, end, False, first.problems + second.problems)
+        tables.quarantine(segment, offset, lines, reason)
+        return _Batch(0, end, False, [_Problem(offset, _NO_RECORD, reason)])
 
     def _delete_finished(self) -> None:
         for segment in self._segments():
@@ -221,22 +289,21 @@ class Ingester:
         self._delete_stale_drafts()
         gone = [segment for segment in self._marks if not (self._folder / segment).exists()]
         if gone:
-            _sync_folder(self._folder)  # else a power cut could restore a segment whose mark is gone
-            with self._ledger.transaction():
-                self._ledger.drop_marks(gone)
+            sync_folder(self._folder)  # else a power cut could restore a segment whose mark is gone
+            self._change(lambda tables: tables.drop_marks(gone))
             for segment in gone:
-                del self._marks[segment]
+                self._marks.pop(segment, None)
 
     def _delete_if_finished(self, segment: str) -> None:
         """Deletes a segment that cannot grow any more and has no new records; an unfinished last line is dropped."""
         path = self._folder / segment
-        with suppress(FileNotFoundError), _without_writer(path) as descriptor:
+        with suppress(FileNotFoundError), without_writer(path) as descriptor:
             if descriptor is None or self._awaits_recovery(segment):
                 return
             mark = self._marks.get(segment, 0)
-            tail = _read_written(descriptor, mark, self._batch_bytes)
+            tail = read_written(descriptor, mark, self._batch_bytes)
             # It grew before its writer left; the next run ingests the rest.
-            if b"\n" in tail or len(tail) == self._batch_bytes or _data_after(descriptor, mark + len(tail)):
+            if b"\n" in tail or len(tail) == self._batch_bytes or data_after(descriptor, mark + len(tail)):
                 return
             if tail:
                 log.warning(
@@ -249,7 +316,7 @@ class Ingester:
     def _awaits_recovery(self, segment: str) -> bool:
         """True if its worker has died, and the segment is still needed to find the open requests without a record."""
         table = self._folder / f"{writer_of(segment)}{INTENTS_SUFFIX}"
-        return table.name not in self._marks and _is_left(table)
+        return table.name not in self._marks and is_left(table)
 
     def _delete_stale_drafts(self) -> None:
         """Deletes the drafts that dead writers never published; they are empty."""
@@ -257,6 +324,11 @@ class Ingester:
             with suppress(FileNotFoundError):
                 if time.time() - draft.stat().st_mtime > DRAFT_AGE_S:
                     draft.unlink()
+
+
+def _report(segment: str, problems: Iterable[_Problem]) -> None:
+    for offset, message, reason in problems:
+        log.error(message, reason, extra={"segment": segment, "offset": offset})
 
 
 def _decoded(lines: bytes) -> Iterator[list[UsageRecord]]:
@@ -270,81 +342,9 @@ def _decoded(lines: bytes) -> Iterator[list[UsageRecord]]:
         os.sched_yield()
 
 
-def _middle(lines: bytes) -> int:
-    """Returns the offset of the line that begins nearest to the middle, 0 if there is one line only."""
-    half = len(lines) // 2
-    after = lines.find(b"\n", half) + 1
-    return after if 0 < after < len(lines) else lines.rfind(b"\n", 0, half) + 1
-
-
-@contextmanager
-def _without_writer(path: Path) -> Iterator[int | None]:
-    """Opens a segment; gives None while its writer lives. Raises FileNotFoundError."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        yield descriptor if _try_lock(descriptor) else None
-    finally:
-        os.close(descriptor)
-
-
-def _is_left(path: Path) -> bool:
-    """True if a file exists and its writer is gone."""
-    try:
-        with _without_writer(path) as descriptor:
-            return descriptor is not None
-    except FileNotFoundError:
-        return False
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _read_written(descriptor: int, offset: int, limit: int) -> bytes:
-    """Returns the bytes between `offset` and the first zero, at most `limit`.
-
-    The start of a line may be visible before its end, as its writer is another processor; the next run has it all.
-    """
-    parts: list[bytes] = []
-    while limit:
-        part, zero, _ = os.pread(descriptor, min(limit, _READ_BYTES), offset).partition(_UNUSED)
-        parts.append(part)
-        offset += len(part)
-        limit -= len(part)
-        if zero or not part:
-            break
-    return b"".join(parts)
-
-
-def _data_after(descriptor: int, offset: int) -> int:
-    """Returns the offset of the first byte that is no zero, from `offset` on; 0 if only zeros follow."""
-    while part := os.pread(descriptor, _SCAN_BYTES, offset):
-        data = part.lstrip(_UNUSED)
-        if data:
-            return offset + len(part) - len(data)
-        offset += len(part)
-    return 0
-
-
 def _is_record(line: bytes) -> bool:
     try:
         _decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeError):
         return False
     return line.endswith(b"\n")
-
-
-def _whole_lines(content: bytes) -> bytes:
-    return content[: content.rfind(b"\n") + 1]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import hashlib
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -22,12 +22,10 @@ from weebill.config.ledger_errors import LedgerError
 from weebill.storage.database import Database
 from weebill.storage.errors import LedgerFailedError, typed_errors
 from weebill.storage.postgresql.advice import advice
+from weebill.storage.postgresql.locks import lock
 from weebill.storage.schema import Schema
 from weebill.storage.tables.ledger import INSTALLATION
 from weebill.storage.upgrade import upgrade
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 try:
     import asyncpg
@@ -83,10 +81,19 @@ class PostgresDatabase(Database):
         self._bring_up_to_date()
         return self._run(self._read(query))
 
+    def look(self, query: Callable[[Connection], T]) -> T:
+        """Returns the result of `query` on a snapshot, without making or upgrading tables."""
+        return self._run(self._read(query))
+
     def change(self, change: Callable[[Connection], T]) -> T:
         """Returns the result of `change` once it is committed."""
         self._bring_up_to_date()
         return self._change(change)
+
+    def replace(self, change: Callable[[Connection], T]) -> T:
+        """Returns the result of `change` once it is committed: others have ended before it, or see all of it."""
+        self._bring_up_to_date()
+        return self._change(change, alone=True)
 
     def source(self, connection: Connection) -> str:
         """Returns the random name that the contents have."""
@@ -107,19 +114,19 @@ class PostgresDatabase(Database):
                 self._upgraded = True
 
     def _upgrade(self, connection: Connection) -> None:
-        # Held until the end of the transaction: replicas start at once.
-        lock = int.from_bytes(hashlib.blake2b(self._schema.name.encode(), digest_size=7).digest())
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+        # Replicas start at once.
+        lock(connection, self._schema.name)
         upgrade(connection, self._schema, f"The {self._schema.title} in the database")
 
-    def _change(self, change: Callable[[Connection], T]) -> T:
+    def _change(self, change: Callable[[Connection], T], *, alone: bool = False) -> T:
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._run(self._write(change))
+                return self._run(self._write(change, alone))
             except LedgerFailedError as error:
-                if getattr(getattr(error.__cause__, "orig", None), "sqlstate", "") not in _REPEATED:
+                cause = error.__cause__  # the driver's own error where SQLAlchemy was passed by
+                if getattr(getattr(cause, "orig", cause), "sqlstate", "") not in _REPEATED:
                     raise
-        return self._run(self._write(change))
+        return self._run(self._write(change, alone))
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         async with self._engine.connect() as connection:
@@ -127,19 +134,29 @@ class PostgresDatabase(Database):
             async with connection.begin():
                 return await connection.run_sync(query)
 
-    async def _write(self, change: Callable[[Connection], T]) -> T:
+    async def _write(self, change: Callable[[Connection], T], alone: bool) -> T:
+        def begun(connection: Connection) -> T:
+            # A change that had read before all rows are replaced, and wrote afterwards, would mix the old contents with
+            # the new.
+            lock(connection, f"{self._schema.name} rows", alone=alone)
+            return change(connection)
+
         async with self._engine.begin() as connection:
-            return await connection.run_sync(change)
+            return await connection.run_sync(begun)
 
     def _run(self, work: Coroutine[object, object, T]) -> T:
         with _typed_errors(self._schema.title):
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
-            while not concurrent.futures.wait([future], _TICK_S).done:
-                if self._working is not None:
-                    self._working()
+            try:
+                while not concurrent.futures.wait([future], _TICK_S).done:
+                    if self._working is not None:
+                        self._working()
+            except BaseException:  # whoever waits is interrupted: nothing may be committed afterwards
+                future.cancel()
+                raise
             return future.result()
 
-    async def _connect(self) -> asyncpg.Connection:
+    async def _connect(self) -> DBAPIConnection:
         settings = {
             "application_name": f"weebill {self._schema.name}",
             "statement_timeout": f"{self._statement_timeout_s * 1000:.0f}",
@@ -147,9 +164,10 @@ class PostgresDatabase(Database):
         }
         # Somewhat later than the server's own limit, which has the better message.
         late_s = self._statement_timeout_s + CONNECT_TIMEOUT_S
-        return await asyncpg.connect(
+        connection: DBAPIConnection = await asyncpg.connect(
             self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=late_s, server_settings=settings
         )
+        return connection
 
 
 @contextmanager
