@@ -131,7 +131,7 @@ def test_after_a_restore_under_load_nothing_is_mixed(
     before = rows_of(ledger)
     load = Load(home, database_settings)
     with load.running():
-        for number in range(3):
+        for _ in range(3):
             load.goes_on()
             with candidate_of(tmp_path / "b.db", home.database) as candidate:
                 restore(ledger, candidate)

@@ -31,5 +31,5 @@ def _fill(connection: Connection) -> None:
     connection.execute(insert(OLD_ITEMS), [{"id": number, "name": f"item {number}"} for number in range(ROWS)])
 
 
-OLD: Final = Schema("trial", OLD_TABLES, "0001", _fill, _FOLDER)
-NEW: Final = Schema("trial", TABLES, "0003", _fill, _FOLDER)
+OLD: Final = Schema("trial", OLD_TABLES, "0001", _fill, "trial", _FOLDER)
+NEW: Final = Schema("trial", TABLES, "0003", _fill, "trial", _FOLDER)
