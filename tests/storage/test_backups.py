@@ -227,6 +227,15 @@ def test_processes_that_have_the_file_open_go_on_with_the_restored_one(home: Hom
         assert made not in keys_in(other, home).all()
 
 
+def test_a_restore_leaves_no_log_of_the_old_file(home: Home, tmp_path: Path) -> None:
+    with open_ledger(home, SQLITE) as ledger:
+        fill(ledger, home)
+        back_up(ledger, tmp_path / "b.db")
+        kept = put_back(ledger, tmp_path / "b.db", home)
+        assert kept is not None
+        assert {*home.root.glob("weebill.db*")} == {home.database, kept, home.root / "weebill.db-owner"}
+
+
 def test_a_damaged_ledger_is_replaced_and_kept(home: Home, tmp_path: Path) -> None:
     with open_ledger(home, SQLITE) as ledger:
         fill(ledger, home)
