@@ -9,6 +9,7 @@ import typer
 
 from weebill.cli.catalog import adapters_app, catalog_app, models_app, providers_app
 from weebill.cli.context import ConfigOption, Globals, JsonOption, QuantizeOption, QuietOption, home_of, sources_of
+from weebill.cli.db_commands import db_app
 from weebill.cli.equivalents import Guide
 from weebill.cli.experiment_commands import experiment_app
 from weebill.cli.router import router_app
@@ -36,6 +37,7 @@ app.add_typer(providers_app, name="providers")
 app.add_typer(adapters_app, name="adapters")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(router_app, name="router")
+app.add_typer(db_app, name="db")
 
 
 @app.callback(invoke_without_command=True)

@@ -48,6 +48,9 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "model": "weebill models",
         "provider": "weebill providers",
         "experiments": "weebill experiment",
+        "database": "weebill db",
+        **{name: f"weebill db {name}" for name in ("backup", "restore")},
+        "migrate": "weebill db upgrade",
         "help": "weebill --help",
     },
     "keys": {
@@ -85,6 +88,12 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("rm", "remove", "delete", "disable"), f"take [providers.NAME] out of {_FILE}"),
         **dict.fromkeys(("check", "ping", "probe", "verify"), "weebill providers test"),
         **dict.fromkeys(("show", "get", "info", "ls"), "weebill providers list"),
+    },
+    "db": {
+        **dict.fromkeys(("show", "status", "stats"), "weebill db info"),
+        **dict.fromkeys(("migrate", "update", "init"), "weebill db upgrade"),
+        **dict.fromkeys(("dump", "export", "save"), "weebill db backup"),
+        **dict.fromkeys(("load", "import"), "weebill db restore"),
     },
     "catalog": {
         **dict.fromkeys(("update", "sync", "fetch", "pull", "upgrade"), "weebill catalog refresh"),

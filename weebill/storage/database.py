@@ -24,6 +24,10 @@ class Database(metaclass=ABCMeta):
         """Returns the result of `query` on the tables as they are at one moment."""
 
     @abstractmethod
+    def look(self, query: Callable[[Connection], T]) -> T:
+        """Returns the result of `query` on the tables as they are, of whatever release, or on none."""
+
+    @abstractmethod
     def change(self, change: Callable[[Connection], T]) -> T:
         """Returns the result of `change` once its changes are kept for good; if it raises, nothing is changed."""
 

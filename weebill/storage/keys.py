@@ -14,6 +14,7 @@ from weebill.accounts.pepper import ensure_pepper
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
 from weebill.storage.database import Database
+from weebill.storage.installation import claim
 from weebill.storage.opening import open_ledger
 from weebill.storage.tables.ledger import API_KEYS
 from weebill.storage.versions import KEYS_VERSION, raise_version
@@ -36,7 +37,9 @@ def open_keys(home: Home, settings: DatabaseSettings) -> Iterator[Keys]:
 def keys_in(ledger: Database, home: Home) -> Keys:
     """Returns the keys of an open ledger; the pepper is made at first use. Raises LedgerError."""
     book = StoredKeys(ledger)
-    return Keys(book, ensure_pepper(home.pepper, lambda: book.change(lambda table: table.count_active())))
+    pepper = ensure_pepper(home.pepper, lambda: book.change(lambda table: table.count_active()))
+    claim(ledger, home, pepper)
+    return Keys(book, pepper)
 
 
 class StoredKeys:

@@ -54,18 +54,24 @@ def upgrade(connection: Connection, schema: Schema, what: str) -> None:
         raise NewerSchemaError(what, schema, found)
     if found:
         _run_revisions(connection, schema)
+        _stamp(connection, schema)
     else:
-        _create(connection, schema)
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"PRAGMA user_version = {int(schema.newest)}")
+        make_tables(connection, schema)
+        schema.fill(connection)
 
 
-def _create(connection: Connection, schema: Schema) -> None:
+def make_tables(connection: Connection, schema: Schema) -> None:
+    """Makes the schema's tables in an empty database, without rows."""
     schema.tables.create_all(connection, checkfirst=False)
-    schema.fill(connection)
     connection.execute(text(f"CREATE TABLE {schema.version_table} (version_num VARCHAR(32) PRIMARY KEY)"))
     stamp = text(f"INSERT INTO {schema.version_table} (version_num) VALUES (:newest)")  # noqa: S608
     connection.execute(stamp, {"newest": schema.newest})
+    _stamp(connection, schema)
+
+
+def _stamp(connection: Connection, schema: Schema) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA user_version = {int(schema.newest)}")
 
 
 def _run_revisions(connection: Connection, schema: Schema) -> None:
@@ -74,6 +80,6 @@ def _run_revisions(connection: Connection, schema: Schema) -> None:
 
     config = Config(attributes={"connection": connection, "schema": schema})
     config.set_main_option("script_location", str(_REVISIONS))
-    config.set_main_option("version_locations", str(_REVISIONS / schema.name))
+    config.set_main_option("version_locations", str(schema.folder or _REVISIONS / schema.name))
     config.set_main_option("path_separator", "newline")
     command.upgrade(config, "head")

@@ -81,10 +81,19 @@ class PostgresDatabase(Database):
         self._bring_up_to_date()
         return self._run(self._read(query))
 
+    def look(self, query: Callable[[Connection], T]) -> T:
+        """Returns the result of `query` on a snapshot, without making or upgrading tables."""
+        return self._run(self._read(query))
+
     def change(self, change: Callable[[Connection], T]) -> T:
         """Returns the result of `change` once it is committed."""
         self._bring_up_to_date()
         return self._change(change)
+
+    def replace(self, change: Callable[[Connection], T]) -> T:
+        """Returns the result of `change` once it is committed: others have ended before it, or see all of it."""
+        self._bring_up_to_date()
+        return self._change(change, alone=True)
 
     def source(self, connection: Connection) -> str:
         """Returns the random name that the contents have."""
@@ -105,19 +114,19 @@ class PostgresDatabase(Database):
                 self._upgraded = True
 
     def _upgrade(self, connection: Connection) -> None:
-        # Held until the end of the transaction: replicas start at once.
+        # Replicas start at once.
         lock(connection, self._schema.name)
         upgrade(connection, self._schema, "The database")
 
-    def _change(self, change: Callable[[Connection], T]) -> T:
+    def _change(self, change: Callable[[Connection], T], *, alone: bool = False) -> T:
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._run(self._write(change))
+                return self._run(self._write(change, alone))
             except LedgerFailedError as error:
                 cause = error.__cause__  # the driver's own error where SQLAlchemy was passed by
                 if getattr(getattr(cause, "orig", cause), "sqlstate", "") not in _REPEATED:
                     raise
-        return self._run(self._write(change))
+        return self._run(self._write(change, alone))
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         async with self._engine.connect() as connection:
@@ -125,16 +134,26 @@ class PostgresDatabase(Database):
             async with connection.begin():
                 return await connection.run_sync(query)
 
-    async def _write(self, change: Callable[[Connection], T]) -> T:
+    async def _write(self, change: Callable[[Connection], T], alone: bool) -> T:
+        def begun(connection: Connection) -> T:
+            # A change that had read before all rows are replaced, and wrote afterwards, would mix the old contents with
+            # the new.
+            lock(connection, f"{self._schema.name} rows", alone=alone)
+            return change(connection)
+
         async with self._engine.begin() as connection:
-            return await connection.run_sync(change)
+            return await connection.run_sync(begun)
 
     def _run(self, work: Coroutine[object, object, T]) -> T:
         with _typed_errors():
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
-            while not concurrent.futures.wait([future], _TICK_S).done:
-                if self._working is not None:
-                    self._working()
+            try:
+                while not concurrent.futures.wait([future], _TICK_S).done:
+                    if self._working is not None:
+                        self._working()
+            except BaseException:  # whoever waits is interrupted: nothing may be committed afterwards
+                future.cancel()
+                raise
             return future.result()
 
     async def _connect(self) -> DBAPIConnection:

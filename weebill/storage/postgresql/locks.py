@@ -1,13 +1,17 @@
-"""Locks that PostgreSQL holds until the end of a transaction, each with a name of ours."""
+"""PostgreSQL's advisory locks, by name: held until the end of the transaction, by one alone or by several."""
 
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 from sqlalchemy import Connection, text
 
+_ALONE: Final = text("SELECT pg_advisory_xact_lock(:number)")
+_BESIDE_OTHERS: Final = text("SELECT pg_advisory_xact_lock_shared(:number)")
 
-def lock(connection: Connection, name: str) -> None:
-    """Waits until no other transaction has the lock of that name, and takes it."""
+
+def lock(connection: Connection, name: str, *, alone: bool = True) -> None:
+    """Waits until no other transaction has the lock of that name to itself, or has it at all, and takes it."""
     number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
-    connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+    connection.execute(_ALONE if alone else _BESIDE_OTHERS, {"number": number})

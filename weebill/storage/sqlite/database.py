@@ -53,6 +53,10 @@ class SqliteDatabase(Database):
         with typed_errors(), self._reader.begin() as connection:
             return query(connection)
 
+    def look(self, query: Callable[[Connection], T]) -> T:
+        """Returns the result of `query`: nothing is upgraded for readers. Raises LedgerError."""
+        return self.read(query)
+
     def change(self, change: Callable[[Connection], T]) -> T:
         """Returns the result of `change` once its changes are in the file at the path."""
         for _ in range(_ATTEMPTS):

@@ -1,0 +1,118 @@
+"""Puts a backup in the place of a ledger, whole or not at all, while processes use the ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, delete
+
+from weebill.config.ledger_errors import LedgerError
+from weebill.storage.backups.candidates import Candidate
+from weebill.storage.backups.earlier import make_portable
+from weebill.storage.backups.files import BackupError, draft_for, private, publish
+from weebill.storage.backups.making import DamagedError, copy_ledger
+from weebill.storage.backups.progress import Progress, silent
+from weebill.storage.backups.rows import count_rows, for_postgresql, give_ids_after, last_id, read_rows, sequences
+from weebill.storage.database import Database
+from weebill.storage.errors import typed_errors
+from weebill.storage.schema import LEDGER
+from weebill.storage.sqlite.database import SqliteDatabase
+from weebill.storage.sqlite.files import alone, is_empty
+from weebill.storage.sqlite.opening import BUSY_TIMEOUT_S, open_writer
+
+_ATTEMPTS: Final = 5  # while others put files in the ledger's place, too
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def restore(ledger: Database, candidate: Candidate, progress: Progress = silent) -> Path | None:
+    """Puts the candidate in the place of all that the ledger holds; returns where that is kept, None if it is not.
+
+    It is kept on SQLite. The candidate is used up. Raises LedgerError, OSError.
+    """
+    if isinstance(ledger, SqliteDatabase):
+        ledger.close()  # of what it has open, the log would be left behind
+        return _replace_file(ledger.path, candidate, progress)
+    from weebill.storage.postgresql.database import PostgresDatabase  # its driver is an extra
+
+    assert isinstance(ledger, PostgresDatabase)  # noqa: S101 - there are two databases
+    with typed_errors(), private(candidate.path) as source:
+        make_portable(source)
+    with private(candidate.path) as source:
+        ledger.replace(lambda target: _replace_rows(source, target, progress))
+    return None
+
+
+def _replace_file(path: Path, candidate: Candidate, progress: Progress) -> Path | None:
+    aside = path.with_name(f"{path.name}.before-restore-{time.strftime('%Y%m%d-%H%M%S')}")
+    if is_empty(path):
+        publish(candidate.path, path, overwrite=True)
+        return None
+    for _ in range(_ATTEMPTS):
+        try:
+            with closing(open_writer(path, BUSY_TIMEOUT_S)) as held, typed_errors():
+                _end_log(held)
+                # Nobody changes the ledger from here on until the backup is in its place: all of it is kept.
+                held.execute("BEGIN IMMEDIATE")
+                if not held.is_current():
+                    continue
+                _keep(path, aside, progress)
+                publish(candidate.path, path, overwrite=True)
+                held.execute("ROLLBACK")
+                return aside
+        except LedgerError as error:
+            if not _is_damage(error):
+                raise
+            return _replace_damaged(path, candidate)
+    raise BackupError(f"The ledger {path} is being replaced; nothing has been changed")
+
+
+def _end_log(held: sqlite3.Connection) -> None:
+    """Leaves no log behind, if nobody else has the ledger open."""
+    held.execute("PRAGMA busy_timeout = 0")
+    with suppress(sqlite3.OperationalError):
+        held.execute("PRAGMA journal_mode = DELETE").fetchall()
+    held.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
+
+
+def _keep(path: Path, aside: Path, progress: Progress) -> None:
+    with draft_for(aside) as draft:
+        copy_ledger(path, draft, lambda _, done, total: progress("keeping", done, total))
+        publish(draft, aside, overwrite=False)
+
+
+def _replace_damaged(path: Path, candidate: Candidate) -> Path:
+    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+    with alone(path, BUSY_TIMEOUT_S):
+        for companion in ("-shm", "-wal", ""):
+            with suppress(FileNotFoundError):
+                path.with_name(f"{path.name}{companion}").rename(aside.with_name(f"{aside.name}{companion}"))
+        publish(candidate.path, path, overwrite=True)
+    return aside
+
+
+def _is_damage(error: LedgerError) -> bool:
+    cause = error.__cause__
+    if isinstance(error, DamagedError):
+        return True
+    return isinstance(cause, sqlite3.DatabaseError) and (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
+
+
+def _replace_rows(source: Connection, target: Connection, progress: Progress) -> None:
+    from weebill.storage.postgresql.copying import copy_rows
+
+    tables = LEDGER.kept
+    done, total = 0, count_rows(source, tables)
+    # Readers go on with the old rows until the commit; emptied tables they would see at once.
+    for table in reversed(tables):
+        target.execute(delete(table))
+    for table in tables:
+        for rows in read_rows(source, table):
+            copy_rows(target, table, for_postgresql(table, rows))
+            done += len(rows)
+            progress("writing", done, total)
+    for table in sequences(tables):
+        give_ids_after(target, table, last_id(source, table))

@@ -1,0 +1,71 @@
+"""Which pepper the keys of a ledger are made with: the ledger has a hash of it, and so notices another one."""
+
+from __future__ import annotations
+
+import time
+from hashlib import blake2b
+from typing import Final
+
+from sqlalchemy import Connection, select, update
+
+from weebill.config.ledger_errors import LedgerError
+from weebill.config.paths import Home
+from weebill.storage.database import Database
+from weebill.storage.tables.ledger import API_KEYS, INSTALLATION
+from weebill.storage.versions import KEYS_VERSION, raise_version
+
+_PERSON: Final = b"weebill.pepper"
+
+
+class OtherPepperError(LedgerError):
+    """The keys of a ledger are made with the pepper of another installation, so none of them would be recognised."""
+
+    def __init__(self, home: Home) -> None:
+        super().__init__(
+            f"The ledger's keys are made with another {home.pepper.name} than {home.pepper}: none would be recognised."
+        )
+        self.hint = (
+            f"put the {home.pepper.name} of the ledger's installation there; "
+            "if it is lost, `weebill db rekey` revokes all keys and begins with this one"
+        )
+
+
+def pepper_hash(pepper: bytes) -> bytes:
+    """Returns what the ledger knows a pepper by; 32 random bytes cannot be guessed from it."""
+    return blake2b(pepper, digest_size=32, person=_PERSON).digest()
+
+
+def claim(ledger: Database, home: Home, pepper: bytes) -> None:
+    """Has the ledger know the pepper at first use. Raises OtherPepperError if it knows another one, LedgerError."""
+    known: bytes | None = None
+    try:
+        known = ledger.read(_known)
+    except LedgerError:  # no ledger yet, or one of an earlier release: a change mends that
+        known = None
+    own = pepper_hash(pepper)
+    if known is None:
+        known = ledger.change(lambda connection: _known_or(connection, own))
+    if known != own:
+        raise OtherPepperError(home)
+
+
+def rekey(ledger: Database, pepper: bytes) -> int:
+    """Revokes all keys, and has the ledger know this pepper; returns the number of keys."""
+    return ledger.change(lambda connection: _rekeyed(connection, pepper_hash(pepper)))
+
+
+def _known(connection: Connection) -> bytes | None:
+    return connection.execute(select(INSTALLATION.c.pepper)).scalar_one()
+
+
+def _known_or(connection: Connection, own: bytes) -> bytes:
+    connection.execute(update(INSTALLATION).where(INSTALLATION.c.pepper.is_(None)).values(pepper=own))
+    return _known(connection) or own
+
+
+def _rekeyed(connection: Connection, own: bytes) -> int:
+    version = raise_version(connection, KEYS_VERSION)
+    revoked = update(API_KEYS).where(API_KEYS.c.revoked_at.is_(None))
+    count = connection.execute(revoked.values(revoked_at=int(time.time()), changed_in=version)).rowcount
+    connection.execute(update(INSTALLATION).values(pepper=own))
+    return count
