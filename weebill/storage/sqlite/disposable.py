@@ -45,7 +45,10 @@ def open_writer(path: Path, busy_timeout_s: float, working: Callable[[], None] |
 
 def open_reader(path: Path, busy_timeout_s: float) -> OpenFile:
     """Opens an existing file for reading, beside its writer. Raises sqlite3.Error."""
-    connection = _connected(path, "ro", busy_timeout_s)
+    try:
+        connection = _connected(path, "ro", busy_timeout_s)
+    except OSError as error:
+        raise sqlite3.OperationalError(f"unable to open {path}: {error}") from error
     connection.execute("PRAGMA query_only = ON")
     return connection
 
@@ -86,6 +89,10 @@ def _connected(path: Path, mode: str, busy_timeout_s: float) -> OpenFile:
         check_same_thread=False,  # a pool lends it to one thread at a time
         factory=OpenFile,
     )
-    status = os.stat(path)
+    try:
+        status = path.stat()
+    except BaseException:
+        connection.close()
+        raise
     connection.path, connection.file = path, File(status.st_dev, status.st_ino)
     return connection
