@@ -218,7 +218,8 @@ def used(store: ResponseStore) -> int:
         lambda connection: (connection.scalar(select(SIZE.c.bytes)), connection.scalar(select(counted)))
     )
     assert total == found
-    return int(total)
+    assert total is not None
+    return total
 
 
 def test_it_takes_no_more_than_it_may(opened: Opened) -> None:
@@ -289,12 +290,12 @@ def put_many(home: Home, settings: DatabaseSettings, worker: int) -> None:
 
 def test_several_processes_open_and_write_it_at_once(home: Home, settings: DatabaseSettings, opened: Opened) -> None:
     context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=put_many, args=(home, settings, worker)) for worker in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0] * 4
+    processes = [context.Process(target=put_many, args=(home, settings, worker)) for worker in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
     store = opened()
     for worker in range(4):
         assert len(store.history("t", f"resp_{worker}-24")) == 25
