@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 pytest_plugins = [
+    "tests.fixtures.databases",
     "tests.fixtures.home",
     "tests.fixtures.model",
     "tests.fixtures.postgresql",

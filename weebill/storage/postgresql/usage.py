@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import asyncpg
 from sqlalchemy import ARRAY, Connection, LargeBinary, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.util import await_only
 
+from weebill.storage.postgresql.copying import copy_rows
 from weebill.storage.postgresql.locks import lock
 from weebill.storage.tables.ledger import USAGE_DAILY, USAGE_ENTRIES, USAGE_KINDS
 from weebill.storage.usage_rows import (
@@ -61,18 +60,13 @@ class PostgresRows:
     def add(self, values: list[Value]) -> None:
         """Leaves all values to `finish`."""
 
-    def finish(self, values: list[Value]) -> dict[int, int]:
+    def finish(self, values: list[Value]) -> dict[Value, int]:
         """Inserts the new kinds and all rows; returns the ids of those kinds."""
         given = self._insert_kinds() if self._new else {}
-        if given:
-            ids: dict[Value, Value] = {**given}
-            values[::WIDTH] = [ids.get(kind, kind) for kind in values[::WIDTH]]
+        values[::WIDTH] = [given.get(kind, kind) for kind in values[::WIDTH]]
         for at in _TEXTS:
             values[at::WIDTH] = [without_nul(str(text)) for text in values[at::WIDTH]]
-        driver = self._connection.connection.driver_connection
-        assert isinstance(driver, asyncpg.Connection)  # noqa: S101 - the engine's creator makes no other
-        rows = zip(*[iter(values)] * WIDTH, strict=True)
-        await_only(driver.copy_records_to_table(USAGE_ENTRIES.name, records=rows, columns=ENTRY))
+        copy_rows(self._connection, USAGE_ENTRIES.name, ENTRY, zip(*[iter(values)] * WIDTH, strict=True))
         return given
 
     def refusal(self, error: Exception) -> str:
@@ -89,7 +83,7 @@ class PostgresRows:
         """Adds to the totals of days, in an order that is always the same."""
         self._connection.execute(_ADD_UP, rows_of_totals(totals))
 
-    def _insert_kinds(self) -> dict[int, int]:
+    def _insert_kinds(self) -> dict[Value, int]:
         hashes = sorted(self._new)
         rows = [{**dict(zip(KIND, self._new[each][1], strict=True)), "fingerprint": each} for each in hashes]
         self._connection.execute(_ADD_KINDS, rows)
