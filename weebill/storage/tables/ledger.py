@@ -71,8 +71,9 @@ class _Experiments(TypedColumns):
 
 
 EXPERIMENTS: Final = Table("experiments", LEDGER, _Experiments, sqlite_strict=True)
+# Those of SQLite's indexes that are partial are so in PostgreSQL (`weebill.storage.postgresql.database`).
 _RUNNING: Final = EXPERIMENTS.c.state == "running"
-Index("running_experiments", EXPERIMENTS.c.model, unique=True, sqlite_where=_RUNNING, postgresql_where=_RUNNING)
+Index("running_experiments", EXPERIMENTS.c.model, unique=True, sqlite_where=_RUNNING)
 
 
 class _UsageKinds(TypedColumns):
@@ -127,7 +128,7 @@ USAGE_ENTRIES: Final = Table(
     sqlite_autoincrement=True,  # or ids of deleted rows would be given again
 )
 _OF_AN_ARM: Final = USAGE_ENTRIES.c.arm != ""
-Index("usage_entries_of_arm", USAGE_ENTRIES.c.arm, sqlite_where=_OF_AN_ARM, postgresql_where=_OF_AN_ARM)
+Index("usage_entries_of_arm", USAGE_ENTRIES.c.arm, sqlite_where=_OF_AN_ARM)
 
 _ENTRY: Final = [column for column in USAGE_ENTRIES.c if column.name != "kind"]
 _KIND: Final = [column for column in USAGE_KINDS.c if column.name not in ("id", "fingerprint")]
