@@ -8,6 +8,7 @@ Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Final
 
@@ -150,7 +151,11 @@ def _adapters(told: EngineBoot) -> Options:
 
 def _encoding(told: EngineBoot) -> Options:
     """For vectors and ratings: a text is read in one step, and its end sees its beginning and the other way round."""
-    step = told.engine.context
+    slots = told.engine.parallel
+    # A multiple of the slots. llama.cpp lays out room for as many tokens of each, rounded up, and for the vectors of no
+    # more than a step has: it would give up (`llama_context::graph_reserve` in
+    # https://github.com/ggml-org/llama.cpp/blob/master/src/llama-context.cpp).
+    step = math.ceil(told.engine.context / slots) * slots
     options: Options = {
         "embedding": True,
         "batch-size": step,
