@@ -25,11 +25,12 @@ class _Properties(msgspec.Struct):
 
 
 class LlamaHttp:
-    """A server at `base_url` that takes requests with `api_key`."""
+    """A server at `base_url` that takes requests with `api_key`, and answers each within `timeout_s`."""
 
-    def __init__(self, base_url: str, api_key: str) -> None:
+    def __init__(self, base_url: str, api_key: str, timeout_s: float | None = _ASK_TIMEOUT_S) -> None:
         self.base_url = base_url
         self._api_key = api_key
+        self._timeout_s = timeout_s
 
     def context(self) -> int:
         """Returns the longest text of a request in tokens. Raises EngineError."""
@@ -59,7 +60,7 @@ class LlamaHttp:
     def ask(self, path: str, body: bytes | None = None) -> bytes:
         """Returns the body of an answer. Raises EngineError, OSError or HTTPException."""
         address = urlsplit(self.base_url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_ASK_TIMEOUT_S)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=self._timeout_s)
         try:
             method = "GET" if body is None else "POST"
             headers = {"Authorization": f"Bearer {self._api_key}", "Content-Type": "application/json"}

@@ -53,6 +53,7 @@ def options_of(told: EngineBoot) -> Options:
         **_sampling(),
         **_template(told),
         **_adapters(told),
+        **_trial(told),
     }
     if told.task != "chat":
         return options | _encoding(told)
@@ -147,6 +148,11 @@ def _adapters(told: EngineBoot) -> Options:
     # The cache knows prompts by their tokens alone, and would go on with what was read with another adapter
     # (https://github.com/ggml-org/llama.cpp/issues/30129). What a slot holds is dropped with a change.
     return options if scale else options | {"cache-ram": 0}
+
+
+def _trial(told: EngineBoot) -> Options:
+    """For one answer: nothing is computed in advance, and weights are not laid out anew, which takes memory."""
+    return {"warmup": False, "repack": False} if told.is_trial else {}
 
 
 def _encoding(told: EngineBoot) -> Options:
