@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +11,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import numpy as np
 import pytest
 
 from tests.decoders import adapters, tiny
 from tests.decoders.engine import Engine, converted
 from tests.e2e.installation import Installation, installation
+from weebill.config.paths import Home
 from weebill.models.creating import create
 from weebill.models.recipe import Recipe
 from weebill.models.store import ModelStore
+from weebill.supervisor import commands
 
 CONFIG: Final = """
 [local]
@@ -155,3 +159,26 @@ def test_a_removed_name_leaves_the_others(weebill: Installation, client: httpx.C
     assert client.post("/v1/completions", json=body).status_code == 404
     assert text(client, BASE)
     assert hosts(weebill) == before
+
+
+def test_an_adapter_that_no_host_loads_takes_nobody_with_it(
+    weebill: Installation, client: httpx.Client, tmp_path: Path
+) -> None:
+    expected = text(client, BASE)
+    norm = np.zeros(64, np.float32)
+    file = adapters.save(tmp_path / "twice.gguf", 1, a_norm__weight=norm, b_norm__weight=norm)
+    file.write_bytes(file.read_bytes().replace(b"b_norm", b"a_norm"))
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        made(weebill, tmp_path, "broken", f"ADAPTER {file}")
+    assert "The adapter twice.gguf cannot be used: gguf_init_from_reader: duplicate" in error.value.stderr
+    # One that was not tried.
+    create(ModelStore(Path(weebill.env["WEEBILL_LOCAL_MODELS_DIR"])), "broken", Recipe(BASE, adapters=(file,)))
+    commands.ask(Home(weebill.home), commands.OfferRequest(), commands.Status)
+    body = {"model": "broken", "prompt": PROMPT, "max_tokens": 1}
+    assert client.post("/v1/completions", json=body).status_code == 503
+    assert text(client, BASE) == expected
+    before = hosts(weebill)
+    assert client.post("/v1/completions", json=body).status_code == 503
+    assert hosts(weebill) == before
+    status = commands.ask(Home(weebill.home), commands.StatusRequest(), commands.Status)
+    assert {name: each.state for each in status.models for name in each.names}["broken"] == "down"

@@ -53,10 +53,8 @@ def tried(store: ModelStore, manifest: Manifest, progress: Progress) -> Manifest
     if any(each.tried == noted.tried for each in store.manifests.all()):
         return noted
     with store.laid_out(manifest) as model:
-        size = model.size
-        progress.step(manifest.name, "trying", 0, size)
+        progress.step(manifest.name, "trying", 0, 0)
         outcome = _outcome(trial, model)
-        progress.step(manifest.name, "trying", size, size)
     if outcome.untried:
         progress.say(f"{manifest.name} was not tried: {outcome.untried}.")
         return msgspec.structs.replace(manifest, tried="")

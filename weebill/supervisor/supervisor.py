@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -54,7 +54,7 @@ from weebill.supervisor.commands import (
     Status,
     StatusRequest,
 )
-from weebill.supervisor.engine_states import state_of
+from weebill.supervisor.engine_states import state_of, statuses_of
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
 from weebill.supervisor.manager import ServiceManager
@@ -191,28 +191,15 @@ class Supervisor:
             origin=self._origin(),
             tls_cert=self._settings.server.tls_cert or "",
             config_file=str(self._sources.file),
-            models=tuple(map(self._model_status, self._pool.models)),
+            models=tuple(self._model_statuses()),
             processes=self._process_states(),
             needs_restart=self._needs_restart,
             memory=self._memory,
         )
 
-    def _model_status(self, model: PooledModel) -> ModelStatus:
-        state, host = self._engine_state(model, model.name), model.host
-        serves = host is not None and host.answers and state.base_url is not None
-        loads = host is not None and host.ready is None and not model.ending
-        return ModelStatus(
-            name=model.name,
-            names=tuple(model.offer.members),
-            state="ready" if serves else "cold" if state.cold and not loads else "loading" if loads else "down",
-            context=state.context,
-            slots=state.slots,
-            failure=model.failure or ("" if host is None else host.failure),
-            stays=model.stays,
-            need=model.need,
-            kept_s=self._pool.kept_s(model),
-            pid=None if host is None else host.snapshot().pid,
-        )
+    def _model_statuses(self) -> Iterator[ModelStatus]:
+        for model in self._pool.models:
+            yield from statuses_of(model, self._pool.now(), self._pool.kept_s(model))
 
     def _wake(self) -> list[Child]:
         """Makes the services that the settings need and that are not there yet, and returns them."""
