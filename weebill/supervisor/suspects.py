@@ -21,7 +21,7 @@ Hashes = frozenset[str]
 
 
 class Suspects:
-    """What is known of the adapters of a model of the pool."""
+    """Knowledge of the adapters of a model of the pool: sound ones, those at fault, and those that are left out."""
 
     def __init__(self) -> None:
         self._sound: Hashes = frozenset()
