@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
+from msgspec import structs
 
 from tests.fixtures.upstream import (
     DONE,
@@ -174,12 +176,28 @@ async def test_an_admin_keeps_a_model_for_good_and_others_do_not(tmp_path: Path)
         assert upstream.requests == []
 
 
-async def test_what_is_no_time_is_refused(tmp_path: Path) -> None:
-    async with running(tmp_path, COLD) as (worker, _, loaded):
-        worker.link.send(Engines(engines=(loaded,)))
-        for path in ("/api/chat", "/api/generate"):
-            answer = await worker.client.post(path, json={"model": "tiny:1b", "keep_alive": "soon"})
-            assert (answer.status_code, "'keep_alive'" in answer.json()["error"]) == (400, True)
+NO_TIMES = ("", "soon", [], {}, True, False)
+
+
+@pytest.mark.parametrize(
+    ("task", "paths", "said"),
+    [
+        ("chat", ("/api/chat", "/api/generate"), {}),
+        ("chat", ("/api/chat", CHAT, "/v1/messages"), {"messages": HELLO, "max_tokens": 5}),
+        ("chat", ("/api/generate", "/v1/completions"), {"prompt": "Hello"}),
+        ("chat", ("/v1/responses",), {"input": "Hello"}),
+        ("embed", ("/api/embed", "/v1/embeddings"), {"input": "Hello"}),
+        ("embed", ("/api/embeddings",), {"prompt": "Hello"}),
+    ],
+)
+async def test_what_is_no_time_is_refused(
+    tmp_path: Path, task: Literal["chat", "embed"], paths: tuple[str, ...], said: dict[str, Any]
+) -> None:
+    async with running(tmp_path, structs.replace(COLD, task=task)) as (worker, upstream, _):
+        for path, given in itertools.product(paths, NO_TIMES):
+            answer = await worker.client.post(path, json={"model": "tiny:1b", "keep_alive": given, **said})
+            assert (answer.status_code, "'keep_alive'" in answer.text) == (400, True), (path, given)
+        assert upstream.requests == []
 
 
 async def used(worker: RunningWorker) -> tuple[str, float]:
