@@ -156,7 +156,8 @@ async def test_loading_asks_no_upstream(worker: RunningWorker, upstream: Upstrea
 
 async def test_what_is_no_time_is_refused_of_a_providers_model_too(worker: RunningWorker, upstream: Upstream) -> None:
     said = {"model": "large", "messages": [], "prompt": "hi", "input": "hi"}
-    for path, given in itertools.product(("/api/chat", "/api/generate", "/api/embed", "/api/embeddings"), ("", [], "5")):
+    paths = ("/api/chat", "/api/generate", "/api/embed", "/api/embeddings")
+    for path, given in itertools.product(paths, ("", [], "5")):
         answer = await worker.client.post(path, json={**said, "keep_alive": given})
         assert (answer.status_code, "'keep_alive'" in answer.json()["error"]) == (400, True), (path, given)
     assert upstream.requests == []
