@@ -27,7 +27,7 @@ from tests.fixtures.upstream import (
 )
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.config.schema import EngineSettings, LocalSettings, ServerSettings, Settings
-from weebill.process.messages import Engines, EngineState, InUse, Ping, Pong, Wanted
+from weebill.process.messages import Engines, EngineState, InUse, Kept, Ping, Pong, Wanted
 from weebill.storage.keys import open_keys
 
 CHAT = "/v1/chat/completions"
@@ -152,6 +152,29 @@ async def test_a_request_says_how_long_its_model_is_kept(
         [kept] = (await worker.client.get("/api/ps")).json()["models"]
         left = datetime.fromisoformat(kept["expires_at"]).timestamp() - time.time()
         assert left == pytest.approx(seconds, abs=8)
+
+
+async def test_what_other_workers_keep_is_told_by_this_one_too(tmp_path: Path) -> None:
+    async with running(tmp_path, COLD) as (worker, _, loaded):
+        worker.link.send(Engines(engines=(structs.replace(loaded, host="of tiny"),)))
+
+        async def left() -> float:
+            [kept] = (await worker.client.get("/api/ps")).json()["models"]
+            return datetime.fromisoformat(kept["expires_at"]).timestamp() - time.time()
+
+        for seconds in (2000.0, 700.0):
+            worker.link.send(Kept(hosts=("of tiny", "of another one"), keep_s=(seconds, 9000.0)))
+            async with asyncio.timeout(20):
+                while abs(await left() - seconds) > 8:
+                    await asyncio.sleep(0.05)
+        # The longest counts, wherever it was asked for.
+        for seconds, longest in ((100, 700), (400, 700)):
+            await worker.client.post("/api/generate", json={"model": "tiny:1b", "keep_alive": seconds})
+            assert await left() == pytest.approx(longest, abs=8)
+        worker.link.send(Kept())
+        async with asyncio.timeout(20):
+            while abs(await left() - 400) > 8:
+                await asyncio.sleep(0.05)
 
 
 async def test_an_admin_keeps_a_model_for_good_and_others_do_not(tmp_path: Path) -> None:
