@@ -125,7 +125,9 @@ def llama_cpp_python(gguf: Path) -> tuple[Path, str]:
         def install(folder: Path = folder, options: str = options) -> None:
             _run([sys.executable, "-m", "venv", str(folder)])
             what = f"llama-cpp-python[server]=={LLAMA_CPP_PYTHON_VERSION}"
-            command = ["nice", str(folder / "bin" / "pip"), "install", "--no-binary", "llama-cpp-python", what]
+            # Not from pip's cache: a wheel in it may have been built with other options.
+            fresh = ("--no-cache-dir", "--no-binary", "llama-cpp-python")
+            command = ["nice", str(folder / "bin" / "pip"), "install", *fresh, what]
             cores = str(os.cpu_count() or 1)
             env = {"CMAKE_ARGS": options, "CMAKE_BUILD_PARALLEL_LEVEL": cores}
             _run(command, env=env, timeout_s=_BUILD_TIMEOUT_S)
