@@ -86,7 +86,7 @@ def _fields(folder: Path) -> list[str]:
 
 
 class Activity(NamedTuple):
-    """What processes have done so far: the seconds of processors that they had, and the bytes that they have read and
+    """The work of some processes so far: the seconds of processors that they had, and the bytes that they have read and
     written, pages that were read for them counted in. One that `waits` wants a processor, or waits for the disk.
     """
 

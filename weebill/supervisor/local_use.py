@@ -19,7 +19,7 @@ _NEWS_S: Final = 0.25
 
 
 class LocalUse:
-    """What the `workers` use of a pool. Belongs to one event loop."""
+    """The use that the `workers` make of a pool. Belongs to one event loop."""
 
     def __init__(self, pool: Pool, workers: Callable[[], Collection[Child]]) -> None:
         self._pool = pool
