@@ -154,6 +154,15 @@ class Pool:
         left = inf if model.stays else model.kept_until(self._local().keep_alive_s) - self._clock()
         return None if left == inf else max(0.0, left)
 
+    def kept_without(self, worker: str) -> dict[str, float]:
+        """Returns the seconds from now for which each host that may be unloaded is kept, whatever this worker wants.
+
+        By the host's name; -1 without end. Hosts that nobody else keeps are left out.
+        """
+        now, usual_s = self._clock(), self._local().keep_alive_s
+        hosts = {each.key: each.kept_without(worker, usual_s) for each in self._models.values() if each.serves}
+        return {key: -1.0 if at == inf else max(0.0, at - now) for key, at in hosts.items() if at is not None}
+
     def unload(self, name: str) -> bool:
         """Ends the host of a model, and so of all that share it; returns False if it has none."""
         model = self._by_name.get(name)

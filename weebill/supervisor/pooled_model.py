@@ -87,6 +87,14 @@ class PooledModel:
         """Returns the time until which an idle host is kept for want of use; `inf` without end."""
         return max(self.kept.values(), default=self.used_at + usual_s)
 
+    def kept_without(self, worker: str, usual_s: float) -> float | None:
+        """Returns the time until which others than this worker keep it; None if they do not, or if it stays."""
+        if self.stays:
+            return None
+        if not self.kept:
+            return self.kept_until(usual_s)
+        return max((until for (other, _), until in self.kept.items() if other != worker), default=None)
+
     def take(self, offer: SharedModel) -> None:
         """Takes over which models there are; it can be wanted at once, and is kept for none that is gone."""
         self.offer, self.gone, self.retry_at = offer, False, 0.0

@@ -33,14 +33,12 @@ from weebill.process.messages import (
     Engines,
     EngineState,
     FromChild,
-    InUse,
     Known,
     Processes,
     ProcessState,
     Reload,
     Stocked,
     ToChild,
-    Wanted,
 )
 from weebill.process.role import Role
 from weebill.supervisor import commands
@@ -57,6 +55,7 @@ from weebill.supervisor.commands import (
 from weebill.supervisor.engine_states import state_of, statuses_of
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
+from weebill.supervisor.local_use import LocalUse
 from weebill.supervisor.manager import ServiceManager
 from weebill.supervisor.pool import Pool
 from weebill.supervisor.pooled_model import PooledModel
@@ -124,6 +123,7 @@ class Supervisor:
         self._engine_role, worker = by_name.pop(ENGINE.name), by_name.pop(WORKER.name)
         self._memory = memory
         self._pool = Pool(self._engine, memory, lambda: self._settings.local, self._changed)
+        self._use = LocalUse(self._pool, lambda: self._workers)
         self._resting = list(by_name.values())
         self._services: list[Child] = []
         self._wake()
@@ -252,15 +252,12 @@ class Supervisor:
 
     def _hear(self, child: str, message: FromChild) -> None:
         """Handles what a child says of the local models."""
-        match message:
-            case Wanted(model=model):
-                self._pool.want(model)
-            case InUse(models=models, keep_s=keep_s):
-                self._pool.in_use(models, keep_s, child)
-            case Stocked(number=number):
-                news = asyncio.create_task(self._make_known(number))
-                self._news.add(news)
-                news.add_done_callback(self._news.discard)
+        if isinstance(message, Stocked):
+            news = asyncio.create_task(self._make_known(message.number))
+            self._news.add(news)
+            news.add_done_callback(self._news.discard)
+        else:
+            self._use.hear(child, message)
 
     async def _make_known(self, number: int) -> None:
         await self._offer_known()
@@ -288,7 +285,8 @@ class Supervisor:
         fds: tuple[int, ...] = (),
     ) -> Child:
         def boot() -> Boot:
-            news = (Engines(engines=self._engine_states()), Processes(processes=self._process_states()))
+            engines, processes = Engines(engines=self._engine_states()), Processes(processes=self._process_states())
+            news = (engines, processes, self._use.kept(name))
             return Boot(
                 role=role.name,
                 home=str(self._sources.home.root),
@@ -297,7 +295,7 @@ class Supervisor:
                 told=tuple(message for message in news if type(message) in role.follows),
             )
 
-        hear, forget = partial(self._hear, name), partial(self._pool.forget, name)
+        hear, forget = partial(self._hear, name), partial(self._use.forget, name)
         return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds, hear, forget)
 
     def _engine_states(self) -> tuple[EngineState, ...]:
