@@ -19,9 +19,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from weebill.config.ledger_errors import LedgerError
+from weebill.storage.advice.postgresql import advice
 from weebill.storage.database import Database
 from weebill.storage.errors import LedgerFailedError, typed_errors
-from weebill.storage.postgresql.advice import advice
 from weebill.storage.postgresql.locks import lock
 from weebill.storage.schema import Schema
 from weebill.storage.tables.ledger import INSTALLATION

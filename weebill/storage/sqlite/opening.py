@@ -16,7 +16,7 @@ from typing import Final
 
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.storage.sqlite.advice import LOCKED, advice
+from weebill.storage.advice.sqlite import LOCKED, advice
 from weebill.storage.sqlite.files import Note, alone, file_at, is_empty
 from weebill.storage.sqlite.open_file import OpenFile, Opening
 

@@ -96,7 +96,7 @@ class _UsageKinds(TypedColumns):
 
 
 USAGE_KINDS: Final = Table("usage_kinds", LEDGER, _UsageKinds, sqlite_strict=True)
-"""What thousands of records have in common."""
+"""Values that thousands of records have in common."""
 
 
 class _UsageEntries(TypedColumns):
@@ -159,7 +159,7 @@ class _JournalMarks(TypedColumns):
 
 
 JOURNAL_MARKS: Final = Table("journal_marks", LEDGER, _JournalMarks, sqlite_strict=True, sqlite_with_rowid=False)
-"""How many bytes of each journal segment are in the ledger."""
+"""The bytes of each journal segment that are in the ledger."""
 
 
 class _Quarantine(TypedColumns):
