@@ -37,13 +37,13 @@ _decode_question: Final = msgspec.msgpack.Decoder(StoreQuestion).decode
 
 
 class Keys:
-    """Finds the key of a digest, and sends changes of keys."""
+    """Finds the key of a secret's digest, and sends changes of keys."""
 
     def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
 
     def answer(self, question: Raw) -> bytes:
-        """Returns the active key with the digest in question, or None. Raises Unanswered."""
+        """Returns the `FoundKey` with the digest in question, or None. Raises Unanswered."""
         digest = _decode_digest(question)
         return encode(_read(self._ledger, lambda connection: find_active(connection, digest)))
 
@@ -68,12 +68,12 @@ class KeyFeed:
         self._known, self._due_at = now, time.monotonic() + _SIGN_OF_LIFE_S
         return encode(KeyChanges(now.source, now.version, changed))
 
-    def _changes(self, connection: Connection) -> tuple[Position, list[bytes] | None]:
+    def _changes(self, connection: Connection) -> tuple[Position, dict[str, list[bytes]] | None]:
         known, now = self._known, position(self._ledger, connection, KEYS_VERSION)
         # Otherwise another ledger is there, or an older state of this one.
         if now.source != known.source or now.version < known.version:
             return now, None
-        changed = changed_since(connection, known.version) if now.version > known.version else []
+        changed = changed_since(connection, known.version) if now.version > known.version else {}
         return now, changed if len(changed) <= _MAX_CHANGES else None
 
 
