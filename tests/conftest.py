@@ -6,4 +6,11 @@ import os
 # that takes five times as long. Before NumPy is loaded, here and in what the tests start.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-pytest_plugins = ["tests.fixtures.home", "tests.fixtures.model", "tests.fixtures.redis", "tests.parallel"]
+pytest_plugins = [
+    "tests.fixtures.databases",
+    "tests.fixtures.home",
+    "tests.fixtures.model",
+    "tests.fixtures.postgresql",
+    "tests.fixtures.redis",
+    "tests.parallel",
+]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from tests.fixtures.ledger import SQLITE, open_file
-from weebill.auto.comparison import compare
+from tests.fixtures.databases import insert
+from tests.fixtures.ledger import SQLITE
+from weebill.auto.comparison import Comparison, compare
 from weebill.auto.experiments import Experiment, Experiments
 from weebill.auto.intervals import Interval, difference, mean, proportion, ranks
 from weebill.auto.registry import ExperimentRegistry
@@ -28,7 +28,6 @@ from weebill.storage.comparison import ArmTables
 from weebill.storage.database import Database
 from weebill.storage.experiments import open_experiments
 from weebill.storage.opening import open_ledger
-from weebill.storage.usage_entries import Entries
 from weebill.usage.records import Outcome, UsageRecord
 
 
@@ -36,12 +35,6 @@ from weebill.usage.records import Outcome, UsageRecord
 def store(home: Home) -> Iterator[ExperimentRegistry]:
     with open_experiments(home, SQLITE) as store:
         yield store
-
-
-@pytest.fixture
-def ledger(home: Home) -> Iterator[sqlite3.Connection]:
-    with closing(open_file(home.database)) as ledger:
-        yield ledger
 
 
 class Seen(Experiments):
@@ -190,24 +183,28 @@ def test_the_share_is_drawn() -> None:
     assert abs(len(drawn["x"] & drawn["y"]) / 20_000 - 0.09) < 0.01
 
 
-def insert(connection: sqlite3.Connection, arm: str, **fields: object) -> None:
+def add(ledger: Database, arm: str, **fields: object) -> None:
     record = UsageRecord(
         "req", "key", "chat.completions", "m", "m", "up", False, 10, 0, 5, True, 200, "ok", 0, 1000, 2000, arm=arm
     )
-    Entries(connection).insert([[msgspec.structs.replace(record, **fields)]])
+    insert(ledger, [msgspec.structs.replace(record, **fields)])
 
 
-def test_arms_are_compared(store: ExperimentRegistry, ledger: sqlite3.Connection) -> None:
-    made = store.create("faster", "m", "c", 0.5, False)
+def compared(ledger: Database, experiment: Experiment) -> Comparison:
+    return ledger.read(lambda connection: compare(ArmTables(connection), experiment))
+
+
+def test_arms_are_compared(ledger: Database) -> None:
+    made = experiment("faster")
     for number in range(100):
-        insert(ledger, "faster/control", total_us=number * 1000, cost_nano=100, checked="passed")
+        add(ledger, "faster/control", total_us=number * 1000, cost_nano=100, checked="passed")
         outcome: Outcome = "ok" if number % 10 else "upstream_error"
         checked = "passed" if number % 4 else "schema"
-        insert(ledger, "faster/candidate", outcome=outcome, cost_nano=50 + number % 2, checked=checked)
-    insert(ledger, "faster/candidate", outcome="client_cancelled", cost_nano=10**12)
-    insert(ledger, "faster/shadow", cost_nano=10**12)
-    insert(ledger, "", cost_nano=10**12)
-    found = compare(ArmTables(ledger), made)
+        add(ledger, "faster/candidate", outcome=outcome, cost_nano=50 + number % 2, checked=checked)
+    add(ledger, "faster/candidate", outcome="client_cancelled", cost_nano=10**12)
+    add(ledger, "faster/shadow", cost_nano=10**12)
+    add(ledger, "", cost_nano=10**12)
+    found = compared(ledger, made)
     assert (found.control.requests, found.candidate.requests) == (100, 100)
     control, candidate, differences = found.control.figures, found.candidate.figures, found.differences
     assert (control["success"].value, candidate["success"].value) == (1.0, 0.9)
@@ -221,32 +218,30 @@ def test_arms_are_compared(store: ExperimentRegistry, ledger: sqlite3.Connection
     assert (control["escalated"].value, control["passed"].value) == (0, 1)
 
 
-def test_what_a_check_cannot_tell_neither_passes_nor_is_escalated(
-    store: ExperimentRegistry, ledger: sqlite3.Connection
-) -> None:
-    made = store.create("faster", "m", "c", 0.5, False)
+def test_what_a_check_cannot_tell_neither_passes_nor_is_escalated(ledger: Database) -> None:
+    made = experiment("faster")
     for checked in ("passed", "not_known:schema", "not_known:schema,logprobs", "schema", ""):
-        insert(ledger, "faster/control", checked=checked)
-    figures = compare(ArmTables(ledger), made).control.figures
+        add(ledger, "faster/control", checked=checked)
+    figures = compared(ledger, made).control.figures
     assert (figures["passed"].value, figures["escalated"].value) == (0.5, 0.2)
 
 
-def test_costs_that_are_not_known_are_counted_apart(store: ExperimentRegistry, ledger: sqlite3.Connection) -> None:
-    made = store.create("faster", "m", "c", 0.5, False)
+def test_costs_that_are_not_known_are_counted_apart(ledger: Database) -> None:
+    made = experiment("faster")
     for cost in (100, None, 100, None, None):
-        insert(ledger, "faster/control", cost_nano=cost)
-        insert(ledger, "faster/candidate", cost_nano=None)
-    found = compare(ArmTables(ledger), made)
+        add(ledger, "faster/control", cost_nano=cost)
+        add(ledger, "faster/candidate", cost_nano=None)
+    found = compared(ledger, made)
     assert (found.control.unpriced, found.candidate.unpriced) == (3, 5)
     assert found.control.figures["cost_nano"].value == 100
     assert "cost_nano" not in found.candidate.figures
     assert "cost_nano" not in found.differences
 
 
-def test_an_arm_without_requests(store: ExperimentRegistry, ledger: sqlite3.Connection) -> None:
-    made = store.create("faster", "m", "c", 0.5, True)
-    insert(ledger, "faster/shadow")
-    found = compare(ArmTables(ledger), made)
+def test_an_arm_without_requests(ledger: Database) -> None:
+    made = msgspec.structs.replace(experiment("faster"), shadow=True)
+    add(ledger, "faster/shadow")
+    found = compared(ledger, made)
     assert (found.control.requests, found.candidate.requests) == (0, 1)
     assert found.candidate.arm == "shadow"
     assert "passed" not in found.candidate.figures

@@ -1,15 +1,15 @@
 """`weebill experiment`, as a person uses it."""
 
 import json
-from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.cli.conftest import CommandLine
-from tests.fixtures.ledger import open_file
-from weebill.storage.usage_entries import Entries
+from tests.fixtures.databases import insert
+from tests.fixtures.ledger import SQLITE
+from weebill.storage.opening import open_ledger
 from weebill.usage.records import UsageRecord
 
 CONFIG = """
@@ -74,12 +74,12 @@ def test_what_is_refused(weebill: CommandLine, arguments: tuple[str, ...], said:
 def test_requests_of_unknown_price_are_shown(weebill: CommandLine) -> None:
     weebill.ok("experiment", "create", "cheaper", "--model", "large", "--candidate", "acme-small")
     record = UsageRecord("r", "k", "chat.completions", "m", "m", "up", False, 10, 0, 5, True, 200, "ok", 0, 1000, 2000)
-    with closing(open_file(weebill.home.database)) as ledger:
+    with open_ledger(weebill.home, SQLITE) as ledger:
         known, unknown = (
             msgspec.structs.replace(record, arm=arm, cost_nano=cost)
             for arm, cost in (("cheaper/control", 1_000_000), ("cheaper/candidate", None))
         )
-        Entries(ledger).insert([[known, known, unknown]])
+        insert(ledger, [known, known, unknown])
     lines = {line.split("  ")[0]: line.split() for line in weebill.ok("experiment", "show", "cheaper").splitlines()}
     assert lines["requests of unknown price"][-2:] == ["0", "1"]
     assert lines["cost of 1,000 requests"][-1] == "-"

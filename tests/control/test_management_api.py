@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from control_process import ENGINE, ControlProcess
 
-from tests.fixtures.ledger import SQLITE, open_file
+from tests.fixtures.ledger import SQLITE
 from tests.fixtures.records import write_records
 from weebill import __version__
 from weebill.accounts.keyring import KeyDirectory
@@ -15,7 +15,8 @@ from weebill.accounts.pepper import read_pepper
 from weebill.config.paths import Home
 from weebill.process.questions import Questions
 from weebill.storage.keys import open_keys
-from weebill.storage.usage import UsageTables
+from weebill.storage.opening import open_ledger
+from weebill.storage.usage import StoredUsage
 from weebill.usage.ingest import Ingester
 
 MANAGED = [
@@ -171,8 +172,8 @@ async def test_unknown_urls_and_methods(control: ControlProcess) -> None:
 
 async def test_usage_pages_to_its_end(control: ControlProcess, home: Home, admin: str) -> None:
     write_records(home, 25)
-    with closing(open_file(home.database)) as ledger:
-        Ingester(UsageTables(ledger), home.journal).run()
+    with open_ledger(home, SQLITE) as ledger:
+        Ingester(StoredUsage(ledger), home.journal).run()
     async with control.client(admin) as client:
         seen: list[str] = []
         cursor = None

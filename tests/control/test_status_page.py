@@ -7,7 +7,7 @@ import json
 import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager
 
 import msgspec
 import pytest
@@ -15,7 +15,8 @@ import uvicorn
 from browser import open_page, running_browser
 from control_process import ENGINE
 
-from tests.fixtures.ledger import SQLITE, answering, open_file
+from tests.fixtures.databases import insert
+from tests.fixtures.ledger import SQLITE, answering
 from tests.fixtures.records import RECORD, write, write_records
 from weebill.accounts.keyring import KeyDirectory
 from weebill.accounts.pepper import read_pepper
@@ -29,7 +30,6 @@ from weebill.process.messages import ProcessState
 from weebill.process.questions import Questions
 from weebill.storage.keys import open_keys
 from weebill.storage.opening import open_ledger
-from weebill.storage.usage_entries import Entries
 from weebill.telemetry.counters import Counters
 from weebill.usage.records import Outcome
 
@@ -92,10 +92,10 @@ async def serve(home: Home) -> AsyncIterator[tuple[str, Overview]]:
 
 
 async def test_the_page_says_what_is_known_of_costs(home: Home, admin: str, browser: str) -> None:
-    with closing(open_file(home.database)) as ledger:
+    with open_ledger(home, SQLITE) as ledger:
         records = [msgspec.structs.replace(RECORD, model_served=model, **cost) for model, cost, _ in COSTS]
         odd = msgspec.structs.replace(RECORD, model_served="small", prompt_tokens=2**40, started_at=-1)
-        Entries(ledger).insert([[*records, odd]])
+        insert(ledger, [*records, odd])
     async with serve(home) as (origin, _), open_page(browser) as page:
         await page.call("Page.navigate", url=origin)
         await page.wait_for("document.querySelectorAll('#models button').length >= 3")
@@ -112,7 +112,7 @@ async def test_the_page_says_what_is_known_of_costs(home: Home, admin: str, brow
 async def test_the_page_shows_and_unlocks(home: Home, admin: str, browser: str) -> None:
     write_records(home, 3)
     counters = Counters(home.counters, 0)
-    ingestion = IngestThread(home, 0.05)
+    ingestion = IngestThread(home, SQLITE, 0.05)
     ingestion.start()
     async with serve(home) as (origin, overview), open_page(browser) as page:
         await page.call("Page.navigate", url=origin)
@@ -186,7 +186,7 @@ async def test_what_is_shown_adds_up(home: Home, admin: str, browser: str) -> No
         records.append(msgspec.structs.replace(RECORD, request_id=f"req_{number}", model_served=name, outcome=outcome))
     write(home, records)
     Counters(home.counters, 0).requests.add(("chat.completions", "200"), 872)
-    ingestion = IngestThread(home, 0.05)
+    ingestion = IngestThread(home, SQLITE, 0.05)
     ingestion.start()
     async with serve(home) as (origin, _), open_page(browser) as page:
         await page.call("Page.navigate", url=origin)
@@ -214,7 +214,7 @@ async def test_what_is_shown_adds_up(home: Home, admin: str, browser: str) -> No
 @pytest.mark.parametrize("width", [390, pytest.param(768, marks=pytest.mark.slow), 1280])
 async def test_nothing_overflows(home: Home, admin: str, browser: str, width: int) -> None:
     write(home, [msgspec.structs.replace(RECORD, model_served="a-model-with-a-name-that-is-as-long-as-they-come")])
-    ingestion = IngestThread(home, 0.05)
+    ingestion = IngestThread(home, SQLITE, 0.05)
     ingestion.start()
     async with serve(home) as (origin, _), open_page(browser) as page:
         await page.call(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.fixtures.ledger import open_file
+from tests.fixtures.ledger import SQLITE
 from tests.fixtures.upstream import (
     STREAM_HEAD,
     Request,
@@ -26,7 +25,8 @@ from tests.fixtures.upstream import (
 )
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
-from weebill.storage.usage import UsageTables
+from weebill.storage.opening import open_ledger
+from weebill.storage.usage import StoredUsage
 from weebill.storage.usage_totals import recent
 from weebill.usage.ingest import Ingester
 from weebill.usage.records import UsageRecord
@@ -63,11 +63,11 @@ async def killed(worker: RunningWorker) -> list[UsageRecord]:
     """What the ledger has once the worker is dead, oldest first."""
     worker.process.kill()
     await worker.process.wait()
-    with closing(open_file(worker.home.database)) as ledger:
-        Ingester(UsageTables(ledger), worker.home.journal).run()
-        assert Ingester(UsageTables(ledger), worker.home.journal).run() == 0
+    with open_ledger(worker.home, SQLITE) as ledger:
+        Ingester(StoredUsage(ledger), worker.home.journal).run()
+        assert Ingester(StoredUsage(ledger), worker.home.journal).run() == 0
         assert list(worker.home.journal.iterdir()) == []
-        return [entry.record for entry in reversed(recent(ledger, 100))]
+        return [entry.record for entry in reversed(ledger.read(lambda connection: recent(connection, 100)))]
 
 
 async def until_asked(upstream: Upstream, count: int) -> None:

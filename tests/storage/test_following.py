@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from msgspec import Raw
-from weebill.storage.files import Note
 
+from tests.fixtures.ledger import SQLITE, open_file
 from tests.usage.journal_process import make_record
 from weebill.accounts.pepper import digest_of, read_pepper
 from weebill.config.ledger_errors import LedgerError
@@ -23,14 +23,17 @@ from weebill.config.schema import MeteringSettings
 from weebill.ledger.ingestion import IngestThread
 from weebill.ledger.topics import Keys
 from weebill.process.questions import Position, Unanswered, encode
-from weebill.storage.database import open_ledger, open_reader
+from weebill.storage.database import Database
 from weebill.storage.keys import open_keys
+from weebill.storage.opening import open_ledger
+from weebill.storage.sqlite.files import Note
+from weebill.storage.sqlite.opening import open_reader
 from weebill.usage.journal import JournalWriter
 
 
 @pytest.fixture
 def journal(home: Home) -> Iterator[JournalWriter]:
-    with open_keys(home):
+    with open_keys(home, SQLITE):
         pass
     writer = JournalWriter(home.journal, 0, MeteringSettings(segment_bytes=4096))
     yield writer
@@ -39,10 +42,16 @@ def journal(home: Home) -> Iterator[JournalWriter]:
 
 @pytest.fixture
 def ingestion(home: Home, journal: JournalWriter) -> Iterator[IngestThread]:
-    thread = IngestThread(home, 0.01)
+    thread = IngestThread(home, SQLITE, 0.01)
     thread.start()
     yield thread
     thread.finish(30)
+
+
+@pytest.fixture
+def ledger(home: Home) -> Iterator[Database]:
+    with open_ledger(home, SQLITE, patience_s=1.0) as ledger:
+        yield ledger
 
 
 def eventually(holds: Callable[[], bool]) -> None:
@@ -151,28 +160,30 @@ def test_an_emptied_ledger_is_said_and_the_backup_goes_on(
 
 @pytest.mark.parametrize("lost", [Path.unlink, lambda path: os.truncate(path, 0)], ids=["missing", "empty"])
 def test_no_new_ledger_is_made_where_one_was(home: Home, lost: Callable[[Path], None]) -> None:
-    with open_keys(home):
+    with open_keys(home, SQLITE):
         pass
     lost(home.database)
-    for opening in (lambda: open_ledger(home.database), lambda: open_keys(home).__enter__()):
-        with pytest.raises(LedgerError, match=r"is (missing|empty), and there was one.*[Rr]estore a backup"):
-            opening()
+    with (
+        pytest.raises(LedgerError, match=r"is (missing|empty), and there was one.*[Rr]estore a backup"),
+        open_keys(home, SQLITE) as keys,
+    ):
+        keys.create("late")
     assert not home.database.exists() or home.database.stat().st_size == 0
     home.pepper.unlink()
-    with open_keys(home):
+    with open_keys(home, SQLITE):
         pass  # begun anew
 
 
 def test_keys_of_the_file_that_is_there_are_followed(
-    home: Home, journal: JournalWriter, ingestion: IngestThread, caplog: pytest.LogCaptureFixture
+    home: Home, ledger: Database, journal: JournalWriter, ingestion: IngestThread, caplog: pytest.LogCaptureFixture
 ) -> None:
-    topic = Keys(home.database)
+    topic = Keys(ledger)
     journal.append(make_record("before"))
     eventually(lambda: ids(home.database) == {"before"})
     with caplog.at_level(logging.WARNING):
         rename_over(home, back_up(home))
         eventually(lambda: "was replaced" in caplog.text)
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         created = keys.create("late", "user")
 
     def known() -> bool:
@@ -183,27 +194,27 @@ def test_keys_of_the_file_that_is_there_are_followed(
             return False
 
     eventually(known)
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         keys.revoke("late")
     eventually(lambda: not known())
 
 
 def test_a_key_made_before_anybody_has_noticed_stays(home: Home, caplog: pytest.LogCaptureFixture) -> None:
     """The log of the file that went is there still: it is not read for the new file, nor written for it."""
-    with open_keys(home):
+    with open_keys(home, SQLITE):
         pass
-    holder = open_ledger(home.database)
+    holder = open_file(home.database)
     copy = back_up(home)
     holder.execute("UPDATE meta SET value = 99 WHERE name = 'keys_version'")
     old = rename_over(home, copy)
-    with caplog.at_level(logging.WARNING), open_keys(home) as keys:
+    with caplog.at_level(logging.WARNING), open_keys(home, SQLITE) as keys:
         created = keys.create("late")
         assert "was replaced; what its log holds is in weebill.db-wal.replaced-" in caplog.text
         assert not holder.is_current()
         holder.execute("UPDATE meta SET value = 100 WHERE name = 'keys_version'")
         holder.close()
         assert keys.all() == [created.key]
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         assert keys.all() == [created.key]
     assert whole(home.database)
     assert whole(old)
@@ -213,12 +224,12 @@ def test_a_key_made_before_anybody_has_noticed_stays(home: Home, caplog: pytest.
 
 
 def test_a_change_goes_into_the_file_in_use(home: Home) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         kept = keys.create("kept").key
         old = rename_over(home, back_up(home))
         created = keys.create("late").key
         revoked = keys.revoke("kept")
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         assert keys.all() == [revoked, created]
         assert revoked.id == kept.id
         assert revoked.revoked_at is not None
@@ -227,7 +238,7 @@ def test_a_change_goes_into_the_file_in_use(home: Home) -> None:
 
 
 def test_no_change_is_confirmed_without_a_ledger(home: Home) -> None:
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         home.database.rename(home.root / "old.db")
         with pytest.raises(LedgerError, match="is missing"):
             keys.create("late")
@@ -235,26 +246,26 @@ def test_no_change_is_confirmed_without_a_ledger(home: Home) -> None:
 
 
 def test_a_ledger_that_was_away_for_a_moment_keeps_its_log(home: Home) -> None:
-    with open_keys(home):
+    with open_keys(home, SQLITE):
         pass
-    with closing(open_ledger(home.database)) as holder:
+    with closing(open_file(home.database)) as holder:
         holder.execute("UPDATE meta SET value = 99 WHERE name = 'keys_version'")
         away = home.database.rename(home.root / "away.db")
         with pytest.raises(sqlite3.OperationalError):
             open_reader(home.database)
         away.rename(home.database)
-        with open_keys(home) as keys:
+        with open_keys(home, SQLITE) as keys:
             keys.create("late")
         assert holder.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(100,)]
     assert whole(home.database)
 
 
 def test_a_log_left_by_a_kill_is_not_taken_for_that_of_a_backup(home: Home) -> None:
-    with open_keys(home):
+    with open_keys(home, SQLITE):
         pass
     copy = back_up(home)
-    script = "import os, sys; from pathlib import Path; from weebill.storage.database import open_ledger; "
-    script += "open_ledger(Path(sys.argv[1])).execute('UPDATE meta SET value = 99'); os._exit(0)"
+    script = "import os, sys; from pathlib import Path; from weebill.storage.sqlite.opening import open_writer; "
+    script += "open_writer(Path(sys.argv[1]), 10).execute('UPDATE meta SET value = 99'); os._exit(0)"
     subprocess.run([sys.executable, "-c", script, str(home.database)], check=True)
     assert home.database.with_name("weebill.db-wal").stat().st_size > 0
     copy.replace(home.database)
@@ -264,10 +275,10 @@ def test_a_log_left_by_a_kill_is_not_taken_for_that_of_a_backup(home: Home) -> N
 
 
 def test_a_ledger_that_is_replaced_while_it_is_opened(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_keys(home):
+    with open_keys(home, SQLITE):
         pass
     copy = back_up(home)
-    with closing(open_ledger(home.database)) as holder:
+    with closing(open_file(home.database)) as holder:
         holder.execute("UPDATE meta SET value = 99 WHERE name = 'keys_version'")
         settle = Note.settle_log
 
@@ -277,44 +288,44 @@ def test_a_ledger_that_is_replaced_while_it_is_opened(home: Home, monkeypatch: p
                 copy.replace(home.database)
 
         monkeypatch.setattr(Note, "settle_log", settle_and_replace)
-        with closing(open_ledger(home.database)) as ledger:
+        with closing(open_file(home.database)) as ledger:
             assert ledger.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(0,)]
 
 
 def test_the_log_that_a_reader_makes_is_that_of_its_file(home: Home) -> None:
     """Were it not noted, it would be taken for the old file's whenever it came to have the same number as that had."""
-    with open_keys(home):
+    with open_keys(home, SQLITE):
         pass
-    holder = open_ledger(home.database)
+    holder = open_file(home.database)
     rename_over(home, back_up(home))
     with closing(open_reader(home.database)) as reader:
         log = home.database.with_name("weebill.db-wal").stat()
         noted = [int(word) for word in home.database.with_name("weebill.db-owner").read_text().split()]
         assert noted == [log.st_dev, home.database.stat().st_ino, log.st_dev, log.st_ino]
         holder.close()
-        with open_keys(home) as keys:
+        with open_keys(home, SQLITE) as keys:
             created = keys.create("late").key
         assert home.database.with_name("weebill.db-wal").stat().st_ino == log.st_ino
         assert reader.execute("SELECT id FROM api_keys").fetchall() == [(created.id,)]
 
 
 def test_a_folder_that_was_copied_whole_keeps_its_log(home: Home, tmp_path: Path) -> None:
-    with open_keys(home):
+    with open_keys(home, SQLITE):
         pass
-    with closing(open_ledger(home.database)) as holder:
+    with closing(open_file(home.database)) as holder:
         holder.execute("UPDATE meta SET value = 99 WHERE name = 'keys_version'")
         other = Home(tmp_path / "other")
         shutil.copytree(home.root, other.root)
-    with closing(open_ledger(other.database)) as ledger:
+    with closing(open_file(other.database)) as ledger:
         assert ledger.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(99,)]
 
 
 @pytest.mark.timeout(180)
 def test_what_is_confirmed_while_backups_are_put_back_is_there(
-    home: Home, journal: JournalWriter, ingestion: IngestThread, tmp_path: Path
+    home: Home, ledger: Database, journal: JournalWriter, ingestion: IngestThread, tmp_path: Path
 ) -> None:
     """But for what was changed after the backup was begun and before it was in place."""
-    reader = Keys(home.database).feed(Raw(encode(Position())))
+    reader = Keys(ledger).feed(Raw(encode(Position())))
     command = [sys.executable, str(Path(__file__).parents[1] / "accounts" / "key_process.py"), str(home.root)]
     outputs = [tmp_path / f"changes-{number}" for number in range(2)]
     processes = [subprocess.Popen(command, stdout=output.open("wb")) for output in outputs]
@@ -333,7 +344,7 @@ def test_what_is_confirmed_while_backups_are_put_back_is_there(
     for process in processes:
         process.kill()
         process.wait()
-    with open_keys(home) as keys:
+    with open_keys(home, SQLITE) as keys:
         found = {key.id: key.revoked_at is not None for key in keys.all()}
     kept = 0
     for line in "".join(output.read_text() for output in outputs).splitlines():

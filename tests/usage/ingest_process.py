@@ -7,8 +7,10 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from weebill.storage.database import open_ledger
-from weebill.storage.usage import UsageTables
+from weebill.config.paths import Home
+from weebill.config.schema import DatabaseSettings
+from weebill.storage.opening import open_ledger
+from weebill.storage.usage import StoredUsage
 from weebill.usage.ingest import Ingester
 
 
@@ -18,10 +20,10 @@ def at_work(output: Path, work: Callable[..., None], *arguments: object) -> None
         work(*arguments)
 
 
-def ingest_until_killed(database: Path, folder: Path) -> None:
+def ingest_until_killed(home: Home, settings: DatabaseSettings) -> None:
     """Ingest again and again; each time is announced on stdout."""
     # Small batches: many transactions to be killed in.
-    ingester = Ingester(UsageTables(open_ledger(database)), folder, batch_bytes=4096)
+    ingester = Ingester(StoredUsage(open_ledger(home, settings)), home.journal, batch_bytes=4096)
     while True:
         ingester.run()
         sys.stdout.write(".")

@@ -3,151 +3,172 @@
 from __future__ import annotations
 
 import random
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 import pytest
 from journal_process import STARTED_AT, make_record
-from weebill.storage.migrations import MIGRATIONS
+from sqlalchemy import Connection, select
 
+from tests.fixtures.databases import execute, insert, plans, rows
 from weebill.auto.comparison import compare
 from weebill.auto.experiments import Experiment
 from weebill.config.paths import Home
 from weebill.storage import usage_names as names
 from weebill.storage.comparison import ArmTables
-from weebill.storage.database import open_ledger, transaction
-from weebill.storage.usage import UsageTables
-from weebill.storage.usage_entries import Entries
+from weebill.storage.database import Database
+from weebill.storage.tables.ledger import USAGE_KINDS
+from weebill.storage.usage import StoredUsage
 from weebill.storage.usage_names import MANY
+from weebill.storage.usage_rows import KIND, MOST_BYTES, fingerprint
 from weebill.storage.usage_totals import recent, summarise
-from weebill.usage.ingest import Ingester
+from weebill.usage.ingest import Ingester, UsageTables
 from weebill.usage.records import UsageRecord
+from weebill.usage.totals import Grouping, UsageEntry, UsageTotal
 
-BEFORE_KINDS = 5  # the schema in which a record was one row
+T = TypeVar("T")
+
 UNLIKE_ANY = UsageRecord(
     "req-é", "key_2", "embeddings", "m1", "m2", "up", False, 20, 5, 9, False, 502, "upstream_error", STARTED_AT + 1, 7,
     8, 6, 4, 2**52, "a/b:500:12ms,c/d:200:9ms", "schema", "faster/control", "top_k,metadata", True, "tokens",
 )  # fmt: skip
+FASTER = Experiment("faster", "m1", "c", 0.5, False, "running", 0, 0)
 
 
-@pytest.fixture
-def ledger(home: Home) -> Iterator[sqlite3.Connection]:
-    with closing(open_ledger(home.database)) as connection:
-        yield connection
+def kinds(ledger: Database) -> int:
+    [(count,)] = rows(ledger, "SELECT count(*) FROM usage_kinds")
+    return int(count)
 
 
-def kinds(ledger: sqlite3.Connection) -> int:
-    return int(ledger.execute("SELECT count(*) FROM usage_kinds").fetchone()[0])
+def newest(ledger: Database, limit: int, before: int | None = None) -> list[UsageEntry]:
+    return ledger.read(partial(recent, limit=limit, before=before))
 
 
-def test_a_record_comes_back_as_it_went(ledger: sqlite3.Connection) -> None:
+def totals(ledger: Database, by: Grouping) -> list[UsageTotal]:
+    return ledger.read(partial(summarise, by=by))
+
+
+def test_a_record_comes_back_as_it_went(ledger: Database) -> None:
     defaults = make_record("plain")
     assert all(
         mine != theirs
         for mine, theirs in zip(msgspec.structs.astuple(UNLIKE_ANY), msgspec.structs.astuple(defaults), strict=True)
     )
-    assert Entries(ledger).insert([[defaults, UNLIKE_ANY], []]) == 2
-    assert [entry.record for entry in recent(ledger, 10)] == [UNLIKE_ANY, defaults]
+    assert insert(ledger, [defaults, UNLIKE_ANY], []) == 2
+    assert [entry.record for entry in newest(ledger, 10)] == [UNLIKE_ANY, defaults]
 
 
-def test_names_that_clients_make_up_are_not_kept_without_end(
-    ledger: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_that_clients_make_up_are_not_kept_without_end(ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "MOST_NAMES", 10)
 
     def made_up(number: int, **more: object) -> UsageRecord:
         return msgspec.structs.replace(make_record(f"r{number}"), model_asked=f"free-{number}", **more)
 
-    entries = Entries(ledger)
-    assert entries.insert([[made_up(number) for number in range(100)]]) == 100
+    assert insert(ledger, [made_up(number) for number in range(100)]) == 100
     assert kinds(ledger) == 11
-    entries = Entries(ledger)  # of another process, which knows nothing of them by itself
+    # Another process knows nothing of them by itself.
     refused = [made_up(number, outcome="rejected", model_served=f"free-{number}") for number in range(100, 200)]
     dropped = [made_up(0, dropped=f"f{number}") for number in range(100)]
-    entries.insert([refused, dropped, [made_up(3), made_up(150, model_served="new")]])
-    said = [(each.record.model_asked, each.record.model_served, each.record.dropped) for each in recent(ledger, 400)]
+    insert(ledger, refused, dropped, [made_up(3), made_up(150, model_served="new")])
+    said = [(each.record.model_asked, each.record.model_served, each.record.dropped) for each in newest(ledger, 400)]
     assert said[:3] == [(MANY, "new", ""), ("free-3", "tiny", ""), ("free-0", "tiny", MANY)]
     assert said[-1] == ("free-0", "tiny", "")
     assert {asked for asked, _, _ in said} == {MANY, *(f"free-{number}" for number in range(10))}
     assert kinds(ledger) < 50
-    assert ledger.execute("SELECT sum(requests) FROM usage_daily").fetchone() == (302,)
+    assert rows(ledger, "SELECT sum(requests) FROM usage_daily") == [(302,)]
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 200])
-def test_records_keep_their_order_and_share_their_kind(ledger: sqlite3.Connection, count: int) -> None:
+def test_records_keep_their_order_and_share_their_kind(ledger: Database, count: int) -> None:
     records = [make_record(str(number), key_id=f"key_{number % 2}") for number in range(count)]
-    entries = Entries(ledger)
-    assert entries.insert([records[:7], records[7:]]) == count
-    assert entries.insert([records]) == count
-    assert Entries(ledger).insert([records]) == count
-    found = recent(ledger, 1000)
+    usage = StoredUsage(ledger)
+    assert usage.change(lambda tables: tables.insert([records[:7], records[7:]])) == count
+    assert usage.change(lambda tables: tables.insert([records])) == count
+    assert insert(ledger, records) == count
+    found = newest(ledger, 1000)
     assert [entry.id for entry in found] == list(range(3 * count, 0, -1))
     assert [entry.record for entry in reversed(found)] == records * 3
     assert kinds(ledger) == min(count, 2)
 
 
-def test_more_kinds_than_are_remembered(ledger: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_kinds_than_are_remembered(ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("weebill.storage.usage_entries.MAX_KINDS", 3)
     records = [make_record(str(number), key_id=f"key_{number % 10}") for number in range(50)]
-    assert Entries(ledger).insert([records]) == 50
-    assert [entry.record for entry in reversed(recent(ledger, 100))] == records
+    assert insert(ledger, records) == 50
+    assert [entry.record for entry in reversed(newest(ledger, 100))] == records
     assert kinds(ledger) == 10
-    assert {total.name: total.requests for total in summarise(ledger, "key")} == {f"key_{n}": 5 for n in range(10)}
+    assert {total.name: total.requests for total in totals(ledger, "key")} == {f"key_{n}": 5 for n in range(10)}
 
 
-def test_a_kind_that_was_rolled_back_is_inserted_again(ledger: sqlite3.Connection) -> None:
-    entries = Entries(ledger)
+def test_a_kind_that_was_rolled_back_is_inserted_again(ledger: Database) -> None:
+    usage = StoredUsage(ledger)
 
-    def fail() -> None:
-        with transaction(ledger):
-            entries.insert([[make_record("a", key_id="first")]])
-            raise ZeroDivisionError
+    def fail(tables: UsageTables) -> None:
+        tables.insert([[make_record("a", key_id="first")]])
+        raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        fail()
-    entries.forget()
-    # Another takes the id that was given back.
-    entries.insert([[make_record("b", key_id="second"), make_record("c", key_id="first")]])
-    assert [entry.record.key_id for entry in recent(ledger, 10)] == ["first", "second"]
+        usage.change(fail)
+    # On SQLite another takes the id that was given back.
+    records = [make_record("b", key_id="second"), make_record("c", key_id="first")]
+    usage.change(lambda tables: tables.insert([records]))
+    assert [entry.record.key_id for entry in newest(ledger, 10)] == ["first", "second"]
+    assert [total.requests for total in totals(ledger, "key")] == [1, 1]
 
 
-def test_what_was_recorded_before_there_were_kinds_is_still_there(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    columns = UsageRecord.__struct_fields__[:-3]  # all but `dropped` and what came later
-    old = [make_record("old-1"), msgspec.structs.replace(UNLIKE_ANY, dropped="", cost_reported=False, flags="")]
-    with monkeypatch.context() as patch:
-        patch.setattr("weebill.storage.database.MIGRATIONS", MIGRATIONS[:BEFORE_KINDS])
-        with closing(open_ledger(home.database)) as ledger:
-            ledger.executemany(
-                f"INSERT INTO usage ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-                [msgspec.structs.astuple(record)[:-3] for record in old],
-            )
-    with closing(open_ledger(home.database)) as ledger:
-        assert [entry.record for entry in recent(ledger, 10)] == old[::-1]
-        new = [make_record("new-1"), msgspec.structs.replace(UNLIKE_ANY, request_id="new-2")]
-        Entries(ledger).insert([new])
-        assert [entry.id for entry in recent(ledger, 10)] == [4, 3, 2, 1]
-        pages = [recent(ledger, 3), recent(ledger, 3, before=2)]
-        assert [entry.record for page in pages for entry in page] == (old + new)[::-1]
-        arms = compare(ArmTables(ledger), Experiment("faster", "m1", "c", 0.5, False, "running", 0, 0))
-        assert arms.control.requests == 2
+class Repeating(Database):
+    """A database in whose way somebody is: it makes every change twice, and keeps the second one."""
+
+    def __init__(self, ledger: Database) -> None:
+        self._ledger = ledger
+        self.read, self.source, self.close = ledger.read, ledger.source, ledger.close  # type: ignore[method-assign]
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        raise NotImplementedError
+
+    def change(self, change: Callable[[Connection], T]) -> T:
+        """Makes the change once more after it was undone."""
+
+        def undone(connection: Connection) -> None:
+            change(connection)
+            raise ZeroDivisionError
+
+        with suppress(ZeroDivisionError):
+            self._ledger.change(undone)
+        return self._ledger.change(change)
 
 
-def test_the_rows_of_a_large_ledger_are_found_by_index(ledger: sqlite3.Connection) -> None:
+def test_a_change_that_is_made_again_counts_once(
+    home: Home, ledger: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    usage = StoredUsage(Repeating(ledger))
+    ingester = Ingester(usage, home.journal)
+    for number, key in enumerate(("first", "second", "first")):
+        lines = [msgspec.json.encode(make_record(str(number), key_id=key)), b"[]"]
+        (home.journal / f"{number}-w0-00-000000.jsonl").write_bytes(b"\n".join([*lines, b""]))
+        assert ingester.run() == 1
+    assert [entry.record.key_id for entry in newest(ledger, 10)] == ["first", "second", "first"]
+    assert {total.name: total.requests for total in totals(ledger, "key")} == {"first": 2, "second": 1}
+    assert rows(ledger, "SELECT count(*) FROM quarantine") == [(3,)]
+    assert len(caplog.records) == 3  # what was undone is not told of
+    assert list(home.journal.iterdir()) == []
+
+
+def test_the_rows_of_a_large_ledger_are_found_by_index(ledger: Database) -> None:
     """Neither the newest records nor those of an experiment's arm may take the longer the more there are of others."""
-    statements: list[str] = []
-    Entries(ledger).insert([[msgspec.structs.replace(UNLIKE_ANY, outcome="ok", cost_nano=1)] * 3])
-    ledger.set_trace_callback(statements.append)
-    recent(ledger, 10, before=2)
-    compare(ArmTables(ledger), Experiment("faster", "m1", "c", 0.5, False, "running", 0, 0))
-    ledger.set_trace_callback(None)
-    asked = [statement for statement in statements if "FROM usage " in statement]
-    assert len(asked) > 5
-    for statement in asked:
-        plan = [row[3] for row in ledger.execute(f"EXPLAIN QUERY PLAN {statement}")]
-        assert any(step.startswith("SEARCH entry ") for step in plan)
-        assert not [step for step in plan if step.startswith(("SCAN entry", "SCAN usage_before_kinds"))]
+    of_arm = msgspec.structs.replace(UNLIKE_ANY, outcome="ok", cost_nano=1)
+    others = msgspec.structs.replace(of_arm, arm="")
+    insert(ledger, [of_arm] * 3, [others] * 20_000)
+    execute(ledger, "ANALYZE")
+    found = plans(ledger, lambda connection: recent(connection, 10, before=10))
+    found += plans(ledger, lambda connection: compare(ArmTables(connection), FASTER))
+    assert len(found) > 5
+    for plan in found:
+        assert any("SEARCH usage_entries" in step or "Index Scan" in step for step in plan), plan
+        assert not [step for step in plan if "SCAN usage_entries" in step or "Seq Scan on usage_entries" in step], plan
 
 
 @pytest.mark.parametrize(
@@ -165,18 +186,18 @@ def test_the_rows_of_a_large_ledger_are_found_by_index(ledger: sqlite3.Connectio
     ],
 )
 def test_a_record_that_breaks_an_invariant_is_refused(
-    home: Home, ledger: sqlite3.Connection, changes: dict[str, int], error: str
+    home: Home, ledger: Database, changes: dict[str, int], error: str
 ) -> None:
     bad = msgspec.structs.replace(make_record("bad", key_id="of the bad one"), **changes)
     lines = b"".join(msgspec.json.encode(each) + b"\n" for each in (make_record("a"), bad, make_record("b")))
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(lines)
-    assert Ingester(UsageTables(ledger), home.journal).run() == 2
-    assert [entry.record.request_id for entry in recent(ledger, 10)] == ["b", "a"]
-    [(line, reason)] = ledger.execute("SELECT line, error FROM quarantine").fetchall()
+    assert Ingester(StoredUsage(ledger), home.journal).run() == 2
+    assert [entry.record.request_id for entry in newest(ledger, 10)] == ["b", "a"]
+    [(line, reason)] = rows(ledger, "SELECT line, error FROM quarantine")
     assert line == msgspec.json.encode(bad) + b"\n"
     assert error in reason
     assert kinds(ledger) == 1
-    assert [(total.requests, total.prompt_tokens) for total in summarise(ledger, "day")] == [(2, 20)]
+    assert [(total.requests, total.prompt_tokens) for total in totals(ledger, "day")] == [(2, 20)]
 
 
 MOST = 2**53 - 1
@@ -201,70 +222,80 @@ MOST = 2**53 - 1
     ],
 )  # fmt: skip
 def test_what_cannot_be_so_is_kept_and_flagged(
-    home: Home, ledger: sqlite3.Connection, said: dict[str, int | None], kept: dict[str, int], flags: str
+    home: Home, ledger: Database, said: dict[str, int | None], kept: dict[str, int], flags: str
 ) -> None:
     odd = msgspec.structs.replace(make_record("odd"), **said)
     lines = b"".join(msgspec.json.encode(each) + b"\n" for each in (make_record("a"), odd, make_record("b")))
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(lines)
-    assert Ingester(UsageTables(ledger), home.journal).run() == 3
-    assert ledger.execute("SELECT * FROM quarantine").fetchall() == []
-    found = recent(ledger, 10)[1].record
+    assert Ingester(StoredUsage(ledger), home.journal).run() == 3
+    assert rows(ledger, "SELECT * FROM quarantine") == []
+    found = newest(ledger, 10)[1].record
     assert found == msgspec.structs.replace(odd, flags=flags, **kept)
-    days = summarise(ledger, "day")
+    days = totals(ledger, "day")
     assert sum(day.requests for day in days) == 3
     assert sum(day.prompt_tokens for day in days) == found.prompt_tokens + 20
 
 
-def test_sums_have_an_end_and_no_overflow(ledger: sqlite3.Connection) -> None:
+def test_sums_have_an_end_and_no_overflow(ledger: Database) -> None:
     """Whatever upstreams report: more than 64 bits hold, in a batch, in a day, and over all days."""
     huge = msgspec.structs.replace(make_record("odd"), prompt_tokens=MOST, completion_tokens=MOST, cost_nano=MOST)
-    entries = Entries(ledger)
+    usage = StoredUsage(ledger)
     for day in range(3):
         moved = msgspec.structs.replace(huge, started_at=STARTED_AT + day * 86_400_000_000)
         for _ in range(2):
-            entries.insert([[moved] * 1200])
-    for total in summarise(ledger, "model"):
+            usage.change(lambda tables, moved=moved: tables.insert([[moved] * 1200]))  # type: ignore[misc]
+    for total in totals(ledger, "model"):
         assert (total.requests, total.unpriced) == (7200, 0)
         assert (total.prompt_tokens, total.completion_tokens, total.cost_nano) == (2**63 - 1,) * 3
 
 
-def test_what_is_not_known_of_a_cost_is_never_summed(ledger: sqlite3.Connection) -> None:
+def test_what_is_not_known_of_a_cost_is_never_summed(ledger: Database) -> None:
     costs = [5, None, 7, None, 0]
     records = [msgspec.structs.replace(make_record(str(at)), cost_nano=cost) for at, cost in enumerate(costs)]
-    Entries(ledger).insert([records])
-    assert [entry.record.cost_nano for entry in reversed(recent(ledger, 10))] == costs
-    [total] = summarise(ledger, "model")
+    insert(ledger, records)
+    assert [entry.record.cost_nano for entry in reversed(newest(ledger, 10))] == costs
+    [total] = totals(ledger, "model")
     assert (total.requests, total.cost_nano, total.unpriced) == (5, 12, 2)
 
 
-@pytest.mark.parametrize("version", range(BEFORE_KINDS + 1, len(MIGRATIONS)))
-def test_entries_of_every_former_schema_stay_where_they_are(
-    home: Home, monkeypatch: pytest.MonkeyPatch, version: int
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr("weebill.storage.database.MIGRATIONS", MIGRATIONS[:version])
-        with closing(open_ledger(home.database)) as ledger:
-            columns = [row[1] for row in ledger.execute("PRAGMA table_info(usage_kinds)")]
-            values = {"stream": 1, "measured": 1, "status": 200, "outcome": "ok"}
-            ledger.execute(
-                f"INSERT INTO usage_kinds ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-                [1, *(values.get(column, "") for column in columns[1:])],
-            )
-            ledger.execute(
-                "INSERT INTO usage_entries (id, kind, request_id, prompt_tokens, cached_tokens, completion_tokens, "
-                "started_at, first_byte_us, total_us, cache_write_tokens, reasoning_tokens, cost_nano, attempts, arm) "
-                "VALUES (41, 1, 'old', 10, 4, 3, ?, 7, 8, 0, 0, 9, '', '')",
-                (STARTED_AT,),
-            )
-    with closing(open_ledger(home.database)) as ledger:
-        Entries(ledger).insert([[make_record("new")]])
-        found = recent(ledger, 10)
-        assert [(entry.id, entry.record.request_id) for entry in found] == [(42, "new"), (41, "old")]
-        assert (found[1].record.cost_nano, found[1].record.flags) == (9, "")
+def test_texts_that_a_database_does_not_take_are_fitted(home: Home, ledger: Database) -> None:
+    odd = msgspec.structs.replace(
+        make_record("r\0", model="m\0" + "é" * 100_000, key_id="k" * 10_000, outcome="rejected"),
+        model_asked="a\0" + "a" * 100_000,
+        attempts="\0",
+    )
+    (home.journal / "1-w0-00-000000.jsonl").write_bytes(msgspec.json.encode(odd) + b"\n")
+    assert Ingester(StoredUsage(ledger), home.journal).run() == 1
+    [found] = [entry.record for entry in newest(ledger, 10)]
+    assert found.model_served == "m\ufffd" + "é" * ((MOST_BYTES - 4) // 2)
+    assert (found.key_id, found.model_asked) == ("k" * MOST_BYTES, "a\ufffd" + "a" * 100_000)
+    assert found.request_id in ("r\0", "r\ufffd")
+    assert [total.requests for total in totals(ledger, "model")] == [1]
+    assert rows(ledger, "SELECT count(*) FROM quarantine") == [(0,)]
+
+
+@pytest.mark.parametrize("field", ["status", "first_byte_us", "total_us"])
+def test_numbers_that_no_database_takes_are_kept_apart(home: Home, ledger: Database, field: str) -> None:
+    odd = msgspec.structs.replace(make_record("odd"), **{field: 2**63})
+    lines = b"".join(msgspec.json.encode(each) + b"\n" for each in (make_record("a"), odd, make_record("b")))
+    (home.journal / "1-w0-00-000000.jsonl").write_bytes(lines)
+    assert Ingester(StoredUsage(ledger), home.journal).run() == 2
+    assert rows(ledger, "SELECT count(*) FROM quarantine") == [(1,)]
+
+
+def test_a_kind_has_one_fingerprint_on_every_database(ledger: Database) -> None:
+    insert(ledger, [UNLIKE_ANY, make_record("a")])
+    columns = [USAGE_KINDS.c[name] for name in KIND]
+    found = ledger.read(lambda connection: connection.execute(select(USAGE_KINDS.c.fingerprint, *columns)).fetchall())
+    assert len(found) == 2
+    for hashed, *values in found:
+        assert hashed == fingerprint(values)
+    # It is in databases, and so it never changes.
+    assert "3397bebacf762c52e2ddffa102981449" in {hashed.hex() for hashed, *_ in found}
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_bad_lines_are_found_wherever_they_are(home: Home, ledger: sqlite3.Connection, seed: int) -> None:
+def test_bad_lines_are_found_wherever_they_are(home: Home, ledger: Database, seed: int) -> None:
     chance = random.Random(seed)
     lines, good, bad = b"", [], []
     for number in range(400):
@@ -276,17 +307,17 @@ def test_bad_lines_are_found_wherever_they_are(home: Home, ledger: sqlite3.Conne
             good.append(make_record(str(number), key_id=f"key_{number % 3}"))
             lines += msgspec.json.encode(good[-1]) + b"\n"
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(lines)
-    assert Ingester(UsageTables(ledger), home.journal).run() == len(good)
-    assert [entry.record for entry in reversed(recent(ledger, 1000))] == good
-    assert ledger.execute("SELECT offset, line FROM quarantine ORDER BY id").fetchall() == bad
-    assert sum(total.requests for total in summarise(ledger, "key")) == len(good)
+    assert Ingester(StoredUsage(ledger), home.journal).run() == len(good)
+    assert [entry.record for entry in reversed(newest(ledger, 1000))] == good
+    assert rows(ledger, 'SELECT "offset", line FROM quarantine ORDER BY id') == bad
+    assert sum(total.requests for total in totals(ledger, "key")) == len(good)
 
 
-def test_lines_of_an_older_version_are_records(home: Home, ledger: sqlite3.Connection) -> None:
+def test_lines_of_an_older_version_are_records(home: Home, ledger: Database) -> None:
     """Before cache writes, reasoning, costs, attempts, checks and arms: fields were only ever appended."""
     values = list(msgspec.structs.astuple(make_record("old")))
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(
         b"".join(msgspec.json.encode(values[:length]) + b"\n" for length in (16, 19, 22))
     )
-    assert Ingester(UsageTables(ledger), home.journal).run() == 3
-    assert [entry.record for entry in recent(ledger, 10)] == [make_record("old")] * 3
+    assert Ingester(StoredUsage(ledger), home.journal).run() == 3
+    assert [entry.record for entry in newest(ledger, 10)] == [make_record("old")] * 3

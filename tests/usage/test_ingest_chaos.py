@@ -8,17 +8,18 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import closing
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.databases import rows
 from tests.usage.ingest_process import at_work, ingest_until_killed
 from tests.usage.journal_process import write_until_killed
 from weebill.config.paths import Home
-from weebill.storage.database import open_ledger
-from weebill.storage.usage import UsageTables
+from weebill.config.schema import DatabaseSettings
+from weebill.storage.database import Database
+from weebill.storage.usage import StoredUsage
 from weebill.usage.drafts import DRAFT_SUFFIX
 from weebill.usage.ingest import Ingester
 
@@ -31,8 +32,9 @@ FORKED.set_forkserver_preload([ingest_until_killed.__module__, write_until_kille
 class Victims:
     """The processes to be killed, and the file in which each says what it has done."""
 
-    def __init__(self, home: Home, output: Path) -> None:
+    def __init__(self, home: Home, settings: DatabaseSettings, output: Path) -> None:
         self._home = home
+        self._settings = settings
         self._output = output
         self._started = 0
         self.running: list[tuple[str, ForkServerProcess]] = []
@@ -45,7 +47,7 @@ class Victims:
         if kind == "writer":
             work = (write_until_killed, self._home.journal, name, 16384)
         else:
-            work = (ingest_until_killed, self._home.database, self._home.journal)
+            work = (ingest_until_killed, self._home, self._settings)
         process = FORKED.Process(target=at_work, args=(self._output / name, *work))
         process.start()
         self.running.append((kind, process))
@@ -63,17 +65,17 @@ class Victims:
 
 
 @pytest.fixture
-def victims(home: Home, tmp_path: Path) -> Iterator[Victims]:
+def victims(home: Home, database_settings: DatabaseSettings, tmp_path: Path) -> Iterator[Victims]:
     output = tmp_path / "output"
     output.mkdir()
-    victims = Victims(home, output)
+    victims = Victims(home, database_settings, output)
     yield victims
     for _, process in victims.running:
         process.kill()
         process.join()
 
 
-def test_every_record_is_ingested_exactly_once(home: Home, tmp_path: Path, victims: Victims) -> None:
+def test_every_record_is_ingested_exactly_once(home: Home, ledger: Database, tmp_path: Path, victims: Victims) -> None:
     chance = random.Random(2)
     for kind in ("writer", "writer", "writer", "ingester"):
         victims.start(kind)
@@ -83,18 +85,17 @@ def test_every_record_is_ingested_exactly_once(home: Home, tmp_path: Path, victi
     while victims.running:
         victims.kill(0)
 
-    with closing(open_ledger(home.database)) as ledger:
-        ingested_under_fire = ledger.execute("SELECT count(*) FROM usage").fetchall()[0][0]
-        for draft in home.journal.glob(f"*{DRAFT_SUFFIX}"):  # killed before it was published; deleted once it is old
-            os.utime(draft, (0, 0))
-        Ingester(UsageTables(ledger), home.journal).run()
-        rows = ledger.execute("SELECT request_id FROM usage").fetchall()
-        died = ledger.execute("SELECT count(*) FROM usage WHERE outcome = 'worker_died'").fetchall()[0][0]
-        totals = ledger.execute("SELECT sum(requests), sum(prompt_tokens) FROM usage_daily").fetchall()
-        quarantined = ledger.execute("SELECT count(*) FROM quarantine").fetchall()[0][0]
+    [(ingested_under_fire,)] = rows(ledger, "SELECT count(*) FROM usage")
+    for draft in home.journal.glob(f"*{DRAFT_SUFFIX}"):  # killed before it was published; deleted once it is old
+        os.utime(draft, (0, 0))
+    Ingester(StoredUsage(ledger), home.journal).run()
+    found = rows(ledger, "SELECT request_id FROM usage")
+    [(died,)] = rows(ledger, "SELECT count(*) FROM usage WHERE outcome = 'worker_died'")
+    totals = rows(ledger, "SELECT sum(requests), sum(prompt_tokens) FROM usage_daily")
+    [(quarantined,)] = rows(ledger, "SELECT count(*) FROM quarantine")
 
     numbers: dict[str, list[int]] = defaultdict(list)
-    for (request_id,) in rows:
+    for (request_id,) in found:
         writer, number = request_id.split("-")
         numbers[writer].append(int(number))
     for output in (tmp_path / "output").glob("writer*"):
@@ -103,8 +104,8 @@ def test_every_record_is_ingested_exactly_once(home: Home, tmp_path: Path, victi
         assert written == list(range(len(written)))
         # The last may have been begun, or written, without there being time to say so.
         assert len(written) in (announced, announced + 1)
-    assert totals == [(len(rows), 10 * len(rows))]
+    assert totals == [(len(found), 10 * len(found))]
     assert quarantined == 0
     assert 0 < died <= KILLS
     assert list(home.journal.iterdir()) == []
-    assert 0 < ingested_under_fire <= len(rows)
+    assert 0 < ingested_under_fire <= len(found)

@@ -3,29 +3,22 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from journal_process import STARTED_AT, make_intent, make_record
 
+from tests.fixtures import databases
 from weebill.config.paths import Home
-from weebill.config.schema import MeteringSettings
-from weebill.storage.database import open_ledger
-from weebill.storage.usage import UsageTables
+from weebill.config.schema import DatabaseSettings, MeteringSettings
+from weebill.storage.database import Database
+from weebill.storage.opening import open_ledger
+from weebill.storage.usage import StoredUsage
 from weebill.transport.tally import Tally
 from weebill.usage.ingest import Ingester
 from weebill.usage.intents import Intents, left_open
 from weebill.usage.journal import JournalWriter
 from weebill.usage.records import Intent
-
-
-@pytest.fixture
-def ledger(home: Home) -> Iterator[sqlite3.Connection]:
-    with closing(open_ledger(home.database)) as connection:
-        yield connection
 
 
 def die(journal: JournalWriter) -> None:
@@ -34,12 +27,20 @@ def die(journal: JournalWriter) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+def killed_before_deletion(home: Home, ledger: Database) -> int:
+    """Ingest, and leave what is finished; returns the number of records."""
+    ingester = Ingester(StoredUsage(ledger), home.journal)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ingester, "_delete_finished", lambda: None)
+        return ingester.run()
+
+
 def found(path: Path) -> dict[str, int]:
     return {json.loads(line)[0]: count for line, count in left_open(path.read_bytes())}
 
 
-def rows(ledger: sqlite3.Connection) -> dict[str, str]:
-    found = ledger.execute("SELECT request_id, outcome FROM usage").fetchall()
+def rows(ledger: Database) -> dict[str, str]:
+    found = databases.rows(ledger, "SELECT request_id, outcome FROM usage")
     assert len(dict(found)) == len(found)
     return dict(found)
 
@@ -94,7 +95,7 @@ def test_names_of_any_length_stay_in_their_slot(tmp_path: Path, name: str) -> No
 
 
 def test_what_a_dead_worker_had_under_way_is_recorded_once(
-    home: Home, ledger: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+    home: Home, ledger: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal = JournalWriter(home.journal, 0, MeteringSettings())
     slots = {name: journal.intend(make_intent(name, prompt_bytes=41)) for name in ("settled", "relayed", "asked")}
@@ -103,7 +104,7 @@ def test_what_a_dead_worker_had_under_way_is_recorded_once(
     for _ in range(6):  # and its beginning
         tally.add(b"data: x\n\n")
     ingester = Ingester(
-        UsageTables(ledger), home.journal, cost=lambda upstream, model, prompt, completion: prompt + completion
+        StoredUsage(ledger), home.journal, cost=lambda upstream, model, prompt, completion: prompt + completion
     )
     ingester.run()
     assert rows(ledger) == {"settled": "ok"}  # it lives
@@ -115,26 +116,26 @@ def test_what_a_dead_worker_had_under_way_is_recorded_once(
         "SELECT model_asked, model_served, upstream, stream, prompt_tokens, completion_tokens, measured, status, "
         "started_at, cost_nano FROM usage WHERE outcome = 'worker_died' ORDER BY request_id"
     )
-    assert ledger.execute(query).fetchall() == [
+    assert databases.rows(ledger, query) == [
         ("mini", "tiny", "local", 1, 11, 0, 0, 500, STARTED_AT, 11),
         ("mini", "tiny", "local", 1, 11, 7, 0, 500, STARTED_AT, 18),
     ]
-    assert ledger.execute("SELECT sum(requests), sum(failures) FROM usage_daily").fetchall() == [(3, 2)]
+    assert databases.rows(ledger, "SELECT sum(requests), sum(failures) FROM usage_daily") == [(3, 2)]
     assert list(home.journal.iterdir()) == []
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warnings == ["a worker died with 2 requests under way; they are recorded as worker_died, by estimates"]
     assert ingester.run() == 0
-    assert ledger.execute("SELECT count(*) FROM journal_marks").fetchall() == [(0,)]
+    assert databases.rows(ledger, "SELECT count(*) FROM journal_marks") == [(0,)]
 
 
 @pytest.mark.parametrize("ingested_before", [False, True])
 def test_a_record_written_before_its_slot_was_given_up_counts(
-    home: Home, ledger: sqlite3.Connection, ingested_before: bool
+    home: Home, ledger: Database, ingested_before: bool
 ) -> None:
     journal = JournalWriter(home.journal, 0, MeteringSettings())
     journal.intend(make_intent("a"))
     journal.append(make_record("a"))  # and killed there
-    ingester = Ingester(UsageTables(ledger), home.journal)
+    ingester = Ingester(StoredUsage(ledger), home.journal)
     if ingested_before:
         ingester.run()
     die(journal)
@@ -143,12 +144,12 @@ def test_a_record_written_before_its_slot_was_given_up_counts(
     assert list(home.journal.iterdir()) == []
 
 
-def test_a_segment_stays_until_it_has_told_what_is_recorded(home: Home, ledger: sqlite3.Connection) -> None:
+def test_a_segment_stays_until_it_has_told_what_is_recorded(home: Home, ledger: Database) -> None:
     """The worker dies between the reading of its segment and its deletion."""
     journal = JournalWriter(home.journal, 0, MeteringSettings())
     journal.intend(make_intent("a"))
     journal.append(make_record("a"))
-    ingester = Ingester(UsageTables(ledger), home.journal)
+    ingester = Ingester(StoredUsage(ledger), home.journal)
     for segment in ingester._segments():
         ingester._ingest_batch(segment)
     die(journal)
@@ -158,25 +159,24 @@ def test_a_segment_stays_until_it_has_told_what_is_recorded(home: Home, ledger: 
     assert list(home.journal.iterdir()) == []
 
 
-def test_killed_between_the_record_and_the_deletion_of_the_table(home: Home, ledger: sqlite3.Connection) -> None:
+def test_killed_between_the_record_and_the_deletion_of_the_table(home: Home, ledger: Database) -> None:
     journal = JournalWriter(home.journal, 0, MeteringSettings())
     journal.intend(make_intent("a"))
     die(journal)
-    ingester = Ingester(UsageTables(ledger), home.journal, is_current=lambda: False)
-    assert ingester.run() == 1
-    assert Ingester(UsageTables(ledger), home.journal).run() == 0
+    assert killed_before_deletion(home, ledger) == 1
+    assert Ingester(StoredUsage(ledger), home.journal).run() == 0
     assert rows(ledger) == {"a": "worker_died"}
     assert list(home.journal.iterdir()) == []
 
 
-def test_two_ingesters_record_it_once(home: Home, ledger: sqlite3.Connection) -> None:
+def test_two_ingesters_record_it_once(home: Home, ledger: Database, database_settings: DatabaseSettings) -> None:
     journal = JournalWriter(home.journal, 0, MeteringSettings())
     journal.intend(make_intent("a"))
     die(journal)
-    with closing(open_ledger(home.database)) as other:
-        slower = Ingester(UsageTables(other), home.journal)
+    with open_ledger(home, database_settings) as other:
+        slower = Ingester(StoredUsage(other), home.journal)
         [table] = home.journal.glob("*.open")
-        assert Ingester(UsageTables(ledger), home.journal, is_current=lambda: False).run() == 1
+        assert killed_before_deletion(home, ledger) == 1
         assert slower._record_open(table.name) == 0
         assert slower.run() == 0
     assert rows(ledger) == {"a": "worker_died"}
@@ -184,7 +184,7 @@ def test_two_ingesters_record_it_once(home: Home, ledger: sqlite3.Connection) ->
 
 
 def test_a_request_that_could_not_be_recorded_is_by_its_intent(
-    home: Home, ledger: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+    home: Home, ledger: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = JournalWriter(home.journal, 0, MeteringSettings())
     slot = journal.intend(make_intent("a"))
@@ -192,17 +192,17 @@ def test_a_request_that_could_not_be_recorded_is_by_its_intent(
     with pytest.raises(Exception, match="does not fit"):
         journal.append(record, slot)
     journal.close()
-    assert Ingester(UsageTables(ledger), home.journal).run() == 1
+    assert Ingester(StoredUsage(ledger), home.journal).run() == 1
     assert rows(ledger) == {"a": "worker_died"}
 
 
-def test_a_slot_that_cannot_be_read_is_kept_apart(home: Home, ledger: sqlite3.Connection) -> None:
+def test_a_slot_that_cannot_be_read_is_kept_apart(home: Home, ledger: Database) -> None:
     table = bytearray(3 * 512)
     for start, line in ((0, b"garbage\n"), (512, b'["b","k","e","m","m","u",false,1,4]\n')):
         table[start] = 1
         table[start + 8 : start + 8 + len(line)] = line
     (home.journal / "1-w0-00.open").write_bytes(table)
-    assert Ingester(UsageTables(ledger), home.journal).run() == 1
+    assert Ingester(StoredUsage(ledger), home.journal).run() == 1
     assert rows(ledger) == {"b": "worker_died"}
-    assert ledger.execute("SELECT line FROM quarantine").fetchall() == [(b"garbage\n",)]
+    assert databases.rows(ledger, "SELECT line FROM quarantine") == [(b"garbage\n",)]
     assert list(home.journal.iterdir()) == []

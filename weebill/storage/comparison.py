@@ -34,9 +34,7 @@ def _sum(name: str, power: int) -> ColumnElement[float]:
 
 
 # An answer of which a check could not tell neither passed nor failed.
-_JUDGED: Final = and_(
-    _COUNTED.c.checked != "", func.substr(_COUNTED.c.checked, 1, len(NOT_KNOWN)) != NOT_KNOWN
-)
+_JUDGED: Final = and_(_COUNTED.c.checked != "", func.substr(_COUNTED.c.checked, 1, len(NOT_KNOWN)) != NOT_KNOWN)
 _SUMS: Final = select(
     func.count(),
     _number(_COUNTED.c.outcome == "ok"),

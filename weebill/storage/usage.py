@@ -65,8 +65,8 @@ class UsageRows:
 
     def marks(self, present: Collection[str]) -> dict[str, int]:
         """Returns the marks of the segments `present`, and of all others that are this machine's for sure."""
-        marks = {segment: offset for segment, offset in self._connection.execute(_MARKS)}
-        return marks if self._rows.alone else {segment: marks[segment] for segment in present if segment in marks}
+        found = _MARKS if self._rows.alone else _MARKS.where(JOURNAL_MARKS.c.segment.in_(present))
+        return dict(self._connection.execute(found).tuples().all())
 
     def mark(self, segment: str) -> int:
         """Returns the mark of a segment, 0 if it has none; nobody else changes it from now on."""
@@ -111,6 +111,6 @@ class UsageRows:
 def _rows(connection: Connection) -> Rows:
     if connection.dialect.name == "sqlite":
         return SqliteRows(connection)
-    from weebill.storage.postgresql.usage import PostgresRows  # noqa: PLC0415 - its driver is an extra
+    from weebill.storage.postgresql.usage import PostgresRows  # its driver is an extra
 
     return PostgresRows(connection)

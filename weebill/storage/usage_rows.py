@@ -65,7 +65,7 @@ class Rows(Protocol):
     def add(self, values: list[Value]) -> None:
         """Inserts entries, whose values come one after another, and takes those from the list; or leaves them there."""
 
-    def finish(self, values: list[Value]) -> dict[int, int]:
+    def finish(self, values: list[Value]) -> dict[Value, int]:
         """Inserts the rest; returns the ids of the kinds that had none."""
 
     def refusal(self, error: Exception) -> str:

@@ -76,9 +76,7 @@ def _total(name: str, *sums: int) -> UsageTotal:
     whole = [int(each) for each in sums]  # PostgreSQL has more than 64 bits for sums, and another type
     counted, halves = whole[: len(_COUNTED)], whole[len(_COUNTED) :]
     added = [min((high << _HALF) + low, MOST) for high, low in zip(halves[::2], halves[1::2], strict=True)]
-    return UsageTotal(
-        name=name, **dict(zip(_COUNTED, counted, strict=True)), **dict(zip(_ADDED, added, strict=True))
-    )
+    return UsageTotal(name=name, **dict(zip(_COUNTED, counted, strict=True)), **dict(zip(_ADDED, added, strict=True)))
 
 
 def _date(day: int) -> str:

@@ -96,7 +96,7 @@ class UsageLedger(Protocol):
 class _Batch(NamedTuple):
     """What has become of a part of a segment."""
 
-    count: int
+    records: int
     end: int
     more: bool
     problems: list[_Problem]
@@ -116,9 +116,7 @@ class Ingester:
     `cost` prices the requests of dead workers.
     """
 
-    def __init__(
-        self, ledger: UsageLedger, folder: Path, batch_bytes: int = BATCH_BYTES, cost: Cost = no_cost
-    ) -> None:
+    def __init__(self, ledger: UsageLedger, folder: Path, batch_bytes: int = BATCH_BYTES, cost: Cost = no_cost) -> None:
         self._ledger = ledger
         self._folder = folder
         self._batch_bytes = batch_bytes
@@ -143,31 +141,18 @@ class Ingester:
                 total += count
         for table in dead:
             total += self._record_open(table)
-        # If the ledger was replaced meanwhile, the records are read again for the new one.
+        # What is not there any more, since the ledger was replaced, is read again before its segment is deleted.
         self._look()
         self._delete_finished()
         return total
 
     def _look(self) -> None:
-        """Reads the marks anew if the ledger's contents are others than before."""
-        self._change(lambda tables: None)
-
-    def _change(self, change: Callable[[UsageTables], T]) -> T:
-        """Returns the result of `change` once its changes are kept, in contents whose marks are known."""
-
-        def changed(tables: UsageTables) -> tuple[T, str, dict[str, int] | None]:
-            result = change(tables)
-            return result, tables.source, None if tables.source == self._source else tables.marks(self._present())
-
-        result, source, marks = self._ledger.change(changed)
-        if marks is not None:
-            if self._source:
-                log.warning("the ledger was replaced; usage goes into the one that is there now")
-            self._source, self._marks = source, marks
-        return result
-
-    def _present(self) -> list[str]:
-        return [*self._segments(), *(table.name for table in self._tables())]
+        """Reads the marks that are in the ledger now, which may have been replaced by a backup."""
+        present = [*self._segments(), *(table.name for table in self._tables())]
+        source, marks = self._ledger.change(lambda tables: (tables.source, tables.marks(present)))
+        if self._source not in ("", source):
+            log.warning("the ledger was replaced; usage goes into the one that is there now")
+        self._source, self._marks = source, marks
 
     def _segments(self) -> list[str]:
         """Returns the names of all segments, oldest first."""
@@ -193,7 +178,7 @@ class Ingester:
             tables.set_mark(table, 1)
             return batch
 
-        batch = self._change(record)
+        batch = self._ledger.change(record)
         self._marks[table] = 1
         if batch is None:
             return 0
@@ -204,7 +189,7 @@ class Ingester:
                 count,
                 extra={"worker": writer_of(table)},
             )
-        return batch.count
+        return batch.records
 
     def _ingest_batch(self, segment: str) -> tuple[int, bool]:
         """Ingests one batch of a segment in a transaction; returns the number of its records, and if there are more.
@@ -223,10 +208,10 @@ class Ingester:
             finished = try_lock(descriptor)
             if not first or (first == UNUSED and not (finished and data_after(descriptor, known))):
                 return 0, False
-            batch = self._change(lambda tables: self._move_batch(tables, segment, descriptor, finished))
+            batch = self._ledger.change(lambda tables: self._move_batch(tables, segment, descriptor, finished))
         self._marks[segment] = batch.end
         _report(segment, batch.problems)
-        return batch.count, batch.more
+        return batch.records, batch.more
 
     def _move_batch(self, tables: UsageTables, segment: str, descriptor: int, finished: bool) -> _Batch:
         mark = tables.mark(segment)
@@ -239,9 +224,7 @@ class Ingester:
         tables.set_mark(segment, end)
         return _Batch(count, end, more, problems)
 
-    def _pass_hole(
-        self, tables: UsageTables, segment: str, descriptor: int, offset: int
-    ) -> tuple[int, list[_Problem]]:
+    def _pass_hole(self, tables: UsageTables, segment: str, descriptor: int, offset: int) -> tuple[int, list[_Problem]]:
         """Returns the offset of the next whole line after a hole, left by a power cut; `offset` if there is no hole.
 
         The fragments of lines at both of its ends are put in quarantine.
@@ -280,7 +263,7 @@ class Ingester:
         if half:
             first = self._insert(tables, segment, offset, lines[:half])
             second = self._insert(tables, segment, offset + half, lines[half:])
-            return _Batch(first.count + second.count, end, False, first.problems + second.problems)
+            return _Batch(first.records + second.records, end, False, first.problems + second.problems)
         tables.quarantine(segment, offset, lines, reason)
         return _Batch(0, end, False, [_Problem(offset, _NO_RECORD, reason)])
 
@@ -294,9 +277,9 @@ class Ingester:
         gone = [segment for segment in self._marks if not (self._folder / segment).exists()]
         if gone:
             sync_folder(self._folder)  # else a power cut could restore a segment whose mark is gone
-            self._change(lambda tables: tables.drop_marks(gone))
+            self._ledger.change(lambda tables: tables.drop_marks(gone))
             for segment in gone:
-                self._marks.pop(segment, None)
+                del self._marks[segment]
 
     def _delete_if_finished(self, segment: str) -> None:
         """Deletes a segment that cannot grow any more and has no new records; an unfinished last line is dropped."""

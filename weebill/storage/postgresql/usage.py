@@ -61,12 +61,10 @@ class PostgresRows:
     def add(self, values: list[Value]) -> None:
         """Leaves all values to `finish`."""
 
-    def finish(self, values: list[Value]) -> dict[int, int]:
+    def finish(self, values: list[Value]) -> dict[Value, int]:
         """Inserts the new kinds and all rows; returns the ids of those kinds."""
         given = self._insert_kinds() if self._new else {}
-        if given:
-            ids: dict[Value, Value] = {**given}
-            values[::WIDTH] = [ids.get(kind, kind) for kind in values[::WIDTH]]
+        values[::WIDTH] = [given.get(kind, kind) for kind in values[::WIDTH]]
         for at in _TEXTS:
             values[at::WIDTH] = [without_nul(str(text)) for text in values[at::WIDTH]]
         driver = self._connection.connection.driver_connection
@@ -89,7 +87,7 @@ class PostgresRows:
         """Adds to the totals of days, in an order that is always the same."""
         self._connection.execute(_ADD_UP, rows_of_totals(totals))
 
-    def _insert_kinds(self) -> dict[int, int]:
+    def _insert_kinds(self) -> dict[Value, int]:
         hashes = sorted(self._new)
         rows = [{**dict(zip(KIND, self._new[each][1], strict=True)), "fingerprint": each} for each in hashes]
         self._connection.execute(_ADD_KINDS, rows)

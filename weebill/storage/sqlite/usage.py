@@ -56,7 +56,7 @@ class SqliteRows:
             self._driver.execute(_INSERT_ROWS, values[:_CHUNK])
             del values[:_CHUNK]
 
-    def finish(self, values: list[Value]) -> dict[int, int]:
+    def finish(self, values: list[Value]) -> dict[Value, int]:
         """Inserts the rest; every kind has had its id before."""
         self._driver.executemany(_INSERT, [values[start : start + WIDTH] for start in range(0, len(values), WIDTH)])
         return {}
