@@ -32,7 +32,8 @@ from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_auto import CHAT, LARGE, SMALL, settings
 from weebill.auto.learning import TOPIC, StandingQuestion
 from weebill.auto.standing import Standing, sentence
-from weebill.cli.auto import export, status
+from weebill.cli.auto import status
+from weebill.cli.auto_export import export
 from weebill.config.auto import AuditSettings, AutoSettings, CascadeSettings, OutcomeSettings, Rule, TargetSettings
 from weebill.process.questions import Questions
 from weebill.storage.keys import open_keys

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 from msgspec import Raw
@@ -11,9 +13,12 @@ from weebill.auto.learning import CurveQuestion, Lesson, Pair, StandingQuestion
 from weebill.auto.standing import Standing
 from weebill.auto.tradeoff import Tradeoff
 from weebill.config.auto import AUTO, AutoSettings, TargetSettings
+from weebill.config.paths import Home
 from weebill.learner.belief import initial
 from weebill.learner.topics import Learning
 from weebill.process.questions import Position, encode
+from weebill.storage.opening import open_outcomes
+from weebill.storage.outcomes import OutcomeStore
 
 PAIR = Pair("s/small", "l/large", "place-1")
 ONE = AutoSettings(small="s", large="l", target=TargetSettings(quality=0.9))
@@ -27,6 +32,11 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def store_in(folder: Path, **bounds: int) -> OutcomeStore:
+    """Opens the store of outcomes of the home `folder`."""
+    return OutcomeStore(open_outcomes(Home(folder)), **bounds)
 
 
 def features(hard: bool) -> bytes:

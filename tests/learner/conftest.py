@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.child import ChildProcess, ending
-from tests.learner.asked import ONE, SETTINGS, Clock
+from tests.learner.asked import ONE, SETTINGS, Clock, store_in
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.learner.role import ROLE
@@ -39,4 +39,4 @@ def clock() -> Clock:
 
 @pytest.fixture
 def learning(tmp_path: Path, clock: Clock) -> Learning:
-    return Learning(tmp_path / "outcomes.sqlite3", SETTINGS, clock=clock)
+    return Learning(store_in(tmp_path), SETTINGS, clock=clock)

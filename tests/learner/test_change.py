@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.learner.asked import ONE, PAIR, SETTINGS, Clock, ask, features, lesson, standing
+from tests.learner.asked import ONE, PAIR, SETTINGS, Clock, ask, features, lesson, standing, store_in
 from weebill.auto.cascade.signs import Signs, packed
 from weebill.auto.gains import decoded
 from weebill.auto.learning import Audited, Decided, Report
@@ -89,7 +89,7 @@ def test_a_change_is_known_after_a_restart(traffic: Traffic, learning: Learning,
         traffic.send(10, -1.5, 0.3, kept_small=True)
     before = lesson(learning, clock)
     assert before.decisions < 100
-    again = Learning(tmp_path / "outcomes.sqlite3", SETTINGS, clock=clock)
+    again = Learning(store_in(tmp_path), SETTINGS, clock=clock)
     after = lesson(again, clock)
     assert (after.decisions, after.made, after.threshold) == (before.decisions, before.made, before.threshold)
 
@@ -103,7 +103,7 @@ def test_several_changes_are_known_after_a_restart(
         for _ in range(40):
             traffic.send(10, mean, right, kept_small=True)
     before = decoded(lesson(learning, clock).posterior)
-    after = decoded(lesson(Learning(tmp_path / "outcomes.sqlite3", SETTINGS, clock=clock), clock).posterior)
+    after = decoded(lesson(Learning(store_in(tmp_path), SETTINGS, clock=clock), clock).posterior)
     np.testing.assert_allclose(after, before, atol=0.02)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from msgspec import Raw
 
-from tests.learner.asked import ONE, PAIR, SETTINGS, Clock, ask, curve, features, lesson, standing
+from tests.learner.asked import ONE, PAIR, SETTINGS, Clock, ask, curve, features, lesson, standing, store_in
 from weebill.auto.gains import decoded
 from weebill.auto.judge_model import BY_MODEL
 from weebill.auto.learning import (
@@ -27,7 +27,7 @@ from weebill.learner.belief import initial
 from weebill.learner.costs import costs
 from weebill.learner.topics import Learning
 from weebill.process.questions import Position, encode
-from weebill.storage.outcomes import Outcome, OutcomeStore
+from weebill.storage.outcomes import Outcome
 
 
 class Reports:
@@ -136,7 +136,7 @@ def test_audits_that_could_not_be_judged_say_nothing(learning: Learning, clock: 
 
 def test_the_budget_of_a_day(tmp_path: Path, clock: Clock) -> None:
     poor = {AUTO: msgspec.structs.replace(ONE, audits=AuditSettings(budget_usd=1e-6))}
-    learning = Learning(tmp_path / "outcomes.sqlite3", poor, clock=clock)
+    learning = Learning(store_in(tmp_path), poor, clock=clock)
     reports = Reports(learning)
     reports.send(99)
     assert lesson(learning, clock).funded
@@ -145,14 +145,13 @@ def test_the_budget_of_a_day(tmp_path: Path, clock: Clock) -> None:
 
 
 def test_after_a_kill_it_knows_all_that_it_acknowledged(tmp_path: Path, clock: Clock) -> None:
-    path = tmp_path / "outcomes.sqlite3"
-    learning = Learning(path, SETTINGS, clock=clock)
+    learning = Learning(store_in(tmp_path), SETTINGS, clock=clock)
     reports = Reports(learning)
     reports.send(60)
     reports.send(60, kept_small=True)
     ask(learning, Rate("req_1", "key", 0.0))
     told = lesson(learning, clock)
-    again = Learning(path, SETTINGS, clock=clock)  # the first one is not closed
+    again = Learning(store_in(tmp_path), SETTINGS, clock=clock)  # the first one is not closed
     anew = lesson(again, clock)
     assert standing(again) == standing(learning)
     assert anew.source != told.source
@@ -256,7 +255,7 @@ def test_however_often_a_client_changes_its_mind_nothing_else_is_forgotten(learn
 
 
 def test_ratings_push_no_audit_out_of_the_store(tmp_path: Path) -> None:
-    store = OutcomeStore(tmp_path / "outcomes.sqlite3", max_outcomes=50)
+    store = store_in(tmp_path, max_outcomes=50)
     decided = tuple(
         Decided(request_id=f"req_{at}", key_id="key", at=1, tier="large", features=features(False)) for at in range(40)
     )
@@ -268,7 +267,6 @@ def test_ratings_push_no_audit_out_of_the_store(tmp_path: Path) -> None:
     kept = store.outcomes(PAIR)
     assert sum(each.source == "audit" for each in kept) == 40
     assert [each.large for each in kept if each.source == "feedback"] == [0.0, 0.5]
-    store.close()
 
 
 def test_an_audit_is_judged_without_the_rating_of_the_same_answer(tmp_path: Path) -> None:
@@ -284,9 +282,8 @@ def test_an_audit_is_judged_without_the_rating_of_the_same_answer(tmp_path: Path
 
 
 def test_the_budget_is_of_all_pairs_and_of_more_decisions_than_are_kept(tmp_path: Path, clock: Clock) -> None:
-    path = tmp_path / "outcomes.sqlite3"
     poor = {AUTO: msgspec.structs.replace(ONE, audits=AuditSettings(budget_usd=1e-6))}
-    learning = Learning(path, poor, clock=clock)
+    learning = Learning(store_in(tmp_path), poor, clock=clock)
     Reports(learning).send(100)
     assert not lesson(learning, clock).funded
     other = Pair("s/other", "l/large", "place-1")
@@ -297,7 +294,7 @@ def test_the_budget_is_of_all_pairs_and_of_more_decisions_than_are_kept(tmp_path
     for start in range(0, len(many), 1000):
         ask(learning, Report(other, many[start : start + 1000]))
     assert not lesson(learning, clock).funded
-    assert not lesson(Learning(path, poor, clock=clock), clock).funded
+    assert not lesson(Learning(store_in(tmp_path), poor, clock=clock), clock).funded
     clock.now += 86_400 + 120
     ask(learning, Report(other, (Decided(request_id="y", key_id="key", at=1, tier="large", features=features(False)),)))
     assert lesson(learning, clock).funded

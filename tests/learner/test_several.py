@@ -9,13 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.learner.asked import ONE, PAIR, Clock, ask, curve, features, lesson, standing
+from tests.learner.asked import ONE, PAIR, Clock, ask, curve, features, lesson, standing, store_in
 from weebill.auto.gains import decoded
 from weebill.auto.learning import Audited, Decided, Lesson, Lessons, Pair, Rate, Report
 from weebill.config.auto import AUTO, AuditSettings, TargetSettings
 from weebill.learner.topics import Learning
 from weebill.process.questions import Position
-from weebill.storage.outcomes import OutcomeStore
 
 SUPPORT = "support"
 STRICT = msgspec.structs.replace(ONE, target=TargetSettings(quality=0.99))
@@ -24,7 +23,7 @@ BOTH = {AUTO: ONE, SUPPORT: STRICT}
 
 @pytest.fixture
 def both(tmp_path: Path, clock: Clock) -> Learning:
-    return Learning(tmp_path / "outcomes.sqlite3", BOTH, clock=clock)
+    return Learning(store_in(tmp_path), BOTH, clock=clock)
 
 
 def report(auto: str, count: int, *, pair: Pair = PAIR, first: int = 0, right: bool | None = None) -> Report:
@@ -80,7 +79,7 @@ def test_all_of_it_is_there_after_a_restart(both: Learning, clock: Clock, tmp_pa
     ask(both, report(AUTO, 50))
     ask(both, report(SUPPORT, 40, right=True))
     before = lesson(both, clock), lesson(both, clock, SUPPORT)
-    again = Learning(tmp_path / "outcomes.sqlite3", BOTH, clock=clock)
+    again = Learning(store_in(tmp_path), BOTH, clock=clock)
     for old, new in zip(before, (lesson(again, clock), lesson(again, clock, SUPPORT)), strict=True):
         assert (new.decisions, new.audits, new.quality) == (old.decisions, old.audits, old.quality)
         assert decoded(new.posterior)[0] == pytest.approx(decoded(old.posterior)[0], abs=1e-3)
@@ -117,7 +116,7 @@ def test_a_worker_keeps_each(both: Learning, clock: Clock) -> None:
 
 
 def test_one_that_is_configured_later_begins_then(tmp_path: Path, clock: Clock) -> None:
-    learning = Learning(tmp_path / "outcomes.sqlite3", {AUTO: ONE}, clock=clock)
+    learning = Learning(store_in(tmp_path), {AUTO: ONE}, clock=clock)
     ask(learning, report(SUPPORT, 30))  # of a worker that has reloaded already
     assert standing(learning, SUPPORT) is None
     learning.settings = BOTH
@@ -131,7 +130,7 @@ def test_one_that_is_configured_later_begins_then(tmp_path: Path, clock: Clock) 
 
 def test_a_budget_is_its_own(tmp_path: Path, clock: Clock) -> None:
     poor = msgspec.structs.replace(ONE, audits=AuditSettings(budget_usd=1e-7))
-    learning = Learning(tmp_path / "outcomes.sqlite3", {AUTO: poor, SUPPORT: poor}, clock=clock)
+    learning = Learning(store_in(tmp_path), {AUTO: poor, SUPPORT: poor}, clock=clock)
     clock.now = 1000
     ask(learning, report(AUTO, 30))
     ask(learning, report(SUPPORT, 3))
@@ -149,7 +148,7 @@ def test_a_rating_is_of_the_one_that_answered(both: Learning, clock: Clock) -> N
 
 
 def test_a_comment_is_kept_where_content_is(tmp_path: Path) -> None:
-    store = OutcomeStore(tmp_path / "outcomes.sqlite3")
+    store = store_in(tmp_path)
     store.add(report(AUTO, 2))
     store.add(report(SUPPORT, 2))
     for auto in BOTH:
@@ -160,7 +159,7 @@ def test_a_comment_is_kept_where_content_is(tmp_path: Path) -> None:
 
 
 def test_a_busy_one_takes_no_room_from_the_other(tmp_path: Path) -> None:
-    store = OutcomeStore(tmp_path / "outcomes.sqlite3", max_decisions=5, max_outcomes=4)
+    store = store_in(tmp_path, max_decisions=5, max_outcomes=4)
     store.add(report(SUPPORT, 3))
     store.add(report(AUTO, 40))
     assert [len(store.decisions(each, PAIR)) for each in BOTH] == [5, 3]

@@ -24,7 +24,7 @@ from weebill.process.questions import Position, Unanswered, encode
 from weebill.storage.database import Database
 from weebill.storage.experiments import open_experiments
 from weebill.storage.keys import open_keys
-from weebill.storage.opening import open_ledger
+from weebill.storage.opening import open_ledger, open_responses
 from weebill.wire.responses_state import StoredResponse
 from weebill.wire.responses_store import Delete, Get, History, Items, Put
 
@@ -201,7 +201,7 @@ def stored(number: int) -> StoredResponse:
 
 
 def test_responses_are_kept_and_found(tmp_path: Path) -> None:
-    topic = Responses(tmp_path / "responses.db")
+    topic = Responses(open_responses(Home(tmp_path), SQLITE))
 
     def ask(question: object) -> object:
         return msgspec.msgpack.decode(topic.answer(Raw(encode(question))))
@@ -219,7 +219,7 @@ def test_responses_are_kept_and_found(tmp_path: Path) -> None:
 
 
 def test_a_store_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
-    topic = Responses(tmp_path / "responses.db")
+    topic = Responses(open_responses(Home(tmp_path), SQLITE))
     (tmp_path / "responses.db").mkdir()
     for _ in range(2):
         with pytest.raises(Unanswered, match="directory"):

@@ -12,12 +12,81 @@ import pytest
 
 from weebill.auto.learning import Audited, Content, Decided, Pair, Report
 from weebill.config.auto import AUTO, Tier
-from weebill.storage import outcomes
-from weebill.storage.disposable import open_disposable
-from weebill.storage.outcomes import OutcomeError, OutcomeStore, kept_questions
+from weebill.config.paths import Home
+from weebill.storage.database import Database
+from weebill.storage.opening import open_outcomes
+from weebill.storage.outcomes import OutcomeError, OutcomeStore, UnkeepableError, kept_questions
 
 PAIR = Pair("s/small", "l/large", "place-1")
 OTHER = Pair("s/other", "l/large", "place-1")
+# From each version of earlier releases to the next.
+EARLIER = (
+    """
+    CREATE TABLE pairs (
+        id INTEGER PRIMARY KEY,
+        small TEXT NOT NULL,
+        large TEXT NOT NULL,
+        features TEXT NOT NULL,
+        decisions INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (small, large, features)
+    ) STRICT;
+    CREATE TABLE decisions (
+        number INTEGER PRIMARY KEY,
+        pair INTEGER NOT NULL REFERENCES pairs (id),
+        request_id TEXT NOT NULL UNIQUE,
+        key_id TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        tier TEXT NOT NULL,
+        features BLOB NOT NULL,
+        escalated INTEGER NOT NULL,
+        probability REAL NOT NULL,
+        audited INTEGER NOT NULL,
+        spent_nano INTEGER,
+        large_nano INTEGER
+    ) STRICT;
+    CREATE TABLE outcomes (
+        number INTEGER PRIMARY KEY,
+        pair INTEGER NOT NULL REFERENCES pairs (id),
+        request_id TEXT NOT NULL,
+        source TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        tier TEXT NOT NULL,
+        features BLOB NOT NULL,
+        probability REAL,
+        small REAL,
+        large REAL,
+        judged_by TEXT NOT NULL,
+        spent_nano INTEGER,
+        UNIQUE (request_id, source)
+    ) STRICT;
+    CREATE TABLE contents (
+        outcome INTEGER PRIMARY KEY REFERENCES outcomes (number) ON DELETE CASCADE,
+        question TEXT NOT NULL DEFAULT '',
+        small TEXT NOT NULL DEFAULT '',
+        large TEXT NOT NULL DEFAULT '',
+        comment TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    """,
+    """
+    ALTER TABLE decisions ADD COLUMN signs BLOB NOT NULL DEFAULT x'';
+    ALTER TABLE outcomes ADD COLUMN signs BLOB NOT NULL DEFAULT x'';
+    """,
+    """
+    ALTER TABLE outcomes ADD COLUMN mid REAL;
+    ALTER TABLE decisions ADD COLUMN auto TEXT NOT NULL DEFAULT 'auto';
+    ALTER TABLE outcomes ADD COLUMN auto TEXT NOT NULL DEFAULT 'auto';
+    CREATE INDEX decisions_of_auto ON decisions (auto, number);
+    CREATE INDEX outcomes_of_auto ON outcomes (auto, number);
+    CREATE TABLE autos (
+        pair INTEGER NOT NULL REFERENCES pairs (id),
+        auto TEXT NOT NULL,
+        decisions INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (pair, auto)
+    ) STRICT;
+    INSERT INTO autos (pair, auto, decisions) SELECT id, 'auto', decisions FROM pairs;
+    ALTER TABLE pairs DROP COLUMN decisions;
+    """,
+)
 OLD = (PAIR.small, PAIR.large, PAIR.features)
 
 
@@ -33,30 +102,54 @@ def audited(number: int, small: float | None = 1.0, content: Content | None = No
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "outcomes.sqlite3"
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[OutcomeStore]:
-    store = OutcomeStore(path, max_decisions=5, max_outcomes=4)
-    yield store
-    store.close()
+def path(home: Home) -> Path:
+    return home.lessons
 
 
-def test_what_is_reported_is_there_again(store: OutcomeStore, path: Path) -> None:
+@pytest.fixture
+def database(home: Home) -> Iterator[Database]:
+    with open_outcomes(home) as database:
+        yield database
+
+
+@pytest.fixture
+def store(database: Database) -> OutcomeStore:
+    return OutcomeStore(database, max_decisions=5, max_outcomes=4)
+
+
+def test_what_is_reported_is_there_again(store: OutcomeStore, home: Home) -> None:
     first, second = decided(1, probability=0.5, audited=True, spent_nano=7), decided(2, "large", escalated=True)
     new = store.add(Report(PAIR, (first, second), (audited(1),)))
     assert [(each.request_id, each.source, each.small, each.large) for each in new] == [
         ("req_2", "check", 0.0, None),
         ("req_1", "audit", 1.0, 1.0),
     ]
-    again = OutcomeStore(path)
-    assert again.decisions(AUTO, PAIR) == [first, second]
-    assert again.outcomes(PAIR) == new
-    assert (again.newest_pair(AUTO), again.count(AUTO, PAIR), again.count(AUTO, OTHER)) == (PAIR, 2, 0)
-    assert (again.decisions(AUTO, OTHER), again.outcomes(OTHER)) == ([], [])
-    again.close()
+    with open_outcomes(home) as opened_again:
+        again = OutcomeStore(opened_again)
+        assert again.decisions(AUTO, PAIR) == [first, second]
+        assert again.outcomes(PAIR) == new
+        assert (again.newest_pair(AUTO), again.count(AUTO, PAIR), again.count(AUTO, OTHER)) == (PAIR, 2, 0)
+        assert (again.decisions(AUTO, OTHER), again.outcomes(OTHER)) == ([], [])
+        assert again.spent(AUTO) == []
+
+
+def test_what_audits_cost_is_known(store: OutcomeStore) -> None:
+    audits = tuple(msgspec.structs.replace(audited(number), spent_nano=number) for number in range(3))
+    store.add(Report(PAIR, tuple(map(decided, range(3))), audits))
+    assert store.spent(AUTO) == [(1, 1), (2, 2)]
+
+
+def test_a_value_that_no_table_takes_is_refused_for_good(store: OutcomeStore) -> None:
+    for fields in {"at": 2**63}, {"spent_nano": 2**70}, {"tier": None}:
+        wrong = msgspec.structs.replace(decided(1), **fields)
+        with pytest.raises(UnkeepableError, match="cannot hold it"):
+            store.add(Report(PAIR, (decided(2), wrong)))
+    assert store.decisions(AUTO, PAIR) == []
 
 
 def test_a_repeated_report_changes_nothing(store: OutcomeStore) -> None:
@@ -119,45 +212,63 @@ def test_it_is_its_users_alone(store: OutcomeStore, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_store_of_before_there_were_several_is_taken_over(path: Path) -> None:
-    old = open_disposable(path, outcomes._STEPS[:2], Exception())
-    old.execute("INSERT INTO pairs (id, small, large, features, decisions) VALUES (7, ?, ?, ?, 41)", OLD)
-    old.execute(
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_store_of_an_earlier_release_is_taken_over(path: Path, database: Database, version: int) -> None:
+    earlier = sqlite3.connect(path)
+    earlier.executescript(EARLIER[0])
+    earlier.execute("INSERT INTO pairs (id, small, large, features, decisions) VALUES (7, ?, ?, ?, 41)", OLD)
+    earlier.execute(
         "INSERT INTO decisions (pair, request_id, key_id, at, tier, features, escalated, probability, audited)"
         " VALUES (7, 'req_1', 'key_1', 1, 'small', x'003c', 0, 1.0, 1)"
     )
-    old.execute(
+    earlier.execute(
         "INSERT INTO outcomes (pair, request_id, source, at, tier, features, small, large, judged_by)"
         " VALUES (7, 'req_1', 'audit', 1, 'small', x'003c', 0.5, 1.0, 'short')"
     )
-    old.close()
-    store = OutcomeStore(path)
+    earlier.execute("INSERT INTO contents (outcome, question) VALUES (1, 'Why?')")
+    for script in EARLIER[1:version]:
+        earlier.executescript(script)
+    earlier.execute(f"PRAGMA user_version = {version}")
+    earlier.commit()
+    earlier.close()
+    store = OutcomeStore(database)
     assert (store.newest_pair(AUTO), store.count(AUTO, PAIR), store.newest_pair("support")) == (PAIR, 41, None)
     assert store.decisions(AUTO, PAIR) == [decided(1, probability=1.0, audited=True)]
     assert [(each.small, each.auto) for each in store.outcomes(PAIR)] == [(0.5, AUTO)]
+    assert list(kept_questions(database)) == [("Why?", 0.5, 1.0)]
     store.add(Report(PAIR, (decided(2),)))
     assert store.count(AUTO, PAIR) == 42
 
 
-def test_a_newer_store_is_refused(path: Path) -> None:
-    OutcomeStore(path).close()
+def test_a_newer_store_is_refused(path: Path, home: Home, store: OutcomeStore) -> None:
     newer = sqlite3.connect(path)
     newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(OutcomeError, match="newer Weebill"):
-        OutcomeStore(path)
+    with open_outcomes(home) as database, pytest.raises(OutcomeError, match="newer Weebill"):
+        OutcomeStore(database)
 
 
-def test_what_is_kept_is_read_beside_the_writer_and_never_changed(store: OutcomeStore, path: Path) -> None:
+def test_what_is_kept_is_read_beside_the_writer_and_never_changed(
+    store: OutcomeStore, database: Database, path: Path
+) -> None:
     content = Content(question="Who?", small="Me", large="I")
     store.add(Report(PAIR, (decided(1), decided(2)), (audited(1, content=content), audited(2))))
-    assert list(kept_questions(path)) == [("Who?", 1.0, 1.0)]
+    assert list(kept_questions(database)) == [("Who?", 1.0, 1.0)]
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 1")
     with pytest.raises(OutcomeError, match="of another version"):
-        list(kept_questions(path))
-    damaged = path.with_name("damaged")
-    damaged.write_bytes(b"no database" * 1000)
+        list(kept_questions(database))
+
+
+def test_many_questions_are_read_in_parts(database: Database) -> None:
+    store, many = OutcomeStore(database), range(1234)
+    audits = tuple(audited(number, content=Content(f"{number}?", "", "")) for number in many)
+    store.add(Report(PAIR, tuple(map(decided, many)), audits))
+    assert [question for question, *_ in kept_questions(database)] == [f"{number}?" for number in many]
+
+
+def test_a_damaged_store_is_not_exported(home: Home, database: Database) -> None:
+    home.lessons.write_bytes(b"no database" * 1000)
     with pytest.raises(OutcomeError, match="not a database"):
-        list(kept_questions(damaged))
-    assert damaged.read_bytes() == b"no database" * 1000
+        list(kept_questions(database))
+    assert home.lessons.read_bytes() == b"no database" * 1000

@@ -348,6 +348,6 @@ def auto_plot(
 @auto_app.command("export")
 def auto_export(context: typer.Context) -> None:
     """Print the questions of audits with both scores, for `weebill router train`; needs `keep_content`."""
-    from weebill.cli.auto import export
+    from weebill.cli.auto_export import export
 
     export(home_of(context))

@@ -1,4 +1,4 @@
-"""`weebill auto`: asks the running learner, and exports what it has kept."""
+"""`weebill auto`: asks the running learner."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from weebill.cli.output import NOTHING, console, print_table
 from weebill.config.auto import AUTO
 from weebill.config.paths import Home
 from weebill.process.questions import Questions, Unanswered
-from weebill.storage.outcomes import OutcomeError, kept_questions
 
 _BAR: Final = 24  # letters
 _ROWS: Final = 12
@@ -54,17 +53,6 @@ def plot(home: Home, name: str, file: Path | None, as_json: bool) -> None:
         file.write_text(drawn(curve), encoding="utf-8")
     elif not as_json:
         _print_curve(name, curve)
-
-
-def export(home: Home) -> None:
-    """Prints the audited questions that were kept, as rows that `weebill router train` reads."""
-    if not home.lessons.exists():
-        raise CommandError("nothing was learnt here", "`weebill auto status` shows what is")
-    try:
-        for question, small, large in kept_questions(home.lessons):
-            typer.echo(msgspec.json.encode({"prompt": question, "weak": small, "strong": large}).decode())
-    except OutcomeError as error:
-        raise CommandError(str(error)) from error
 
 
 async def _ask(home: Home, question: StandingQuestion | CurveQuestion) -> msgspec.Raw:

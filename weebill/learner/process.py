@@ -24,7 +24,8 @@ from weebill.process.following import follow
 from weebill.process.link import Link
 from weebill.process.messages import Failed, Ready
 from weebill.process.questions import QuestionServer
-from weebill.storage.outcomes import OutcomeError
+from weebill.storage.opening import open_outcomes
+from weebill.storage.outcomes import OutcomeError, OutcomeStore
 
 PROCESS_NAME: Final = "learner"
 _LOOK_S: Final = 0.25
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 
 def learning_server(home: Home, settings: Settings) -> tuple[QuestionServer, Learning]:
     """Returns the server that learns for `home`. Raises OutcomeError."""
-    learning = Learning(home.lessons, settings.autos)
+    learning = Learning(OutcomeStore(open_outcomes(home)), settings.autos)
     return QuestionServer(answers={TOPIC: learning.answer}, feeds={TOPIC: learning.feed}), learning
 
 

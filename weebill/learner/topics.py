@@ -9,7 +9,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -43,11 +42,11 @@ _decode_position: Final = msgspec.msgpack.Decoder(Position).decode
 
 
 class Learning:
-    """The knowledge of one installation, in the store at `path`. Raises OutcomeError."""
+    """The knowledge of one installation, in its store. Raises OutcomeError."""
 
     def __init__(
         self,
-        path: Path,
+        store: OutcomeStore,
         settings: Mapping[str, AutoSettings],
         believe: Callable[[Pair], Belief] = initial,
         clock: Callable[[], float] = time.time,
@@ -56,7 +55,7 @@ class Learning:
         self.settings = settings
         self._believe = believe
         self._clock = clock
-        self._store = OutcomeStore(path)
+        self._store = store
         self._source = secrets.token_hex(8)
         self._version = 1
         self._nothing = encode(Lesson(source=self._source, version=1, pair=NOBODY, decisions=0))

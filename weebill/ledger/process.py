@@ -32,7 +32,7 @@ from weebill.process.link import Link
 from weebill.process.messages import Engines, Failed, Ready, ToChild
 from weebill.process.questions import QuestionServer
 from weebill.storage.database import Database
-from weebill.storage.opening import bring_up_to_date, open_ledger
+from weebill.storage.opening import bring_up_to_date, open_ledger, open_responses
 from weebill.wire.responses_store import TOPIC as RESPONSES
 
 PROCESS_NAME: Final = "ledger"
@@ -44,11 +44,11 @@ _LOOK_S: Final = 0.25
 log = logging.getLogger(__name__)
 
 
-def question_server(home: Home, ledger: Database) -> QuestionServer:
-    """Returns the server that answers questions about an installation's ledger."""
+def question_server(ledger: Database, responses: Database) -> QuestionServer:
+    """Returns the server that answers questions about an installation's ledger and its stored responses."""
     keys = Keys(ledger)
     return QuestionServer(
-        answers={KEYS: keys.answer, RESPONSES: Responses(home.responses).answer},
+        answers={KEYS: keys.answer, RESPONSES: Responses(responses).answer},
         feeds={KEYS: keys.feed, EXPERIMENTS: RunningExperiments(ledger).feed},
     )
 
@@ -62,7 +62,8 @@ async def main() -> int:
     try:
         ledger = open_ledger(home, boot.settings.database, patience_s=_PATIENCE_S)
         bring_up_to_date(home, boot.settings.database)
-        server = question_server(home, ledger)
+        responses = open_responses(home, boot.settings.database)
+        server = question_server(ledger, responses)
         await server.listen(home.ledger_socket)
     except (LedgerError, OSError) as error:
         link.send(Failed(message=str(error)))
@@ -89,6 +90,7 @@ async def main() -> int:
         os._exit(1)  # at once: journals and ledger survive that
     await asyncio.to_thread(ingestion.finish, _FINISH_S)
     server.close()
+    responses.close()
     ledger.close()
     with suppress(FileNotFoundError):
         home.ledger_socket.unlink()

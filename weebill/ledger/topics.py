@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
@@ -118,17 +117,17 @@ def _read(ledger: Database, query: Callable[[Connection], T]) -> T:
 
 
 class Responses:
-    """Answers questions about stored responses; the store is opened with the first question."""
+    """Answers questions about stored responses; the store is made or upgraded with the first question."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._store: ResponseStore | None = None
 
     def answer(self, question: Raw) -> bytes:
         """Returns the answer that `weebill.wire.responses_store` defines. Raises Unanswered."""
         try:
             if self._store is None:
-                self._store = ResponseStore(self._path)
+                self._store = ResponseStore(self._database)
             return encode(_answered(self._store, _decode_question(question)))
         except StoreError as error:
             raise Unanswered(str(error)) from error

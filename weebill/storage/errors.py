@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
@@ -12,25 +13,27 @@ from weebill.config.ledger_errors import LedgerError
 from weebill.storage.postgresql.advice import advice as advice_of_state
 from weebill.storage.sqlite.advice import advice as advice_of_sqlite
 
+LEDGER: Final = "ledger"
+
 
 class LedgerFailedError(LedgerError):
     """The database cannot be used, through no fault of ours."""
 
-    def __init__(self, error: BaseException, hint: str) -> None:
-        super().__init__(f"the ledger cannot be used: {error}")
+    def __init__(self, error: BaseException, hint: str, what: str = LEDGER) -> None:
+        super().__init__(f"the {what} cannot be used: {error}")
         self.hint = f"{hint[0].lower()}{hint[1:]}"
 
 
 @contextmanager
-def typed_errors() -> Iterator[None]:
-    """Raises LedgerFailedError for what fails in a database; a fault of ours stays what it is."""
+def typed_errors(what: str = LEDGER) -> Iterator[None]:
+    """Raises LedgerFailedError for what fails in a database, `what` in its message; a fault of ours stays as it is."""
     try:
         yield
     except (sqlite3.Error, DBAPIError) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         hint = advice_of_sqlite(cause) if isinstance(cause, sqlite3.Error) else advice_of_state(_state(error, cause))
         if hint:
-            raise LedgerFailedError(cause, hint) from error
+            raise LedgerFailedError(cause, hint, what) from error
         raise
 
 

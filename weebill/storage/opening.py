@@ -1,4 +1,4 @@
-"""Opens the database that an installation has its ledger in."""
+"""Opens the databases of an installation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
 from weebill.storage.database import Database
-from weebill.storage.schema import LEDGER
+from weebill.storage.schema import LEDGER, OUTCOMES, RESPONSES
 from weebill.storage.sqlite.database import SqliteDatabase
+from weebill.storage.sqlite.disposable import DISPOSABLE_FILE
 from weebill.storage.sqlite.opening import BUSY_TIMEOUT_S
 
 
@@ -36,3 +37,23 @@ def open_ledger(
 
     timeout_s = patience_s or STATEMENT_TIMEOUT_S
     return PostgresDatabase(settings.url, LEDGER, statement_timeout_s=timeout_s, working=working)
+
+
+def open_responses(home: Home, settings: DatabaseSettings, *, patience_s: float = BUSY_TIMEOUT_S) -> Database:
+    """Returns the store of responses, which nothing is read from yet: in the ledger's PostgreSQL, or a file beside it.
+
+    Statements wait for other programs for `patience_s`. Raises LedgerError if there is no driver.
+    """
+    if settings.url is None:
+        return SqliteDatabase(home.responses, RESPONSES, DISPOSABLE_FILE, busy_timeout_s=patience_s)
+    from weebill.storage.postgresql.database import PostgresDatabase  # its driver is an extra
+
+    return PostgresDatabase(settings.url, RESPONSES, statement_timeout_s=patience_s)
+
+
+def open_outcomes(home: Home) -> Database:
+    """Returns the store of outcomes, which nothing is read from yet.
+
+    It is this machine's own, whatever the ledger is in: a learner knows what the workers beside it have reported.
+    """
+    return SqliteDatabase(home.lessons, OUTCOMES, DISPOSABLE_FILE)

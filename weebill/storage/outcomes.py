@@ -1,98 +1,39 @@
-"""The SQLite file of what `auto` has learnt: its newest decisions, and the scores of answers.
+"""What `auto` has learnt: its newest decisions, and the scores of answers.
 
-A file of its own, as it may be thrown away without harm to keys and usage. A report is kept by one transaction, so
-after a kill it is there as a whole, or not at all; a repeated one changes nothing.
+Apart from keys and usage, as it may be thrown away without harm to them; a SQLite file of each machine's own
+(`weebill.storage.opening`). A report is kept by one transaction, so after a kill it is there as a whole, or not at all;
+a repeated one changes nothing.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
-from collections.abc import Container, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
-from pathlib import Path
-from typing import Final, NamedTuple
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from weebill.auto.learning import Audited, Decided, Pair, Report, Source
 from weebill.config.auto import AUTO, Tier
-from weebill.storage.database import transaction
-from weebill.storage.disposable import open_disposable, read_disposable
+from weebill.config.ledger_errors import LedgerError
+from weebill.storage.database import Database
+from weebill.storage.schema import OUTCOMES as SCHEMA
+from weebill.storage.tables.outcomes import AUTOS, CONTENTS, DECISIONS, OUTCOMES, PAIRS
+from weebill.storage.upgrade import revision_of
 
 MAX_DECISIONS: Final = 10_000
 MAX_OUTCOMES: Final = 50_000
 
-_FIRST: Final = (
-    """CREATE TABLE pairs (
-        id INTEGER PRIMARY KEY,
-        small TEXT NOT NULL,
-        large TEXT NOT NULL,
-        features TEXT NOT NULL,
-        decisions INTEGER NOT NULL DEFAULT 0,
-        UNIQUE (small, large, features)
-    ) STRICT""",
-    """CREATE TABLE decisions (
-        number INTEGER PRIMARY KEY,
-        pair INTEGER NOT NULL REFERENCES pairs (id),
-        request_id TEXT NOT NULL UNIQUE,
-        key_id TEXT NOT NULL,
-        at INTEGER NOT NULL,
-        tier TEXT NOT NULL,
-        features BLOB NOT NULL,
-        escalated INTEGER NOT NULL,
-        probability REAL NOT NULL,
-        audited INTEGER NOT NULL,
-        spent_nano INTEGER,
-        large_nano INTEGER
-    ) STRICT""",
-    # `small` and `large` are scores; an audit without them could not be judged.
-    """CREATE TABLE outcomes (
-        number INTEGER PRIMARY KEY,
-        pair INTEGER NOT NULL REFERENCES pairs (id),
-        request_id TEXT NOT NULL,
-        source TEXT NOT NULL,
-        at INTEGER NOT NULL,
-        tier TEXT NOT NULL,
-        features BLOB NOT NULL,
-        probability REAL,
-        small REAL,
-        large REAL,
-        judged_by TEXT NOT NULL,
-        spent_nano INTEGER,
-        UNIQUE (request_id, source)
-    ) STRICT""",
-    """CREATE TABLE contents (
-        outcome INTEGER PRIMARY KEY REFERENCES outcomes (number) ON DELETE CASCADE,
-        question TEXT NOT NULL DEFAULT '',
-        small TEXT NOT NULL DEFAULT '',
-        large TEXT NOT NULL DEFAULT '',
-        comment TEXT NOT NULL DEFAULT ''
-    ) STRICT""",
-)
-_STEPS: Final = (
-    _FIRST,
-    tuple(f"ALTER TABLE {table} ADD COLUMN signs BLOB NOT NULL DEFAULT x''" for table in ("decisions", "outcomes")),
-    # Several virtual models; what there was is of `auto`. `autos` has the numbers that `pairs` counted.
-    (
-        "ALTER TABLE outcomes ADD COLUMN mid REAL",
-        *(f"ALTER TABLE {table} ADD COLUMN auto TEXT NOT NULL DEFAULT 'auto'" for table in ("decisions", "outcomes")),
-        *(f"CREATE INDEX {table}_of_auto ON {table} (auto, number)" for table in ("decisions", "outcomes")),
-        """CREATE TABLE autos (
-            pair INTEGER NOT NULL REFERENCES pairs (id),
-            auto TEXT NOT NULL,
-            decisions INTEGER NOT NULL DEFAULT 0,
-            PRIMARY KEY (pair, auto)
-        ) STRICT""",
-        "INSERT INTO autos (pair, auto, decisions) SELECT id, 'auto', decisions FROM pairs",
-        "ALTER TABLE pairs DROP COLUMN decisions",
-    ),
-)
-_DECISION: Final = (
-    "request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano, signs, auto"
-)
-_OF_PAIR: Final = "(SELECT id FROM pairs WHERE (small, large, features) = (?, ?, ?))"
-_OUTCOME: Final = (
-    "request_id, source, at, tier, features, probability, small, large, spent_nano, judged_by, signs, auto, mid"
-)
+_PAGE: Final = 500
+
+T = TypeVar("T")
+
+_DECISION: Final = tuple(DECISIONS.c[name] for name in Decided.__struct_fields__)
 
 
 class OutcomeError(Exception):
@@ -125,31 +66,24 @@ class Outcome(NamedTuple):
     mid: float | None = None
 
 
-class OutcomeStore:
-    """The decisions and outcomes of one installation. Belongs to one thread; methods raise only OutcomeError."""
+_OUTCOME: Final = tuple(OUTCOMES.c["judged_by" if name == "by" else name] for name in Outcome._fields)
+_PAIR: Final = (PAIRS.c.small, PAIRS.c.large, PAIRS.c.features)
 
-    def __init__(self, path: Path, *, max_decisions: int = MAX_DECISIONS, max_outcomes: int = MAX_OUTCOMES) -> None:
-        self._path = path
+
+class OutcomeStore:
+    """The decisions and outcomes of one machine's learner. It and its methods raise only OutcomeError."""
+
+    def __init__(
+        self, database: Database, *, max_decisions: int = MAX_DECISIONS, max_outcomes: int = MAX_OUTCOMES
+    ) -> None:
+        self._database = database
         self._max_decisions = max_decisions
         self._max_outcomes = max_outcomes
-        with self._errors():
-            self._connection = _open(path)
+        self._change(lambda connection: None)  # so that it is there, and up to date
 
     def add(self, report: Report) -> list[Outcome]:
         """Keeps a report; returns the outcomes that are new. Audits of unknown requests are passed over."""
-        with self._writing() as connection:
-            pair = _pair_id(connection, report.pair)
-            added = Counter(each.auto for each in report.decided if _add_decision(connection, pair, each))
-            connection.executemany(
-                "INSERT INTO autos (pair, auto, decisions) VALUES (?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET decisions = decisions + excluded.decisions",
-                [(pair, auto, count) for auto, count in added.items()],
-            )
-            outcomes = [_add_check(connection, each) for each in report.decided if each.escalated and not each.audited]
-            outcomes += [_add_audit(connection, each) for each in report.audited]
-            for auto in added:
-                self._make_room(connection, auto)
-        return [each for each in outcomes if each is not None]
+        return self._change(lambda connection: self._add(connection, report))
 
     def rate(
         self,
@@ -164,7 +98,8 @@ class OutcomeStore:
 
         The comment is kept if the virtual model is one of `kept_for`. Returns the pair and the outcome.
         """
-        with self._writing() as connection:
+
+        def keep(connection: Connection) -> tuple[Pair, Outcome] | None:
             decided = _decision(connection, request_id)
             if decided is None or decided.key_id != key_id:
                 return None
@@ -176,163 +111,147 @@ class OutcomeStore:
             number = _add_outcome(connection, outcome)
             if number is None:
                 # It keeps its number: a row of its own each time would push out those of others.
-                [(number,)] = connection.execute(
-                    "UPDATE outcomes SET (at, small, mid, large) = (?, ?, ?, ?)"
-                    " WHERE request_id = ? AND source = 'feedback' RETURNING number",
-                    (at, small, mid, large, request_id),
-                ).fetchall()
-                connection.execute("DELETE FROM contents WHERE outcome = ?", (number,))
+                again = update(OUTCOMES).where(OUTCOMES.c.request_id == request_id, OUTCOMES.c.source == "feedback")
+                again = again.values(at=at, small=small, mid=mid, large=large)
+                number = connection.execute(again.returning(OUTCOMES.c.number)).scalar_one()
+                connection.execute(delete(CONTENTS).where(CONTENTS.c.outcome == number))
             if comment and decided.auto in kept_for:
-                connection.execute("INSERT INTO contents (outcome, comment) VALUES (?, ?)", (number, comment))
-            row = connection.execute(
-                "SELECT small, large, pairs.features FROM pairs JOIN decisions ON pairs.id = pair WHERE request_id = ?",
-                (request_id,),
-            ).fetchone()
-            return Pair(*row), outcome
+                _add_contents(connection, number, comment=comment)
+            pair = select(*_PAIR).join_from(PAIRS, DECISIONS).where(DECISIONS.c.request_id == request_id)
+            return Pair(*connection.execute(pair).one()), outcome
+
+        return self._change(keep)
 
     def newest_pair(self, auto: str) -> Pair | None:
         """Returns the pair of the newest decision of `auto`."""
-        with self._errors():
-            row = self._connection.execute(
-                "SELECT small, large, pairs.features FROM decisions JOIN pairs ON pairs.id = pair WHERE auto = ?"
-                " ORDER BY number DESC LIMIT 1",
-                (auto,),
-            ).fetchone()
+        query = select(*_PAIR).join_from(PAIRS, DECISIONS).where(DECISIONS.c.auto == auto)
+        newest = query.order_by(DECISIONS.c.number.desc()).limit(1)
+        row = self._read(lambda connection: connection.execute(newest).one_or_none())
         return None if row is None else Pair(*row)
 
     def count(self, auto: str, pair: Pair) -> int:
         """Returns the number of decisions that `auto` ever made for the pair."""
-        with self._errors():
-            row = self._connection.execute(
-                f"SELECT decisions FROM autos WHERE pair = {_OF_PAIR} AND auto = ?",  # noqa: S608
-                (*_key(pair), auto),
-            ).fetchone()
-        return 0 if row is None else int(row[0])
+        query = select(AUTOS.c.decisions).join_from(AUTOS, PAIRS).where(*_is(pair), AUTOS.c.auto == auto)
+        return self._read(lambda connection: connection.scalar(query)) or 0
 
     def decisions(self, auto: str, pair: Pair) -> list[Decided]:
         """Returns the decisions of `auto` for the pair that are kept, oldest first."""
-        with self._errors():
-            rows = self._connection.execute(
-                f"SELECT {_DECISION} FROM decisions WHERE pair = {_OF_PAIR} AND auto = ? ORDER BY number",  # noqa: S608
-                (*_key(pair), auto),
-            ).fetchall()
+        query = select(*_DECISION).join_from(DECISIONS, PAIRS).where(*_is(pair), DECISIONS.c.auto == auto)
+        rows = self._read(lambda connection: connection.execute(query.order_by(DECISIONS.c.number)).all())
         return [_decided(row) for row in rows]
 
     def outcomes(self, pair: Pair) -> list[Outcome]:
         """Returns the outcomes for the pair that are kept, of all virtual models, oldest first."""
-        with self._errors():
-            rows = self._connection.execute(
-                f"SELECT {_OUTCOME} FROM outcomes WHERE pair = {_OF_PAIR} ORDER BY number",  # noqa: S608
-                _key(pair),
-            ).fetchall()
-        return [Outcome(*row) for row in rows]
+        query = select(*_OUTCOME).join_from(OUTCOMES, PAIRS).where(*_is(pair)).order_by(OUTCOMES.c.number)
+        return [Outcome(*row) for row in self._read(lambda connection: connection.execute(query).all())]
 
     def spent(self, auto: str) -> list[tuple[int, int]]:
         """Returns the times of the audits of `auto` that are kept, of all pairs, and what they cost in nano-dollars."""
-        with self._errors():
-            return self._connection.execute(
-                "SELECT at, spent_nano FROM outcomes WHERE auto = ? AND source = 'audit' AND spent_nano > 0", (auto,)
-            ).fetchall()
+        query = select(OUTCOMES.c.at, OUTCOMES.c.spent_nano).where(
+            OUTCOMES.c.auto == auto, OUTCOMES.c.source == "audit", OUTCOMES.c.spent_nano > 0
+        )
+        return [(at, nano) for at, nano in self._read(lambda connection: connection.execute(query).all())]
 
-    def close(self) -> None:
-        """Lets go of the file."""
-        with self._errors():
-            self._connection.close()
+    def _add(self, connection: Connection, report: Report) -> list[Outcome]:
+        pair = _pair_id(connection, report.pair)
+        added = Counter(each.auto for each in report.decided if _add_decision(connection, pair, each))
+        for auto, count in added.items():
+            row = insert(AUTOS).values(pair=pair, auto=auto, decisions=count)
+            total = {"decisions": AUTOS.c.decisions + row.excluded.decisions}
+            connection.execute(row.on_conflict_do_update(index_elements=[AUTOS.c.pair, AUTOS.c.auto], set_=total))
+        outcomes = [_add_check(connection, each) for each in report.decided if each.escalated and not each.audited]
+        outcomes += [_add_audit(connection, each) for each in report.audited]
+        for auto in added:
+            self._make_room(connection, auto)
+        return [each for each in outcomes if each is not None]
 
-    def _make_room(self, connection: sqlite3.Connection, auto: str) -> None:
+    def _make_room(self, connection: Connection, auto: str) -> None:
         """Deletes the oldest rows of `auto`: a busy one takes no room from the others."""
-        for table, most in (("decisions", self._max_decisions), ("outcomes", self._max_outcomes)):
-            connection.execute(
-                f"DELETE FROM {table} WHERE auto = ? AND number <="  # noqa: S608
-                f" (SELECT number FROM {table} WHERE auto = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
-                (auto, auto, most),
-            )
+        for table, most in ((DECISIONS, self._max_decisions), (OUTCOMES, self._max_outcomes)):
+            of_auto = table.c.auto == auto
+            newest = select(table.c.number).where(of_auto).order_by(table.c.number.desc()).limit(1).offset(most)
+            connection.execute(delete(table).where(of_auto, table.c.number <= newest.scalar_subquery()))
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._errors(), transaction(self._connection):
-            yield self._connection
+    def _read(self, query: Callable[[Connection], T]) -> T:
+        with _errors():
+            return self._database.read(query)
 
-    def _errors(self) -> AbstractContextManager[None]:
-        return _errors(self._path)
+    def _change(self, change: Callable[[Connection], T]) -> T:
+        with _errors():
+            return self._database.change(change)
 
 
-def kept_questions(path: Path) -> Iterator[tuple[str, float | None, float | None]]:
+def kept_questions(database: Database) -> Iterator[tuple[str, float | None, float | None]]:
     """Yields the questions that a store keeps, oldest first, with the small and the large tier's scores.
 
     Its writer may be at work meanwhile. Raises OutcomeError.
     """
-    other = OutcomeError(f"The store of outcomes {path} is of another version; `weebill serve` brings it up to date.")
-    with _errors(path), closing(read_disposable(path, _STEPS, other)) as connection:
-        yield from connection.execute(
-            "SELECT question, outcomes.small, outcomes.large FROM contents JOIN outcomes ON outcome = number"
-            " WHERE question != '' AND outcomes.small IS NOT NULL ORDER BY number"
-        )
+    after = 0
+    while True:
+        with _errors():
+            page = database.look(partial(_questions, after))
+        for number, question, small, large in page:
+            after = number
+            yield question, small, large
+        if len(page) < _PAGE:
+            return
 
 
 @contextmanager
-def _errors(path: Path) -> Iterator[None]:
+def _errors() -> Iterator[None]:
     try:
         yield
-    except (OverflowError, sqlite3.IntegrityError) as error:
-        raise UnkeepableError(f"{path} cannot hold it: {error}") from error
-    except (sqlite3.Error, OSError) as error:
-        raise OutcomeError(f"Cannot use the store of outcomes {path}: {error}.") from error
+    except (OverflowError, IntegrityError) as error:
+        raise UnkeepableError(f"the store of outcomes cannot hold it: {error}") from error
+    except LedgerError as error:
+        raise OutcomeError(f"{error}: {error.hint}" if error.hint else str(error)) from error
+    except SQLAlchemyError as error:
+        raise OutcomeError(f"the store of outcomes cannot be used: {error}") from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    newer = OutcomeError(f"The store of outcomes {path} was made by a newer Weebill; move it away.")
-    return open_disposable(path, _STEPS, newer)
+def _questions(after: int, connection: Connection) -> Sequence[tuple[int, str, float | None, float | None]]:
+    if revision_of(connection, SCHEMA) != SCHEMA.newest:
+        raise OutcomeError("the store of outcomes is of another version; `weebill serve` brings it up to date")
+    query = select(OUTCOMES.c.number, CONTENTS.c.question, OUTCOMES.c.small, OUTCOMES.c.large)
+    query = query.join_from(CONTENTS, OUTCOMES).where(CONTENTS.c.question != "", OUTCOMES.c.small.is_not(None))
+    rows = connection.execute(query.where(OUTCOMES.c.number > after).order_by(OUTCOMES.c.number).limit(_PAGE))
+    return [tuple(row) for row in rows]
 
 
-def _key(pair: Pair) -> tuple[str, str, str]:
-    return pair.small, pair.large, pair.features
+def _is(pair: Pair) -> tuple[ColumnElement[bool], ...]:
+    return PAIRS.c.small == pair.small, PAIRS.c.large == pair.large, PAIRS.c.features == pair.features
 
 
-def _pair_id(connection: sqlite3.Connection, pair: Pair) -> int:
-    connection.execute("INSERT OR IGNORE INTO pairs (small, large, features) VALUES (?, ?, ?)", _key(pair))
-    [(found,)] = connection.execute(f"SELECT {_OF_PAIR}", _key(pair)).fetchall()
-    return int(found)
+def _pair_id(connection: Connection, pair: Pair) -> int:
+    row = insert(PAIRS).values(small=pair.small, large=pair.large, features=pair.features)
+    connection.execute(row.on_conflict_do_nothing())
+    return int(connection.execute(select(PAIRS.c.id).where(*_is(pair))).scalar_one())
 
 
-def _add_decision(connection: sqlite3.Connection, pair: int, each: Decided) -> int:
-    """Returns 1, or 0 for a decision that is there already."""
-    return connection.execute(
-        f"INSERT OR IGNORE INTO decisions (pair, {_DECISION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-        (
-            pair, each.request_id, each.key_id, each.at, each.tier, each.features, each.escalated, each.probability,
-            each.audited, each.spent_nano, each.large_nano, each.signs, each.auto,
-        ),
-    ).rowcount  # fmt: skip
+def _add_decision(connection: Connection, pair: int, each: Decided) -> bool:
+    """Returns False for a decision that is there already."""
+    row = insert(DECISIONS).values(pair=pair, **msgspec.structs.asdict(each)).on_conflict_do_nothing()
+    return connection.execute(row.returning(DECISIONS.c.number)).one_or_none() is not None
 
 
-def _decision(connection: sqlite3.Connection, request_id: str) -> Decided | None:
-    row = connection.execute(
-        f"SELECT {_DECISION} FROM decisions WHERE request_id = ?",  # noqa: S608
-        (request_id,),
-    ).fetchone()
+def _decision(connection: Connection, request_id: str) -> Decided | None:
+    row = connection.execute(select(*_DECISION).where(DECISIONS.c.request_id == request_id)).one_or_none()
     return None if row is None else _decided(row)
 
 
-def _decided(
-    row: tuple[str, str, int, Tier, bytes, int, float, int, int | None, int | None, bytes, str],
-) -> Decided:
-    request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano, signs, auto = row
-    return Decided(
-        request_id=request_id, key_id=key_id, at=at, tier=tier, features=features, escalated=bool(escalated),
-        probability=probability, audited=bool(audited), spent_nano=spent_nano, large_nano=large_nano,
-        signs=signs, auto=auto,
-    )  # fmt: skip
+def _decided(row: Row[tuple[object, ...]]) -> Decided:
+    fields = dict(row._mapping)
+    return Decided(**fields | {name: bool(fields[name]) for name in ("escalated", "audited")})
 
 
-def _add_check(connection: sqlite3.Connection, each: Decided) -> Outcome | None:
+def _add_check(connection: Connection, each: Decided) -> Outcome | None:
     outcome = Outcome(
         each.request_id, "check", each.at, each.tier, each.features, None, 0.0, None, by="check", auto=each.auto
     )  # fmt: skip
     return outcome if _add_outcome(connection, outcome) is not None else None
 
 
-def _add_audit(connection: sqlite3.Connection, each: Audited) -> Outcome | None:
+def _add_audit(connection: Connection, each: Audited) -> Outcome | None:
     decided = _decision(connection, each.request_id)
     if decided is None:
         return None
@@ -344,18 +263,20 @@ def _add_audit(connection: sqlite3.Connection, each: Audited) -> Outcome | None:
     if number is None:
         return None
     if (content := each.content) is not None:
-        connection.execute(
-            "INSERT INTO contents (outcome, question, small, large) VALUES (?, ?, ?, ?)",
-            (number, content.question, content.small, content.large),
-        )
+        _add_contents(connection, number, content.question, content.small, content.large)
     return outcome
 
 
-def _add_outcome(connection: sqlite3.Connection, outcome: Outcome) -> int | None:
+def _add_outcome(connection: Connection, outcome: Outcome) -> int | None:
     """Returns the number of the new row; None if the outcome is there already."""
-    added = connection.execute(
-        f"INSERT OR IGNORE INTO outcomes ({_OUTCOME}, pair)"  # noqa: S608
-        " SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, pair FROM decisions WHERE request_id = ?",
-        (*outcome, outcome.request_id),
-    )
-    return added.lastrowid if added.rowcount else None
+    fields = outcome._asdict()
+    pair = select(DECISIONS.c.pair).where(DECISIONS.c.request_id == outcome.request_id).scalar_subquery()
+    row = insert(OUTCOMES).values(pair=pair, judged_by=fields.pop("by"), **fields).on_conflict_do_nothing()
+    return connection.execute(row.returning(OUTCOMES.c.number)).scalar_one_or_none()
+
+
+def _add_contents(
+    connection: Connection, number: int, question: str = "", small: str = "", large: str = "", comment: str = ""
+) -> None:
+    row = insert(CONTENTS).values(outcome=number, question=question, small=small, large=large, comment=comment)
+    connection.execute(row)

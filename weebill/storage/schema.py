@@ -12,6 +12,8 @@ from sqlalchemy import Connection, MetaData, Table, insert
 
 from weebill.storage.tables.ledger import INSTALLATION, META
 from weebill.storage.tables.ledger import LEDGER as LEDGER_TABLES
+from weebill.storage.tables.outcomes import OUTCOMES_TABLES
+from weebill.storage.tables.responses import RESPONSES_TABLES, SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +21,15 @@ class Schema:
     """Tables that are kept together; `newest` is the last of the revisions in `folder`, `revisions/{name}` by default.
 
     On SQLite each has a file of its own, which has the revision's number as its `user_version`. So revisions go on from
-    the versions of earlier releases, which leave a newer file alone. `fill` completes new tables.
+    the versions of earlier releases, which leave a newer file alone. `fill` completes new tables. Errors call them by
+    the title.
     """
 
     name: str
     tables: MetaData
     newest: str
     fill: Callable[[Connection], None]
+    title: str
     folder: Path | None = None
 
     @property
@@ -44,4 +48,14 @@ def _fill_ledger(connection: Connection) -> None:
     connection.execute(insert(META), [{"name": name, "value": 0} for name in ("keys_version", "experiments_version")])
 
 
-LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0009", _fill_ledger)
+def _fill_responses(connection: Connection) -> None:
+    connection.execute(insert(SIZE).values(bytes=0))
+
+
+def _nothing(connection: Connection) -> None:
+    del connection
+
+
+LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0009", _fill_ledger, "ledger")
+RESPONSES: Final = Schema("responses", RESPONSES_TABLES, "0002", _fill_responses, "store of responses")
+OUTCOMES: Final = Schema("outcomes", OUTCOMES_TABLES, "0004", _nothing, "store of outcomes")

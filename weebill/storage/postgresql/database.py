@@ -101,7 +101,7 @@ class PostgresDatabase(Database):
 
     def close(self) -> None:
         """Closes all connections, and ends the thread."""
-        with typed_errors():
+        with typed_errors(self._schema.title):
             self._run(self._engine.dispose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -116,7 +116,7 @@ class PostgresDatabase(Database):
     def _upgrade(self, connection: Connection) -> None:
         # Replicas start at once.
         lock(connection, self._schema.name)
-        upgrade(connection, self._schema, "The database")
+        upgrade(connection, self._schema, f"The {self._schema.title} in the database")
 
     def _change(self, change: Callable[[Connection], T], *, alone: bool = False) -> T:
         for _ in range(_ATTEMPTS - 1):
@@ -145,7 +145,7 @@ class PostgresDatabase(Database):
             return await connection.run_sync(begun)
 
     def _run(self, work: Coroutine[object, object, T]) -> T:
-        with _typed_errors():
+        with _typed_errors(self._schema.title):
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
             try:
                 while not concurrent.futures.wait([future], _TICK_S).done:
@@ -171,16 +171,17 @@ class PostgresDatabase(Database):
 
 
 @contextmanager
-def _typed_errors() -> Iterator[None]:
+def _typed_errors(what: str) -> Iterator[None]:
     """Raises LedgerFailedError for failures of the network, too, which the driver passes on as they are."""
     try:
-        with typed_errors():
+        with typed_errors(what):
             yield
     except DBAPIError:
         raise
     except (OSError, TimeoutError) as error:
-        raise LedgerFailedError(error if str(error) else TimeoutError("it does not answer"), advice(None)) from error
+        cause = error if str(error) else TimeoutError("it does not answer")
+        raise LedgerFailedError(cause, advice(None), what) from error
     except asyncpg.PostgresError as error:  # as a connection is made
-        raise LedgerFailedError(error, advice(error.sqlstate) or advice(None)) from error
+        raise LedgerFailedError(error, advice(error.sqlstate) or advice(None), what) from error
     except asyncpg.InterfaceError as error:
-        raise LedgerFailedError(error, advice(None)) from error
+        raise LedgerFailedError(error, advice(None), what) from error

@@ -19,7 +19,8 @@ from weebill.config.ledger_errors import LedgerError
 from weebill.storage.database import Database
 from weebill.storage.errors import typed_errors
 from weebill.storage.schema import Schema
-from weebill.storage.sqlite.opening import BUSY_TIMEOUT_S, OpenFile, open_reader, open_writer
+from weebill.storage.sqlite.open_file import OpenFile, Opening
+from weebill.storage.sqlite.opening import BUSY_TIMEOUT_S, LEDGER_FILE
 from weebill.storage.upgrade import upgrade
 
 _ATTEMPTS: Final = 5  # while backups are put back faster than a change takes
@@ -39,18 +40,22 @@ class SqliteDatabase(Database):
         self,
         path: Path,
         schema: Schema,
+        opening: Opening = LEDGER_FILE,
         *,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
         working: Callable[[], None] | None = None,
     ) -> None:
         self.path = path
         self._schema = schema
-        self._writer = _engine(lambda: open_writer(path, busy_timeout_s, working), "BEGIN IMMEDIATE", 1, busy_timeout_s)
-        self._reader = _engine(lambda: open_reader(path, busy_timeout_s), "BEGIN", _READERS, busy_timeout_s)
+        self._what = f"{schema.title} {path}"
+        self._writer = _engine(
+            lambda: opening.writer(path, busy_timeout_s, working), "BEGIN IMMEDIATE", 1, busy_timeout_s
+        )
+        self._reader = _engine(lambda: opening.reader(path, busy_timeout_s), "BEGIN", _READERS, busy_timeout_s)
 
     def read(self, query: Callable[[Connection], T]) -> T:
         """Returns the result of `query`. Raises LedgerError, also if there is no file."""
-        with typed_errors(), self._reader.begin() as connection:
+        with typed_errors(self._schema.title), self._reader.begin() as connection:
             return query(connection)
 
     def look(self, query: Callable[[Connection], T]) -> T:
@@ -60,13 +65,13 @@ class SqliteDatabase(Database):
     def change(self, change: Callable[[Connection], T]) -> T:
         """Returns the result of `change` once its changes are in the file at the path."""
         for _ in range(_ATTEMPTS):
-            with typed_errors(), self._writer.connect() as connection:
+            with typed_errors(self._schema.title), self._writer.connect() as connection:
                 self._bring_up_to_date(connection)
                 with connection.begin():
                     result = change(connection)
                 if _opened(connection).is_current():
                     return result
-        raise LedgerError(f"The ledger {self.path} is being replaced; nothing has been changed.")
+        raise LedgerError(f"The {self._what} is being replaced; nothing has been changed.")
 
     def source(self, connection: Connection) -> str:
         """Returns the file's device and number."""
@@ -75,7 +80,7 @@ class SqliteDatabase(Database):
 
     def close(self) -> None:
         """Closes all connections."""
-        with typed_errors():
+        with typed_errors(self._schema.title):
             self._reader.dispose()
             self._writer.dispose()
 
@@ -83,7 +88,7 @@ class SqliteDatabase(Database):
         if _UP_TO_DATE in connection.info:
             return
         with connection.begin():
-            upgrade(connection, self._schema, f"The ledger {self.path}")
+            upgrade(connection, self._schema, f"The {self._what}")
         connection.info[_UP_TO_DATE] = True
 
 

@@ -12,22 +12,22 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.storage.sqlite.advice import LOCKED, advice
-from weebill.storage.sqlite.files import File, Note, alone, file_at, is_empty
+from weebill.storage.sqlite.files import Note, alone, file_at, is_empty
+from weebill.storage.sqlite.open_file import OpenFile, Opening
 
 BUSY_TIMEOUT_S = 10.0
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 _STEPS = 100_000  # of SQLite's machine between two signs of work: some milliseconds
 
 
-class OpenFile(sqlite3.Connection):
+class LedgerFile(OpenFile):
     """A connection that knows whether its path still leads to its file."""
 
-    path: Path
-    file: File
     writes: bool
 
     def is_current(self) -> bool:
@@ -66,7 +66,7 @@ class OpenFile(sqlite3.Connection):
         guard.close()
 
 
-def open_writer(path: Path, busy_timeout_s: float, working: Callable[[], None] | None = None) -> OpenFile:
+def open_writer(path: Path, busy_timeout_s: float, working: Callable[[], None] | None = None) -> LedgerFile:
     """Opens the ledger for reading and writing, and makes it if there never was one.
 
     Any number of processes may do this at once. Changes are kept by `COMMIT` alone. `working` is called again and again
@@ -97,7 +97,7 @@ def open_writer(path: Path, busy_timeout_s: float, working: Callable[[], None] |
     return connection
 
 
-def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> OpenFile:
+def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> LedgerFile:
     """Opens an existing ledger for reading alone. Raises sqlite3.Error if there is none."""
     try:
         with alone(path, busy_timeout_s) as note:
@@ -114,7 +114,10 @@ def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> OpenFile:
     return connection
 
 
-def _connected(note: Note, path: Path, mode: str, timeout_s: float) -> OpenFile:
+LEDGER_FILE: Final = Opening(open_writer, open_reader)
+
+
+def _connected(note: Note, path: Path, mode: str, timeout_s: float) -> LedgerFile:
     """Returns a connection that has read nothing yet, to the file that the path led to all the while, and its log."""
     while True:
         before = file_at(path)
@@ -125,7 +128,7 @@ def _connected(note: Note, path: Path, mode: str, timeout_s: float) -> OpenFile:
             timeout=timeout_s,
             isolation_level=None,
             check_same_thread=False,  # a pool lends it to one thread at a time
-            factory=OpenFile,
+            factory=LedgerFile,
         )
         file = file_at(path)
         if file is not None and file == (before or file):
