@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Integer, func, literal, select
 
 from weebill.storage.tables.ledger import USAGE, USAGE_DAILY
 from weebill.storage.tables.types import MOST
@@ -28,7 +28,7 @@ _SUMS: Final = (
         func.coalesce(func.sum(half), 0)
         for name in _ADDED
         for half in (
-            USAGE_DAILY.c[name].bitwise_rshift(_HALF),
+            USAGE_DAILY.c[name].bitwise_rshift(literal(_HALF, Integer())),  # PostgreSQL takes no other
             USAGE_DAILY.c[name].bitwise_and(2**_HALF - 1),
         )
     ),
