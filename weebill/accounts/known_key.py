@@ -13,6 +13,7 @@ from weebill.config.routing import WILDCARD, Preferences
 from weebill.routing.patterns import captured
 
 _NO_PREFERENCES: Final = Preferences()
+_MAX_PEERS: Final = 256
 
 
 class Limits:
@@ -21,10 +22,11 @@ class Limits:
     A key that is `local_only` demands that in its preferences.
     """
 
-    __slots__ = ("_endpoints", "_models", "_networks", "_patterns", "local_only", "preferences")
+    __slots__ = ("_endpoints", "_models", "_networks", "_patterns", "_peers", "local_only", "preferences")
 
     def __init__(self, scopes: KeyScopes) -> None:
         self._networks: tuple[IPv4Network | IPv6Network, ...] = tuple(map(ip_network, scopes.networks))
+        self._peers: dict[str, bool] = {}  # reading an address takes some microseconds
         self._endpoints = frozenset(scopes.endpoints)
         self._models = frozenset(scopes.models)
         self._patterns = tuple(name.split(WILDCARD) for name in scopes.models if WILDCARD in name)
@@ -38,12 +40,12 @@ class Limits:
         """True if the key may be used from an address, "" if that is not known."""
         if not self._networks:
             return True
-        try:
-            address = ip_address(peer.partition("%")[0])  # without the interface
-        except ValueError:
-            return False
-        address = _as_ipv4(address)
-        return any(address in network for network in self._networks)
+        found = self._peers.get(peer)
+        if found is None:
+            if len(self._peers) >= _MAX_PEERS:
+                self._peers.clear()
+            found = self._peers[peer] = self._is_within(peer)
+        return found
 
     def allow_endpoint(self, name: str) -> bool:
         """True if the key may be used at an endpoint."""
@@ -54,6 +56,14 @@ class Limits:
         if not self._models or name in self._models:
             return True
         return any(captured(literals, name) is not None for literals in self._patterns)
+
+    def _is_within(self, peer: str) -> bool:
+        try:
+            address = ip_address(peer.partition("%")[0])  # without the interface
+        except ValueError:
+            return False
+        address = _as_ipv4(address)
+        return any(address in network for network in self._networks)
 
 
 class KnownKey:
