@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from tests import forked
+from tests.fixtures.postgresql import shared_cluster
 
 # Files whose tests share something costly, which each process makes for itself: one process runs all of a row.
 TOGETHER: Final = (
@@ -84,5 +85,6 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     count = session.config.getoption("--processes")
     if not count or session.testsfailed or session.config.option.collectonly:
         return None
-    forked.run(session, pieces([item.nodeid for item in session.items]), count)
+    with shared_cluster(session.items):
+        forked.run(session, pieces([item.nodeid for item in session.items]), count)
     return True

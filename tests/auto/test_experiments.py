@@ -28,6 +28,7 @@ from weebill.storage.comparison import ArmTables
 from weebill.storage.database import Database
 from weebill.storage.experiments import open_experiments
 from weebill.storage.opening import open_ledger
+from weebill.storage.versions import Positions
 from weebill.usage.records import Outcome, UsageRecord
 
 
@@ -42,7 +43,7 @@ class Seen(Experiments):
 
     def __init__(self, ledger: Database) -> None:
         super().__init__()
-        self._feed = RunningExperiments(ledger).feed(Raw(encode(self.position())))
+        self._feed = RunningExperiments(ledger, Positions(ledger, 0.0)).feed(Raw(encode(self.position())))
 
     def refresh(self) -> None:
         with suppress(Unanswered):

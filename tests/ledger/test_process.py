@@ -7,21 +7,24 @@ import sqlite3
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.fixtures.child import ChildProcess
+from tests.fixtures.child import ChildProcess, ending
 from tests.fixtures.ledger import SQLITE, open_file
 from tests.fixtures.records import write_records
 from weebill.accounts.api_key import TOPIC, ApiKey
 from weebill.accounts.keyring import KeyRing
 from weebill.accounts.pepper import read_pepper
 from weebill.config.paths import Home
-from weebill.config.schema import LogSettings, MeteringSettings, ProviderSettings, Settings
+from weebill.config.schema import DatabaseSettings, LogSettings, MeteringSettings, ProviderSettings, Settings
+from weebill.ledger.role import ROLE
 from weebill.process.messages import Failed, Reload
 from weebill.process.questions import Followed, Questions
 from weebill.storage.keys import open_keys
+from weebill.storage.opening import open_ledger
 from weebill.storage.sqlite.opening import open_reader
 from weebill.usage.journal import JournalWriter
 from weebill.usage.records import Intent
@@ -98,6 +101,19 @@ async def test_a_newer_ledger_is_reported(home: Home, start: Callable[[], Awaita
     assert isinstance(message, Failed)
     assert "made by a newer Weebill" in message.message
     assert await process.process.wait() == 1
+
+
+async def test_a_newer_postgresql_database_is_reported(home: Home, postgres: str) -> None:
+    settings = Settings(database=DatabaseSettings(url=postgres))
+    with open_ledger(home, settings.database) as ledger:
+        ledger.change(lambda connection: connection.exec_driver_sql("UPDATE ledger_revision SET version_num = '0099'"))
+    async with ending(partial(ChildProcess.start, ROLE, home, settings=settings)) as start:
+        process = await start()
+        message = await process.link.receive()
+        assert isinstance(message, Failed)
+        assert "made by a newer Weebill" in message.message
+        assert postgres not in message.message
+        assert await process.process.wait() == 1
 
 
 async def test_its_socket_is_private_and_replaces_a_stale_one(

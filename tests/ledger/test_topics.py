@@ -25,6 +25,7 @@ from weebill.storage.database import Database
 from weebill.storage.experiments import open_experiments
 from weebill.storage.keys import open_keys
 from weebill.storage.opening import open_ledger, open_responses
+from weebill.storage.versions import Positions
 from weebill.wire.responses_state import StoredResponse
 from weebill.wire.responses_store import Delete, Get, History, Items, Put
 
@@ -43,7 +44,7 @@ def ledger(home: Home) -> Iterator[Database]:
 
 @pytest.fixture
 def topic(ledger: Database) -> Keys:
-    return Keys(ledger)
+    return Keys(ledger, Positions(ledger, 0.0))
 
 
 def asked(topic: Keys, home: Home, secret: str) -> ApiKey | None:
@@ -171,7 +172,7 @@ def test_a_ledger_that_another_keeps_to_itself(home: Home, topic: Keys, monkeypa
 def test_experiments_are_told_whole(home: Home, ledger: Database) -> None:
     known = Experiments()
     with open_experiments(home, SQLITE) as store:
-        following = RunningExperiments(ledger).feed(Raw(encode(known.position())))
+        following = RunningExperiments(ledger, Positions(ledger, 0.0)).feed(Raw(encode(known.position())))
 
         def follow() -> bool:
             news = following.news()

@@ -45,7 +45,7 @@ def ensure_pepper(path: Path, count_active: Callable[[], int]) -> bytes:
         if active := count_active():
             raise LedgerError(
                 f"{path} is missing, and without it the {active} active API keys cannot be checked. Restore it from a "
-                "backup; if it is lost for good, move the ledger weebill.db away and create new keys."
+                "backup; if it is lost for good, `weebill db rekey` revokes them, and new ones can be made."
             )
         _create_pepper(path)
     return read_pepper(path)

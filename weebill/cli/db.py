@@ -125,8 +125,8 @@ def restore(sources: Sources, file: Path, yes: bool, quiet: bool) -> None:
             typer.echo(f"What was there is in {kept}")
     if not _recognises(home, candidate.pepper, candidate.contents):
         warn(
-            f"the restored keys are made with another {home.pepper.name} than this installation's: put that of the "
-            "backup's installation there and restart, or let `weebill db rekey` revoke all keys"
+            f"the restored keys are made with a {home.pepper.name} that this installation has not: put it into "
+            f"{home.root} and restart, or let `weebill db rekey` revoke all keys"
         )
 
 

@@ -33,6 +33,7 @@ from weebill.process.messages import Engines, Failed, Ready, ToChild
 from weebill.process.questions import QuestionServer
 from weebill.storage.database import Database
 from weebill.storage.opening import bring_up_to_date, open_ledger, open_responses
+from weebill.storage.versions import Positions
 from weebill.wire.responses_store import TOPIC as RESPONSES
 
 PROCESS_NAME: Final = "ledger"
@@ -46,10 +47,11 @@ log = logging.getLogger(__name__)
 
 def question_server(ledger: Database, responses: Database) -> QuestionServer:
     """Returns the server that answers questions about an installation's ledger and its stored responses."""
-    keys = Keys(ledger)
+    positions = Positions(ledger)
+    keys = Keys(ledger, positions)
     return QuestionServer(
         answers={KEYS: keys.answer, RESPONSES: Responses(responses).answer},
-        feeds={KEYS: keys.feed, EXPERIMENTS: RunningExperiments(ledger).feed},
+        feeds={KEYS: keys.feed, EXPERIMENTS: RunningExperiments(ledger, positions).feed},
     )
 
 

@@ -22,7 +22,7 @@ from weebill.storage.database import Database
 from weebill.storage.experiments import read_experiments
 from weebill.storage.keys import changed_since, find_active
 from weebill.storage.responses import ResponseStore, StoreError
-from weebill.storage.versions import EXPERIMENTS_VERSION, KEYS_VERSION, position
+from weebill.storage.versions import EXPERIMENTS_VERSION, KEYS_VERSION, Positions, positions
 from weebill.wire.responses_store import Delete, Get, History, Items, Put, StoreQuestion
 
 _SIGN_OF_LIFE_S: Final = 1.0
@@ -38,80 +38,85 @@ _decode_question: Final = msgspec.msgpack.Decoder(StoreQuestion).decode
 class Keys:
     """Finds the key of a secret's digest, and sends changes of keys."""
 
-    def __init__(self, ledger: Database) -> None:
+    def __init__(self, ledger: Database, positions: Positions) -> None:
         self._ledger = ledger
+        self._positions = positions
 
     def answer(self, question: Raw) -> bytes:
         """Returns the `FoundKey` with the digest in question, or None. Raises Unanswered."""
         digest = _decode_digest(question)
-        return encode(_read(self._ledger, lambda connection: find_active(connection, digest)))
+        return encode(_typed(lambda: self._ledger.read(lambda connection: find_active(connection, digest))))
 
     def feed(self, position: Raw) -> KeyFeed:
         """Returns a feed of the changes from that position on."""
-        return KeyFeed(self._ledger, _decode_position(position))
+        return KeyFeed(self._ledger, self._positions, _decode_position(position))
 
 
 class KeyFeed:
     """Sends one asker the changed keys, and once a second a heartbeat without changes."""
 
-    def __init__(self, ledger: Database, known: Position) -> None:
+    def __init__(self, ledger: Database, positions: Positions, known: Position) -> None:
         self._ledger = ledger
+        self._positions = positions
         self._known = known
         self._due_at = 0.0
 
     def news(self) -> bytes | None:
         """Returns the `KeyChanges` since the last call. Raises Unanswered."""
-        now, changed = _read(self._ledger, self._changes)
-        if now == self._known and time.monotonic() < self._due_at:
+        changed: dict[str, list[bytes]] | None = {}
+        now = _typed(lambda: self._positions.now(KEYS_VERSION))
+        if now != self._known:
+            now, changed = _typed(lambda: self._ledger.read(self._changes))
+        elif time.monotonic() < self._due_at:
             return None
         self._known, self._due_at = now, time.monotonic() + _SIGN_OF_LIFE_S
         return encode(KeyChanges(now.source, now.version, changed))
 
     def _changes(self, connection: Connection) -> tuple[Position, dict[str, list[bytes]] | None]:
-        known, now = self._known, position(self._ledger, connection, KEYS_VERSION)
+        known, now = self._known, positions(self._ledger, connection)[KEYS_VERSION]
         # Otherwise another ledger is there, or an older state of this one.
         if now.source != known.source or now.version < known.version:
             return now, None
-        changed = changed_since(connection, known.version) if now.version > known.version else {}
+        changed = changed_since(connection, known.version)
         return now, changed if len(changed) <= _MAX_CHANGES else None
 
 
 class RunningExperiments:
     """Sends the experiments."""
 
-    def __init__(self, ledger: Database) -> None:
+    def __init__(self, ledger: Database, positions: Positions) -> None:
         self._ledger = ledger
+        self._positions = positions
 
     def feed(self, position: Raw) -> ExperimentFeed:
         """Returns a feed of the experiments, whenever they have changed since that position."""
-        return ExperimentFeed(self._ledger, _decode_position(position))
+        return ExperimentFeed(self._ledger, self._positions, _decode_position(position))
 
 
 class ExperimentFeed:
     """Sends one asker the experiments."""
 
-    def __init__(self, ledger: Database, known: Position) -> None:
+    def __init__(self, ledger: Database, positions: Positions, known: Position) -> None:
         self._ledger = ledger
+        self._positions = positions
         self._known = known
 
     def news(self) -> bytes | None:
         """Returns an `ExperimentSnapshot` if anything has changed since the last call. Raises Unanswered."""
-        snapshot = _read(self._ledger, self._snapshot)
-        if snapshot is None:
+        if _typed(lambda: self._positions.now(EXPERIMENTS_VERSION)) == self._known:
             return None
+        snapshot = _typed(lambda: self._ledger.read(self._snapshot))
         self._known = Position(snapshot.source, snapshot.version)
         return encode(snapshot)
 
-    def _snapshot(self, connection: Connection) -> ExperimentSnapshot | None:
-        now = position(self._ledger, connection, EXPERIMENTS_VERSION)
-        if now == self._known:
-            return None
+    def _snapshot(self, connection: Connection) -> ExperimentSnapshot:
+        now = positions(self._ledger, connection)[EXPERIMENTS_VERSION]
         return ExperimentSnapshot(now.source, now.version, read_experiments(connection))
 
 
-def _read(ledger: Database, query: Callable[[Connection], T]) -> T:
+def _typed(read: Callable[[], T]) -> T:
     try:
-        return ledger.read(query)
+        return read()
     except LedgerError as error:
         raise Unanswered(f"{error} {error.hint}".strip()) from error
 

@@ -71,8 +71,11 @@ class Heartbeat:
             self._asked += 1
             self._ask()
             owed_s = overdue_s = 0.0
-            effort = Effort(self._pid)
+            effort: Effort | None = None
             while not await _set_within(self._answered, _TICK_S):
+                if effort is None:  # nearly all answers come within the first tick, and nothing is to be measured
+                    effort = Effort(self._pid)
+                    continue
                 # Counts ticks rather than a clock: while this process itself stood still, it could read no answer.
                 counted_s = effort.counted(_TICK_S)
                 owed_s += counted_s

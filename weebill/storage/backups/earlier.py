@@ -1,4 +1,4 @@
-"""What the tables of a SQLite ledger hold that others do not, brought into the form that every database takes.
+"""Brings what a SQLite ledger holds, and another database would not take, into a form that every one takes.
 
 Only in a private copy: it takes a while. A ledger of an earlier release keeps the records of that time in tables of
 their own, which the view `usage` has as well; and SQLite takes any text, of any length, as a key.
@@ -7,20 +7,14 @@ their own, which the view `usage` has as well; and SQLite takes any text, of any
 from __future__ import annotations
 
 import sqlite3
-from hashlib import blake2b
 from typing import Final
 
-import msgspec
 from sqlalchemy import Connection, inspect
 
-_OF_KINDS: Final = (
-    "key_id", "model_asked", "model_served", "upstream", "endpoint", "stream", "measured", "status", "outcome",
-    "checked", "dropped", "cost_reported", "flags",
-)  # fmt: skip
-_ENTRY: Final = (
-    "id", "request_id", "prompt_tokens", "cached_tokens", "completion_tokens", "started_at", "first_byte_us",
-    "total_us", "cache_write_tokens", "reasoning_tokens", "cost_nano", "attempts", "arm",
-)  # fmt: skip
+from weebill.storage.tables.types import MOST
+from weebill.storage.usage_rows import ENTRY, KIND, MOST_BYTES, SUMS, fingerprint, without_nul
+
+_OWN: Final = ("id", *(name for name in ENTRY if name != "kind"))
 _BEFORE_FLAGS: Final = "usage_entries_before_flags"
 _BEFORE_KINDS: Final = "usage_before_kinds"
 
@@ -39,33 +33,31 @@ def _limited(names: tuple[str, ...]) -> str:
 
 
 _ADD_KINDS: Final = (
-    f"INSERT OR IGNORE INTO usage_kinds ({', '.join(_OF_KINDS)}, fingerprint) "  # noqa: S608
-    f"SELECT *, fingerprint_of({', '.join(_OF_KINDS)}) FROM "
-    f"(SELECT DISTINCT {_limited(_OF_KINDS)} FROM {_BEFORE_KINDS})"
+    f"INSERT OR IGNORE INTO usage_kinds ({', '.join(KIND)}, fingerprint) "  # noqa: S608
+    f"SELECT *, fingerprint_of({', '.join(KIND)}) FROM "
+    f"(SELECT DISTINCT {_limited(KIND)} FROM {_BEFORE_KINDS})"
 )
 _ADD_ENTRIES: Final = (
-    f"INSERT INTO usage_entries (kind, {', '.join(_ENTRY)}) "  # noqa: S608
-    f"SELECT kind.id, {', '.join(f'record.{name}' for name in _ENTRY)} "
-    f"FROM (SELECT {_limited(_ENTRY + _OF_KINDS)} FROM {_BEFORE_KINDS}) AS record "
+    f"INSERT INTO usage_entries (kind, {', '.join(_OWN)}) "  # noqa: S608
+    f"SELECT kind.id, {', '.join(f'record.{name}' for name in _OWN)} "
+    f"FROM (SELECT {_limited(_OWN + KIND)} FROM {_BEFORE_KINDS}) AS record "
     f"JOIN usage_kinds AS kind ON kind.fingerprint = "
-    f"fingerprint_of({', '.join(f'record.{name}' for name in _OF_KINDS)})"
+    f"fingerprint_of({', '.join(f'record.{name}' for name in KIND)})"
 )
 _MOVE_ENTRIES: Final = (
-    f"INSERT INTO usage_entries (kind, {', '.join(_ENTRY)}) "  # noqa: S608
-    f"SELECT kind, {', '.join(_ENTRY)} FROM {_BEFORE_FLAGS}"
+    f"INSERT INTO usage_entries (kind, {', '.join(_OWN)}) "  # noqa: S608
+    f"SELECT kind, {', '.join(_OWN)} FROM {_BEFORE_FLAGS}"
 )
 
-MOST_BYTES: Final = 1000
-"""Of a text in an index, of which PostgreSQL takes some 2,700 in a row."""
-_SUMS: Final = (
-    "requests", "failures", "prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano", "unpriced",
-)  # fmt: skip
-_UNFIT: Final = f"instr(CAST(model AS BLOB), x'00') OR length(CAST(model AS BLOB)) > {MOST_BYTES}"
+_UNFIT: Final = " OR ".join(
+    f"instr(CAST({name} AS BLOB), x'00') OR length(CAST({name} AS BLOB)) > {MOST_BYTES}" for name in ("key_id", "model")
+)
 _MERGE_NAMES: Final = (
-    f"INSERT INTO usage_daily (day, key_id, model, {', '.join(_SUMS)}) "  # noqa: S608
-    f"SELECT day, key_id, fitting(model), {', '.join(_SUMS)} FROM usage_daily WHERE {_UNFIT} "
+    f"INSERT INTO usage_daily (day, key_id, model, {', '.join(SUMS)}) "  # noqa: S608
+    f"SELECT day, fitting(key_id), fitting(model), {', '.join(SUMS)} FROM usage_daily WHERE {_UNFIT} "
     "ON CONFLICT (day, key_id, model) DO UPDATE SET "
-    + ", ".join(f"{name} = min({name} + excluded.{name}, 9223372036854775807)" for name in _SUMS)
+    # A sum that is over becomes a REAL, and so the lesser is the number.
+    + ", ".join(f"{name} = min({name} + excluded.{name}, {MOST})" for name in SUMS)
 )
 _DROP_UNFIT: Final = f"DELETE FROM usage_daily WHERE {_UNFIT}"  # noqa: S608
 
@@ -77,7 +69,7 @@ def make_portable(connection: Connection) -> None:
     """
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - `private` makes no other
-    driver.create_function("fingerprint_of", len(_OF_KINDS), _fingerprint, deterministic=True)
+    driver.create_function("fingerprint_of", len(KIND), _fingerprint, deterministic=True)
     driver.create_function("fitting", 1, fitting, deterministic=True)
     connection.exec_driver_sql("DROP VIEW usage")
     there = inspect(connection)
@@ -93,8 +85,8 @@ def make_portable(connection: Connection) -> None:
 
 def fitting(name: str) -> str:
     """Returns a name without NUL characters, and no longer than an index takes."""
-    return name.replace("\0", "\ufffd").encode()[:MOST_BYTES].decode(errors="ignore")
+    return without_nul(name).encode()[:MOST_BYTES].decode(errors="ignore")
 
 
 def _fingerprint(*kind: str | int) -> bytes:
-    return blake2b(msgspec.json.encode(kind), digest_size=16).digest()
+    return fingerprint(kind)

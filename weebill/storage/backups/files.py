@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 import secrets
 import sqlite3
@@ -15,6 +17,7 @@ from sqlalchemy.pool import StaticPool
 
 from weebill.config.ledger_errors import LedgerError
 
+_RANDOM_BYTES: Final = 8
 _COMPANIONS: Final = ("", "-journal", "-wal", "-shm")
 
 
@@ -28,14 +31,37 @@ class BackupError(LedgerError):
 
 @contextmanager
 def draft_for(path: Path) -> Iterator[Path]:
-    """Yields a new empty file beside `path`, private to the user. It is gone afterwards, unless published."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    """Yields a new empty file beside `path`, private to the user. It is gone afterwards, unless published.
+
+    Those of processes that were killed are removed.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * (2 * _RANDOM_BYTES)}"):
+        _remove_if_left(left)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(_RANDOM_BYTES)}")
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield draft
     finally:
-        for companion in _COMPANIONS:
-            draft.with_name(f"{draft.name}{companion}").unlink(missing_ok=True)
+        _remove(draft)
+        os.close(descriptor)
+
+
+def _remove_if_left(draft: Path) -> None:
+    with suppress(FileNotFoundError, PermissionError):
+        descriptor = os.open(draft, os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(draft)
+        except BlockingIOError:  # somebody is at work on it
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _remove(draft: Path) -> None:
+    for companion in _COMPANIONS:
+        draft.with_name(f"{draft.name}{companion}").unlink(missing_ok=True)
 
 
 def publish(draft: Path, path: Path, *, overwrite: bool) -> None:

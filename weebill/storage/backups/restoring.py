@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-import time
 from contextlib import closing, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, text
 
 from weebill.config.ledger_errors import LedgerError
 from weebill.storage.backups.candidates import Candidate
@@ -25,6 +26,10 @@ from weebill.storage.sqlite.files import alone, is_empty
 from weebill.storage.sqlite.opening import BUSY_TIMEOUT_S, open_writer
 
 _ATTEMPTS: Final = 5  # while others put files in the ledger's place, too
+_REFERENCES: Final = text(
+    "SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint "
+    "WHERE contype = 'f' AND conrelid IN (SELECT to_regclass(name) FROM unnest(CAST(:tables AS text[])) AS name)"
+)
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -47,14 +52,15 @@ def restore(ledger: Database, candidate: Candidate, progress: Progress = silent)
 
 
 def _replace_file(path: Path, candidate: Candidate, progress: Progress) -> Path | None:
-    aside = path.with_name(f"{path.name}.before-restore-{time.strftime('%Y%m%d-%H%M%S')}")
+    aside = _beside(path, "before-restore")
     if is_empty(path):
         publish(candidate.path, path, overwrite=True)
         return None
+    if _replace_unused(path, candidate, aside):
+        return aside
     for _ in range(_ATTEMPTS):
         try:
             with closing(open_writer(path, BUSY_TIMEOUT_S)) as held, typed_errors():
-                _end_log(held)
                 # Nobody changes the ledger from here on until the backup is in its place: all of it is kept.
                 held.execute("BEGIN IMMEDIATE")
                 if not held.is_current():
@@ -70,12 +76,23 @@ def _replace_file(path: Path, candidate: Candidate, progress: Progress) -> Path 
     raise BackupError(f"The ledger {path} is being replaced; nothing has been changed")
 
 
-def _end_log(held: sqlite3.Connection) -> None:
-    """Leaves no log behind, if nobody else has the ledger open."""
-    held.execute("PRAGMA busy_timeout = 0")
-    with suppress(sqlite3.OperationalError):
-        held.execute("PRAGMA journal_mode = DELETE").fetchall()
-    held.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
+def _beside(path: Path, why: str) -> Path:
+    return path.with_name(f"{path.name}.{why}-{datetime.now().astimezone():%Y%m%d-%H%M%S-%f}")
+
+
+def _replace_unused(path: Path, candidate: Candidate, aside: Path) -> bool:
+    """Replaces the ledger if nobody has it open, and keeps its file as it is; returns False if somebody may."""
+    with suppress(sqlite3.Error, OSError), alone(path, BUSY_TIMEOUT_S) as note:
+        note.settle_log()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA user_version").fetchall()
+        # The last one to close it completes it from its log, which is gone then.
+        if any(path.with_name(f"{path.name}{suffix}").exists() for suffix in ("-wal", "-journal")):
+            return False
+        os.link(path, aside)
+        publish(candidate.path, path, overwrite=True)
+        return True
+    return False
 
 
 def _keep(path: Path, aside: Path, progress: Progress) -> None:
@@ -85,9 +102,9 @@ def _keep(path: Path, aside: Path, progress: Progress) -> None:
 
 
 def _replace_damaged(path: Path, candidate: Candidate) -> Path:
-    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+    aside = _beside(path, "damaged")
     with alone(path, BUSY_TIMEOUT_S):
-        for companion in ("-shm", "-wal", ""):
+        for companion in ("-shm", "-wal", "-journal", ""):
             with suppress(FileNotFoundError):
                 path.with_name(f"{path.name}{companion}").rename(aside.with_name(f"{aside.name}{companion}"))
         publish(candidate.path, path, overwrite=True)
@@ -106,13 +123,24 @@ def _replace_rows(source: Connection, target: Connection, progress: Progress) ->
 
     tables = LEDGER.kept
     done, total = 0, count_rows(source, tables)
-    # Readers go on with the old rows until the commit; emptied tables they would see at once.
+    references = _drop_references(target, [table.name for table in tables])
+    # Readers go on with the old rows until the commit; truncated tables they would see at once.
     for table in reversed(tables):
         target.execute(delete(table))
     for table in tables:
         for rows in read_rows(source, table):
-            copy_rows(target, table, for_postgresql(table, rows))
+            copy_rows(target, table.name, table.c.keys(), for_postgresql(table, rows))
             done += len(rows)
             progress("writing", done, total)
     for table in sequences(tables):
         give_ids_after(target, table, last_id(source, table))
+    for reference in references:
+        target.execute(text(reference))
+
+
+def _drop_references(connection: Connection, tables: list[str]) -> list[str]:
+    """Drops foreign keys, and returns the statements that make them again: row by row, they would take hours."""
+    found = connection.execute(_REFERENCES, {"tables": tables}).all()
+    for table, name, _ in found:
+        connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
+    return [f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}" for table, name, definition in found]

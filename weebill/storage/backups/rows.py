@@ -7,6 +7,8 @@ from typing import Final
 
 from sqlalchemy import Boolean, Connection, Identity, Table, Text, func, insert, select, text
 
+from weebill.storage.usage_rows import without_nul
+
 BATCH: Final = 5000
 
 Row = tuple[object, ...]
@@ -45,16 +47,15 @@ def for_postgresql(table: Table, rows: Sequence[Row]) -> list[Row]:
     return fitted
 
 
-def without_nul(value: object) -> object:
-    """Returns a text with the character for what is not known in place of NUL characters."""
-    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+def _text(value: object) -> object:
+    return without_nul(value) if isinstance(value, str) else value
 
 
 def _truth(value: object) -> object:
     return None if value is None else bool(value)
 
 
-_FITS: Final[dict[type, Callable[[object], object]]] = {Boolean: _truth, Text: without_nul}
+_FITS: Final[dict[type, Callable[[object], object]]] = {Boolean: _truth, Text: _text}
 
 
 def sequences(schema_tables: Sequence[Table]) -> list[Table]:

@@ -36,16 +36,8 @@ def copy_file(source: sqlite3.Connection, target: Path, told: _Told) -> None:
 
 
 def open_backup(file: Path) -> sqlite3.Connection:
-    """Opens a SQLite file for reading, also where nothing may be written beside it. Raises sqlite3.Error."""
-    uri = file.absolute().as_uri()
-    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
-    try:
-        connection.execute("PRAGMA schema_version").fetchall()
-    except sqlite3.OperationalError:
-        connection.close()
-        if file.with_name(f"{file.name}-wal").exists():
-            raise
-        # SQLite would make files beside one with a write-ahead log.
-        connection = sqlite3.connect(f"{uri}?immutable=1", uri=True, isolation_level=None)
-        connection.execute("PRAGMA schema_version").fetchall()
-    return connection
+    """Opens a SQLite file for reading. Raises sqlite3.Error."""
+    # Without a log nobody writes to it. SQLite would make one beside it, for readers, too, and leave it there.
+    has_log = any(file.with_name(f"{file.name}{suffix}").exists() for suffix in ("-wal", "-journal"))
+    how = "mode=ro" if has_log else "immutable=1"
+    return sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, isolation_level=None)

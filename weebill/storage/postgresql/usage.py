@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import asyncpg
 from sqlalchemy import ARRAY, Connection, LargeBinary, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.util import await_only
 
+from weebill.storage.postgresql.copying import copy_rows
 from weebill.storage.postgresql.locks import lock
 from weebill.storage.tables.ledger import USAGE_DAILY, USAGE_ENTRIES, USAGE_KINDS
 from weebill.storage.usage_rows import (
@@ -67,10 +66,7 @@ class PostgresRows:
         values[::WIDTH] = [given.get(kind, kind) for kind in values[::WIDTH]]
         for at in _TEXTS:
             values[at::WIDTH] = [without_nul(str(text)) for text in values[at::WIDTH]]
-        driver = self._connection.connection.driver_connection
-        assert isinstance(driver, asyncpg.Connection)  # noqa: S101 - the engine's creator makes no other
-        rows = zip(*[iter(values)] * WIDTH, strict=True)
-        await_only(driver.copy_records_to_table(USAGE_ENTRIES.name, records=rows, columns=ENTRY))
+        copy_rows(self._connection, USAGE_ENTRIES.name, ENTRY, zip(*[iter(values)] * WIDTH, strict=True))
         return given
 
     def refusal(self, error: Exception) -> str:

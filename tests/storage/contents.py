@@ -1,0 +1,62 @@
+"""What a ledger may hold, and all that it holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from tests.fixtures.records import RECORD, write
+from weebill.config.paths import Home
+from weebill.storage.database import Database
+from weebill.storage.experiments import experiments_in
+from weebill.storage.keys import keys_in
+from weebill.storage.schema import LEDGER
+from weebill.storage.tables.ledger import INSTALLATION, USAGE
+from weebill.storage.usage import StoredUsage
+from weebill.usage.ingest import Ingester
+from weebill.usage.journal import SEGMENT_SUFFIX
+
+Rows = Mapping[str, Counter[tuple[object, ...]]]
+
+
+def fill(ledger: Database, home: Home) -> None:
+    """Puts something into every table: keys, of which one is revoked, experiments, records of all sorts, quarantine."""
+    keys = keys_in(ledger, home)
+    keys.create_first("first", "admin")
+    keys.create("ci @home")
+    keys.revoke(keys.create("gone").key.id)
+    experiments = experiments_in(ledger)
+    experiments.create("faster", "mini", "micro", 0.25, False)
+    experiments.promote("faster")
+    experiments.create("shadowed", "large", "larger", 1.0, True)
+    write(
+        home,
+        [
+            RECORD,
+            msgspec.structs.replace(RECORD, request_id="req_unpriced", cost_nano=None, started_at=1),
+            msgspec.structs.replace(RECORD, request_id="req_名", model_asked="名" * 300, outcome="rejected"),
+            msgspec.structs.replace(RECORD, request_id="req_arm", arm="faster/candidate", checked="passed"),
+            msgspec.structs.replace(RECORD, request_id="req_much", prompt_tokens=2**60, cost_nano=2**62),
+            *(msgspec.structs.replace(RECORD, request_id=f"req_{number}", status=number) for number in range(300)),
+        ],
+    )
+    segment = next(home.journal.glob(f"*{SEGMENT_SUFFIX}"))
+    segment.write_bytes(segment.read_bytes() + b"no record \x00\xff"[:9] + b"\n")
+    Ingester(StoredUsage(ledger), home.journal).run()
+
+
+def rows_of(ledger: Database) -> Rows:
+    """All rows of every table, but for the random name of the contents."""
+    return ledger.read(all_rows)
+
+
+def all_rows(connection: Connection) -> Rows:
+    found = {}
+    for table in [*LEDGER.kept, USAGE]:
+        columns = [column for column in table.c if column is not INSTALLATION.c.id]
+        # SQLite has numbers for truth values, which are equal to them.
+        found[table.name] = Counter(tuple(row) for row in connection.execute(select(*columns)))
+    return found
