@@ -11,10 +11,10 @@ from weebill.accounts.api_key import ApiKey, FoundKey, KeyScopes
 from weebill.accounts.errors import BadKeyError
 from weebill.accounts.known_key import KnownKey, Limits
 from weebill.accounts.scopes import ENDPOINTS, ScopeChanges, changed, read_preferences, said_preferences
+from weebill.apis.gemini.api import GEMINI
 from weebill.config.routing import MaxPrice, Preferences
 from weebill.gateway.routes import ROUTES
 from weebill.gateway.stages.count import GEMINI_COUNT
-from weebill.apis.gemini.api import GEMINI
 
 NOW = 1_800_000_000.0
 KEY = ApiKey(id="key_1", name="a", role="user", hint="sk-wb-aa...aaaa", created_at=1)

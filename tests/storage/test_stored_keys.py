@@ -24,7 +24,7 @@ from weebill.storage.key_use import note_uses
 from weebill.storage.keys import changed_since, find_active, keys_in
 from weebill.storage.tables.ledger import API_KEYS
 from weebill.storage.usage import StoredUsage
-from weebill.storage.versions import KEYS_VERSION, position
+from weebill.storage.versions import KEYS_VERSION, positions
 from weebill.usage.ingest import Ingester
 from weebill.usage.records import UsageRecord
 
@@ -60,7 +60,7 @@ def found(ledger: Database, keys: Keys, home: Home) -> Find:
 
 
 def at(ledger: Database) -> Position:
-    return ledger.read(lambda connection: position(ledger, connection, KEYS_VERSION))
+    return ledger.read(lambda connection: positions(ledger, connection)[KEYS_VERSION])
 
 
 def test_scopes_are_kept_and_found(ledger: Database, keys: Keys, found: Find) -> None:

@@ -32,7 +32,7 @@ _NOT_OF_ADMINS: Final = ("models", "endpoints", "local_only")
 class ScopeChanges(msgspec.Struct, frozen=True, kw_only=True):
     """The scopes of a key that are to be others; those that are unset stay."""
 
-    expires_at: int | None | UnsetType = UNSET
+    expires_at: int | UnsetType | None = UNSET
     networks: tuple[str, ...] | UnsetType = UNSET
     models: tuple[str, ...] | UnsetType = UNSET
     endpoints: tuple[str, ...] | UnsetType = UNSET
