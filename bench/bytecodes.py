@@ -31,7 +31,7 @@ from bench.proc import HARNESS_CORE, free_port
 from bench.routed import DEPLOYMENTS, FDS, PATH, PROVIDERS
 from bench.upstream import REPLY_TEXT
 from weebill.config.paths import Home
-from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
+from weebill.config.schema import DatabaseSettings, LocalSettings, ProviderSettings, ServerSettings, Settings
 from weebill.gateway.role import WorkerBoot
 from weebill.gateway.worker import main as worker
 from weebill.ledger.process import question_server
@@ -39,6 +39,7 @@ from weebill.process import messages
 from weebill.process.link import LINK_FD_VARIABLE, ChildLink
 from weebill.process.messages import Boot, Ready
 from weebill.storage.keys import open_keys
+from weebill.storage.opening import open_ledger, open_responses
 
 _OUT_VARIABLE: Final = "WEEBILL_BENCH_BYTECODES"
 _START_S: Final = 60.0
@@ -68,14 +69,17 @@ async def _count(model: str, connections: int, seconds: float) -> list[Function]
         stack.callback(server.stop)
         home = Home(folder / "home")
         home.create()
-        with open_keys(home) as keys:
+        database = DatabaseSettings()
+        with open_keys(home, database) as keys:
             secret = keys.create("bench").secret
         providers = {
             provider: ProviderSettings(base_url=f"http://127.0.0.1:{upstream}/v1", models=(served,))
             for provider, served in PROVIDERS.items()
         }
         settings = Settings(server=ServerSettings(port=0), local=LocalSettings(models=()), providers=providers)
-        ledger = question_server(home)
+        ledger = question_server(
+            stack.enter_context(open_ledger(home, database)), stack.enter_context(open_responses(home, database))
+        )
         await ledger.listen(home.ledger_socket)
         stack.callback(ledger.close)
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))

@@ -48,8 +48,10 @@ _LLAMA_CPP_BUILDS = {
 }
 _TRY_LLAMA_CPP = """\
 import sys, llama_cpp
-model = llama_cpp.Llama(sys.argv[1], n_ctx=1024, verbose=False)
-print(model("The weebill is the smallest bird of Australia. " * 40, max_tokens=8)["usage"])
+path, embeds = sys.argv[1], sys.argv[2] == "True"
+model = llama_cpp.Llama(path, n_ctx=512, embedding=embeds, verbose=False)
+text = "The weebill is the smallest bird of Australia. " * 20
+print(model.create_embedding(text) if embeds else model(text, max_tokens=8))
 """
 
 _INSTALL_TIMEOUT_S = 1200
@@ -113,7 +115,7 @@ def litellm() -> Path:
     return _from_pypi("litellm", LITELLM_VERSION, [f"litellm[proxy]=={LITELLM_VERSION}"])
 
 
-def llama_cpp_python(gguf: Path) -> tuple[Path, str]:
+def llama_cpp_python(gguf: Path, *, embeds: bool) -> tuple[Path, str]:
     """The Python that has llama-cpp-python's server, and for what it was compiled: the first build that reads `gguf`
     without a crash. BenchError says why there is none.
     """
@@ -125,13 +127,15 @@ def llama_cpp_python(gguf: Path) -> tuple[Path, str]:
         def install(folder: Path = folder, options: str = options) -> None:
             _run([sys.executable, "-m", "venv", str(folder)])
             what = f"llama-cpp-python[server]=={LLAMA_CPP_PYTHON_VERSION}"
-            command = ["nice", str(folder / "bin" / "pip"), "install", "--no-binary", "llama-cpp-python", what]
+            # Not from pip's cache: a wheel in it may have been built with other options.
+            fresh = ("--no-cache-dir", "--no-binary", "llama-cpp-python")
+            command = ["nice", str(folder / "bin" / "pip"), "install", *fresh, what]
             cores = str(os.cpu_count() or 1)
             env = {"CMAKE_ARGS": options, "CMAKE_BUILD_PARALLEL_LEVEL": cores}
             _run(command, env=env, timeout_s=_BUILD_TIMEOUT_S)
 
         _once(folder, f"{LLAMA_CPP_PYTHON_VERSION} on {sys.version}", install)
-        command = [str(python), "-c", _TRY_LLAMA_CPP, str(gguf)]
+        command = [str(python), "-c", _TRY_LLAMA_CPP, str(gguf), str(embeds)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False)
         if done.returncode == 0:
             return python, build

@@ -154,8 +154,9 @@ def _measure_chat(run: EnginesRun, folder: Path, stack: ExitStack, step: Step) -
                     step(f"round {number + 1}: {figure}, {each.server.name}")
                     _take(run, figure, number, each, partial(measure, asked))
         for each, asked in turns:
-            step(f"an agent's request, {each.server.name}")
-            _take(run, "agent", 0, each, partial(_agent, asked, messages))
+            if each.server.name != GATEWAY:  # its host has read this prompt by then
+                step(f"an agent's request, {each.server.name}")
+                _take(run, "agent", 0, each, partial(_agent, asked, messages))
             held = total(samples(each.server.pid)).rss / 1e6
             run.samples.append(Sample(figure="memory", contender=each.server.name, round=0, value=held))
 

@@ -108,7 +108,8 @@ def start_llama_cpp_python(
     """Starts llama-cpp-python's server as it comes, but for a context in which the prompts fit, and with one request
     after the other, where it would break off an answer for the next request; also returns how it was built.
     """
-    python, build = peers.llama_cpp_python(served.path)
+    embeds = served.task == "embed"
+    python, build = peers.llama_cpp_python(served.path, embeds=embeds)
     port = free_port()
     options = {
         "--model": str(served.path),
@@ -119,7 +120,7 @@ def start_llama_cpp_python(
         "--n_ctx": str(context),
         "--interrupt_requests": "False",
         "--verbose": "False",
-        "--embedding": str(served.task == "embed"),
+        "--embedding": str(embeds),
     }
     words = [word for option in options.items() for word in option]
     service = Service([str(python), "-m", "llama_cpp.server", *words], log=folder / f"{port}.log")

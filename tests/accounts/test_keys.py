@@ -69,7 +69,7 @@ def test_a_bad_role_is_refused(home: Home) -> None:
 def test_the_first_key_is_made_once_by_racing_processes(home: Home) -> None:
     script = (
         "import sys; from pathlib import Path; from weebill.config.paths import Home; "
-        "from weebill.config.schema import DatabaseSettings; from weebill.storage.keys import open_keys; "
+        "from weebill.storage.keys import open_keys; from weebill.config.schema import DatabaseSettings; "
         "sys.stdin.readline()\n"
         "with open_keys(Home(Path(sys.argv[1])), DatabaseSettings()) as keys: made = keys.create_first('first')\n"
         "print(made is not None, keys._pepper.hex())"

@@ -197,6 +197,8 @@ def test_models_are_listed_with_where_they_are(weebill, tmp_path):
     ]
     file = tmp_path / "model.gguf"
     file.write_bytes(struct.pack("<4sIQQ", b"GGUF", 3, 0, 0) + bytes(2_000_000))
+    # It is no model, so that no engine of ours may try it.
+    weebill.env["WEEBILL_LOCAL_ENGINE_ENGINE"] = "llama-server"
     result = weebill("pull", "mine", "--from", str(file))
     assert result.returncode == 0
     assert "Copying model.gguf: 2.0 MB of 2.0 MB" in result.stderr

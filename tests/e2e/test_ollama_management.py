@@ -15,43 +15,15 @@ import httpx
 import ollama
 import pytest
 
-from tests.decoders import tiny
-from tests.decoders.engine import converted
-from tests.e2e.installation import Installation, installation
-from weebill.models.creating import create
-from weebill.models.recipe import Recipe
-from weebill.models.store import ModelStore
+from tests.e2e.conftest import TINY
+from tests.e2e.installation import Installation
 
-CONFIG: Final = """
-[local]
-models = ["tiny-llama:1"]
-
-[local.engine]
-parallel = 1
-threads = 1
-context = 512
-"""
 HI: Final = [{"role": "user", "content": "hello"}]
 
 
 @pytest.fixture(scope="module")
-def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("source")
-    tiny.save(folder, tiny.FAMILIES["llama"], max_position_embeddings=1024)
-    return converted(folder, "F16")[0]
-
-
-@pytest.fixture(scope="module")
-def weebill(tmp_path_factory: pytest.TempPathFactory, gguf: Path) -> Iterator[Installation]:
-    folder = tmp_path_factory.mktemp("managed")
-    create(ModelStore(folder / "models"), "tiny-llama:1", Recipe(str(gguf)))
-    with installation(folder / "home", folder / "models", CONFIG) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(weebill: Installation) -> Iterator[ollama.Client]:
-    with ollama.Client(weebill.url, headers={"Authorization": f"Bearer {weebill.key}"}, timeout=60) as client:
+def client(tiny_weebill: Installation) -> Iterator[ollama.Client]:
+    with ollama.Client(tiny_weebill.url, headers={"Authorization": f"Bearer {tiny_weebill.key}"}, timeout=60) as client:
         yield client
 
 
@@ -59,8 +31,8 @@ def names(client: ollama.Client) -> set[str | None]:
     return {model.model for model in client.list().models}
 
 
-def test_a_model_of_an_uploaded_file(client: ollama.Client, gguf: Path) -> None:
-    digest = client.create_blob(gguf)
+def test_a_model_of_an_uploaded_file(client: ollama.Client, tiny_gguf: Path) -> None:
+    digest = client.create_blob(tiny_gguf)
     steps = list(
         client.create(
             "made:latest",
@@ -73,9 +45,9 @@ def test_a_model_of_an_uploaded_file(client: ollama.Client, gguf: Path) -> None:
         )
     )
     assert steps[-1].status == "success"
-    assert any(step.total == step.completed == gguf.stat().st_size for step in steps)
+    assert any(step.total == step.completed == tiny_gguf.stat().st_size for step in steps)
     assert "made" in names(client)
-    plain = client.chat("tiny-llama:1", HI, options={"num_predict": 3})
+    plain = client.chat(TINY, HI, options={"num_predict": 3})
     answer = client.chat("made", HI)
     assert (answer.done_reason, answer.eval_count) == ("length", 3)
     assert (answer.prompt_eval_count or 0) > (plain.prompt_eval_count or 0) + 20
@@ -94,7 +66,7 @@ def test_a_model_of_an_uploaded_file(client: ollama.Client, gguf: Path) -> None:
 
 @pytest.mark.slow
 def test_another_quantization_a_copy_and_its_end(client: ollama.Client) -> None:
-    assert client.create("small", from_="tiny-llama:1", quantize="q4_0").status == "success"
+    assert client.create("small", from_=TINY, quantize="q4_0").status == "success"
     assert client.copy("small", "second").status == "success"
     assert {"small", "second"} <= names(client)
     assert client.delete("small").status == "success"
@@ -103,27 +75,27 @@ def test_another_quantization_a_copy_and_its_end(client: ollama.Client) -> None:
 
 
 @pytest.mark.slow
-def test_a_pull_tells_how_far_it_is(client: ollama.Client, gguf: Path) -> None:
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(gguf.parent))
+def test_a_pull_tells_how_far_it_is(client: ollama.Client, tiny_gguf: Path) -> None:
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tiny_gguf.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        name = f"http://127.0.0.1:{server.server_port}/F16.gguf"
+        name = f"http://127.0.0.1:{server.server_port}/{tiny_gguf.name}"
         steps = list(client.pull(name, stream=True))
         server.shutdown()
     assert [steps[0].status, steps[-1].status] == ["pulling manifest", "success"]
-    assert (steps[-3].total, steps[-3].completed) == (gguf.stat().st_size, gguf.stat().st_size)
+    assert (steps[-3].total, steps[-3].completed) == (tiny_gguf.stat().st_size, tiny_gguf.stat().st_size)
     assert name in names(client)
 
 
 @pytest.mark.slow
-def test_a_client_that_leaves_ends_the_work(weebill: Installation, client: ollama.Client) -> None:
+def test_a_client_that_leaves_ends_the_work(tiny_weebill: Installation, client: ollama.Client) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         steps = client.pull(f"http://127.0.0.1:{silent.getsockname()[1]}/never.gguf", stream=True)
         assert next(iter(steps)).status == "pulling manifest"
-        assert len(weebill.children("weebill.models.work")) == 1
+        assert len(tiny_weebill.children("weebill.models.work")) == 1
         steps.close()
         deadline = time.monotonic() + 20
-        while weebill.children("weebill.models.work"):
+        while tiny_weebill.children("weebill.models.work"):
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
@@ -141,16 +113,16 @@ REFUSALS: Final = (
 )
 
 
-def test_refusals(weebill: Installation) -> None:
-    headers = {"authorization": f"Bearer {weebill.key}"}
+def test_refusals(tiny_weebill: Installation) -> None:
+    headers = {"authorization": f"Bearer {tiny_weebill.key}"}
     for method, path, body, status, said in REFUSALS:
-        answer = httpx.request(method, weebill.url + path, json=body, headers=headers, timeout=60)
+        answer = httpx.request(method, tiny_weebill.url + path, json=body, headers=headers, timeout=60)
         assert answer.status_code == status, answer.text
         assert said in answer.json()["error"]
 
 
-def test_only_admins_change_the_models(weebill: Installation) -> None:
-    user = weebill.weebill("keys", "create", "user", "--quiet").strip()
+def test_only_admins_change_the_models(tiny_weebill: Installation) -> None:
+    user = tiny_weebill.weebill("keys", "create", "user", "--quiet").strip()
     for header, status in ((f"Bearer {user}", 403), ("Bearer sk-wb-wrong", 401), ("", 401)):
-        answer = httpx.post(f"{weebill.url}/api/pull", json={"model": "a"}, headers={"authorization": header})
+        answer = httpx.post(f"{tiny_weebill.url}/api/pull", json={"model": "a"}, headers={"authorization": header})
         assert (answer.status_code, set(answer.json())) == (status, {"error"})

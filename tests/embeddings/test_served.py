@@ -23,12 +23,13 @@ from weebill.models.pull import add_file
 from weebill.models.store import ModelStore
 from weebill.supervisor.commands import Status, StatusRequest, ask
 
+# A number of slots that is no part of a context's length, which takes some care (`llama_options`).
 CONFIG: Final = """
 [local]
 models = ["minilm", "tiny-embed:1"]
 
 [local.engine]
-parallel = 4
+parallel = 6
 threads = 1
 
 [aliases]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,11 +24,13 @@ from tests.models.hub import Repo, serving
 from weebill.engine.static import tokens
 from weebill.engine.static.model import StaticModel as Served
 from weebill.engine.static.tokens import Tokens
+from weebill.engine.trial import tried
 from weebill.models.creating import create
-from weebill.models.errors import ModelFormatError
+from weebill.models.errors import ModelFormatError, UnfitError
 from weebill.models.pull import add_file, pull
 from weebill.models.recipe import Recipe
 from weebill.models.store import ModelStore
+from weebill.models.trial import Sample, by_engine
 
 NAME: Final = "hf:acme/static"
 DIMENSIONS: Final = 32
@@ -248,6 +251,61 @@ def test_layouts_with_a_mapping_and_of_sentence_transformers(tmp_path: Path) -> 
     assert served.tokenizer is not None
     ours = Served.open(served.path, served.tokenizer)
     assert (cosines(ours.vectors(ours.tokens.of(TEXTS[:4])), plain.encode(TEXTS[:4])) > 0.9999).all()
+
+
+def with_tokenizer(folder: Path, **model: object) -> None:
+    """Gives a model another kind of vocabulary."""
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model": model}))
+
+
+def with_table(folder: Path, *, factor: float = 1, dtype: str = "float32", last: float = 1) -> None:
+    """Changes the vectors of a model."""
+    table = load_file(folder / "model.safetensors")["embeddings"].astype(dtype) * factor
+    table[-1] = last
+    save_file({"embeddings": table}, folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: None, ""),
+        (lambda folder: with_table(folder, last=np.nan), "it has vectors that are not finite"),
+        (lambda folder: with_table(folder, last=np.inf), "it has vectors that are not finite"),
+        # Of 32 bits, nor of a length in 32 bits.
+        (lambda folder: with_table(folder, factor=1e300, dtype="float64"), "it has vectors that are not finite"),
+        (lambda folder: with_table(folder, last=3e38), "it has vectors that are not finite"),
+        (lambda folder: saved(folder, weights=np.full(15, np.nan, np.float32)), "weights of tokens that are not"),
+        (
+            lambda folder: with_tokenizer(folder, type="WordLevel", vocab={"a": 0}, unk_token="none"),
+            "its tokenizer.json cannot take every text apart: .*unk_token|Missing",
+        ),
+        (lambda folder: with_tokenizer(folder, type="WordLevel", vocab={"a": 99}, unk_token="a"), "has 100"),
+    ],
+)
+def test_what_cannot_be_answered_with_is_at_fault(tmp_path: Path, spoil: Callable[[Path], object], said: str) -> None:
+    saved(tmp_path)
+    spoil(tmp_path)
+    sample = Sample(
+        path=str(tmp_path / "model.safetensors"), tokenizer=str(tmp_path / "tokenizer.json"), size=0, kind="static"
+    )
+    try:
+        fault = tried(sample).fault
+    except ModelFormatError as error:
+        fault = str(error)
+    assert re.search(said, fault)
+    assert bool(said) == bool(fault)
+
+
+def test_one_at_fault_is_refused_before_it_has_a_name(tmp_path: Path) -> None:
+    saved(tmp_path / "nan")
+    with_table(tmp_path / "nan", last=np.nan)
+    store = ModelStore(tmp_path / "models", by_engine)
+    with pytest.raises(UnfitError, match=r"^The file model.safetensors cannot be used: it has vectors that are not"):
+        create(store, "nan:1", Recipe(str(tmp_path / "nan")))
+    assert store.list() == []
+    with_table(tmp_path / "nan")
+    assert create(store, "mended:1", Recipe(str(tmp_path / "nan"))).manifest.tried
 
 
 def test_what_cannot_be_served_is_not_kept(tmp_path: Path) -> None:

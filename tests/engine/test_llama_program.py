@@ -14,8 +14,11 @@ import pytest
 from tests.engine.host_process import EXIT_S, Host, client, host
 from tests.engine.llama_server import options_in
 from tests.fixtures.model import MODEL
+from weebill.engine import llama_program
+from weebill.engine.allowance import MOST_LINES
+from weebill.engine.errors import ProgramError
 from weebill.engine.llama_options import options_of
-from weebill.engine.llama_program import arguments
+from weebill.engine.llama_program import LlamaProgram, arguments
 from weebill.engine.role import EngineBoot, HostSettings
 from weebill.models.store import Adapter, ModelStore, ServedModel
 from weebill.models.templating import Beginning
@@ -123,6 +126,44 @@ def test_a_program_that_does_not_start_says_why(tmp_path: Path, model: ServedMod
         failed = running.receive()
         assert isinstance(failed, Failed)
         assert why in failed.message or "invalid argument: --fit" in failed.message
+
+
+def test_of_a_program_that_prints_much_a_part_is_logged_and_its_last_line_told(
+    tmp_path: Path, model: ServedModel
+) -> None:
+    with host(tmp_path) as running:
+        start(running, model, program(tmp_path, "#!/bin/sh\nseq 5000\nsleep 0.5\necho 'no such device' >&2\nexit 3\n"))
+        failed = running.receive()
+        assert isinstance(failed, Failed)
+        assert f"The model {MODEL} could not be loaded" in failed.message
+        assert "llama-server exited with status 3; it said last: no such device." in failed.message
+        assert running.exit_code() == 1
+    lines = [msgspec.json.decode(line) for line in running.log.read_text().splitlines()]
+    assert len([each for each in lines if each["message"].isdecimal()]) == MOST_LINES
+    assert [each["lines_left_out"] for each in lines if "lines_left_out" in each] == [5001 - MOST_LINES]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llama_program, "STILL_S", 2.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux tells of them")
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("sleep 600; true", "is not ready, and has done nothing for 2 s"),
+        # It takes longer than that, and says so.
+        ("for each in 1 2 3 4 5; do sleep 1; echo $each; done >&2; exit 3", "exited with status 3"),
+    ],
+)
+def test_a_program_is_waited_for_as_long_as_it_does_anything(tmp_path: Path, text: str, why: str) -> None:
+    path = program(tmp_path, f"#!/bin/sh\necho $$ > {tmp_path}/pid\n{text}\n")
+    told = msgspec.structs.replace(TOLD, engine=msgspec.structs.replace(TOLD.engine, llama_server=str(path)))
+    with pytest.raises(ProgramError, match=why):
+        LlamaProgram.start(told)
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
 def test_an_adapter_that_cannot_be_named_is_refused(tmp_path: Path, model: ServedModel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any, Final
 
@@ -150,6 +151,15 @@ async def test_loading_asks_no_upstream(worker: RunningWorker, upstream: Upstrea
             record = await worker.record(count)
             assert (record.status, record.outcome, record.prompt_tokens) == (200, "ok", 0)
     assert (await worker.client.post("/api/chat", json={"model": "none"})).status_code == 404
+    assert upstream.requests == []
+
+
+async def test_what_is_no_time_is_refused_of_a_providers_model_too(worker: RunningWorker, upstream: Upstream) -> None:
+    said = {"model": "large", "messages": [], "prompt": "hi", "input": "hi"}
+    paths = ("/api/chat", "/api/generate", "/api/embed", "/api/embeddings")
+    for path, given in itertools.product(paths, ("", [], "5")):
+        answer = await worker.client.post(path, json={**said, "keep_alive": given})
+        assert (answer.status_code, "'keep_alive'" in answer.json()["error"]) == (400, True), (path, given)
     assert upstream.requests == []
 
 

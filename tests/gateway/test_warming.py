@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
+from msgspec import structs
 
 from tests.fixtures.ledger import SQLITE
 from tests.fixtures.upstream import (
@@ -26,7 +28,7 @@ from tests.fixtures.upstream import (
 )
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.config.schema import EngineSettings, LocalSettings, ServerSettings, Settings
-from weebill.process.messages import Engines, EngineState, InUse, Ping, Pong, Wanted
+from weebill.process.messages import Engines, EngineState, InUse, Kept, Ping, Pong, Wanted
 from weebill.storage.keys import open_keys
 
 CHAT = "/v1/chat/completions"
@@ -153,6 +155,29 @@ async def test_a_request_says_how_long_its_model_is_kept(
         assert left == pytest.approx(seconds, abs=8)
 
 
+async def test_what_other_workers_keep_is_told_by_this_one_too(tmp_path: Path) -> None:
+    async with running(tmp_path, COLD) as (worker, _, loaded):
+        worker.link.send(Engines(engines=(structs.replace(loaded, host="of tiny"),)))
+
+        async def left() -> float:
+            [kept] = (await worker.client.get("/api/ps")).json()["models"]
+            return datetime.fromisoformat(kept["expires_at"]).timestamp() - time.time()
+
+        for seconds in (2000.0, 700.0):
+            worker.link.send(Kept(hosts=("of tiny", "of another one"), keep_s=(seconds, 9000.0)))
+            async with asyncio.timeout(20):
+                while abs(await left() - seconds) > 8:
+                    await asyncio.sleep(0.05)
+        # The longest counts, wherever it was asked for.
+        for seconds, longest in ((100, 700), (400, 700)):
+            await worker.client.post("/api/generate", json={"model": "tiny:1b", "keep_alive": seconds})
+            assert await left() == pytest.approx(longest, abs=8)
+        worker.link.send(Kept())
+        async with asyncio.timeout(20):
+            while abs(await left() - 400) > 8:
+                await asyncio.sleep(0.05)
+
+
 async def test_an_admin_keeps_a_model_for_good_and_others_do_not(tmp_path: Path) -> None:
     async with running(tmp_path, COLD) as (worker, upstream, loaded):
         worker.link.send(Engines(engines=(loaded,)))
@@ -175,12 +200,28 @@ async def test_an_admin_keeps_a_model_for_good_and_others_do_not(tmp_path: Path)
         assert upstream.requests == []
 
 
-async def test_what_is_no_time_is_refused(tmp_path: Path) -> None:
-    async with running(tmp_path, COLD) as (worker, _, loaded):
-        worker.link.send(Engines(engines=(loaded,)))
-        for path in ("/api/chat", "/api/generate"):
-            answer = await worker.client.post(path, json={"model": "tiny:1b", "keep_alive": "soon"})
-            assert (answer.status_code, "'keep_alive'" in answer.json()["error"]) == (400, True)
+NO_TIMES = ("", "soon", [], {}, True, False)
+
+
+@pytest.mark.parametrize(
+    ("task", "paths", "said"),
+    [
+        ("chat", ("/api/chat", "/api/generate"), {}),
+        ("chat", ("/api/chat", CHAT, "/v1/messages"), {"messages": HELLO, "max_tokens": 5}),
+        ("chat", ("/api/generate", "/v1/completions"), {"prompt": "Hello"}),
+        ("chat", ("/v1/responses",), {"input": "Hello"}),
+        ("embed", ("/api/embed", "/v1/embeddings"), {"input": "Hello"}),
+        ("embed", ("/api/embeddings",), {"prompt": "Hello"}),
+    ],
+)
+async def test_what_is_no_time_is_refused(
+    tmp_path: Path, task: Literal["chat", "embed"], paths: tuple[str, ...], said: dict[str, Any]
+) -> None:
+    async with running(tmp_path, structs.replace(COLD, task=task)) as (worker, upstream, _):
+        for path, given in itertools.product(paths, NO_TIMES):
+            answer = await worker.client.post(path, json={"model": "tiny:1b", "keep_alive": given, **said})
+            assert (answer.status_code, "'keep_alive'" in answer.text) == (400, True), (path, given)
+        assert upstream.requests == []
 
 
 async def used(worker: RunningWorker) -> tuple[str, float]:

@@ -148,7 +148,7 @@ async def test_a_store_that_cannot_be_used_is_said(start: Start, home: Home) -> 
     process = await start()
     failed = await process.link.receive()
     assert isinstance(failed, Failed)
-    assert "Cannot use the store of outcomes" in failed.message
+    assert f"Cannot open {home.lessons}" in failed.message
     assert await process.process.wait() == 1
 
 

@@ -41,11 +41,6 @@ def file_of(model: CuratedModel, path: str) -> CuratedFile:
     return found
 
 
-def is_static(model: CuratedModel) -> bool:
-    """True for vectors of tokens, which are kept as their makers publish them."""
-    return any(file.path.endswith(".safetensors") for file in model.files)
-
-
 def of_role(model: CuratedModel, role: str) -> int:
     return sum(file.role == role for file in model.files)
 
@@ -86,7 +81,8 @@ def test_a_model_is_told_by_its_commit_or_by_digests(model: CuratedModel) -> Non
 def test_a_model_is_one_file_and_what_it_needs(model: CuratedModel) -> None:
     assert of_role(model, "model") == 1
     assert of_role(model, "projector") == (model.task == "vision")
-    assert bool(of_role(model, "config")) == (model.task == "text-to-speech" or is_static(model))
+    assert bool(of_role(model, "config")) == (model.task == "text-to-speech" or model.static)
+    assert model.static == any(file.path.endswith(".safetensors") for file in model.files)
     assert len({file.path for file in model.files}) == len(model.files)
     assert not any(file.path.startswith("/") or ".." in file.path for file in model.files)
 
@@ -119,7 +115,7 @@ def test_terms_that_bind_by_use_must_be_accepted(family: str, name: str) -> None
 @each
 def test_all_that_is_known_has_a_source_and_nothing_else_has(model: CuratedModel) -> None:
     known = {"source", "files", "licence"}
-    known |= {field for field in ("context", "parameters") if getattr(model, field) is not None}
+    known |= {field for field in ("context", "parameters", "mteb") if getattr(model, field) is not None}
     assert set(cited(model)) == known
     for fact in model.facts:
         assert urlsplit(fact.url).hostname
@@ -139,7 +135,7 @@ def test_a_size_fits_the_parameters(model: CuratedModel) -> None:
     """Between 4 and 9 bits for a parameter, as the files are of 4 to 8 bits; 32 for static vectors."""
     (file,) = (file for file in model.files if file.role == "model")
     if file.size and model.parameters:
-        least, most = (32, 33) if is_static(model) else (4, 9)
+        least, most = (32, 33) if model.static else (4, 9)
         assert least <= file.size * 8 / model.parameters < most
 
 

@@ -1,6 +1,7 @@
 """Which models are said to fit a machine, and how fast they would be."""
 
 import pytest
+from msgspec import structs
 
 from weebill.config.schema import EngineSettings
 from weebill.models.curated import CuratedFile, CuratedModel, Fact, Licence, curated
@@ -12,6 +13,7 @@ SETTINGS = EngineSettings(context=1024, parallel=1)
 # A model of 100 MB: 400 tokens/s of a prompt, 80 of an answer.
 MEASURED = Measured(100_000_000, 400.0, 80.0)
 ROOMY = 1 << 40
+MB = 1_000_000
 
 
 def model(name, megabytes, parameters=None, task="chat"):
@@ -42,6 +44,26 @@ def test_the_best_has_the_most_parameters_of_those_that_are_as_fast_as_people_re
     assert best_of(fits).model.family == "middle"  # 8.9 tokens/s; the large one has 4
     assert best_of(fits, first_token_s=0.2).model.family == "small"
     assert best_of(fits, first_token_s=0.01) is None
+
+
+def static(name, megabytes, mteb=None):
+    return structs.replace(model(name, megabytes, megabytes, "embed"), static=True, mteb=mteb)
+
+
+def test_static_vectors_go_by_what_was_measured_and_not_by_their_size():
+    computed = structs.replace(model("computed", 100, 20, "embed"), mteb=55.9)
+    models = [static("large", 900), static("good", 30, 51.1), computed, static("poor", 100, 45.8)]
+    fits = fitting(models, "embed", MEASURED, ROOMY, SETTINGS)
+    assert [each.model.family for each in fits] == ["computed", "good", "poor", "large"]
+    assert best_of(fits).model.family == "computed"
+    assert best_of(fits, first_token_s=0.01).model.family == "good"
+    assert [each.first_token_s for each in fits] == [0.125, 0, 0, 0]
+
+
+def test_static_vectors_take_what_their_files_do():
+    files = (CuratedFile(path="model.safetensors", size=30 * MB), CuratedFile(path="tokenizer.json", size=MB))
+    found = expected(structs.replace(static("a", 1), files=files), MEASURED, SETTINGS, ROOMY)
+    assert found.window.memory == (96 << 20) + 30 * MB + 50 * MB
 
 
 def test_what_does_not_fit_is_left_out_and_one_that_sees_also_chats():

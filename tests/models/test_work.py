@@ -7,9 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
-from tests.decoders import tiny
+from tests.decoders import adapters, tiny
 from tests.decoders.engine import converted
 from weebill.models import work
 from weebill.models.errors import ModelDamagedError
@@ -27,9 +28,12 @@ def content(tmp_path: Path) -> bytes:
     return converted(tmp_path / "source", "F16")[0].read_bytes()
 
 
-def told(models: ModelStore, job: Job, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Step], Failure | None]:
-    """What a job tells, and how it fails."""
-    given = io.TextIOWrapper(io.BytesIO(msgspec.json.encode(Task(folder=str(models.folder), job=job)) + b"\n"))
+def told(
+    models: ModelStore, job: Job, monkeypatch: pytest.MonkeyPatch, engine: str = "llama-server"
+) -> tuple[list[Step], Failure | None]:
+    """What a job tells, and how it fails; with another `engine`, models are tried."""
+    task = Task(folder=str(models.folder), job=job, engine=engine)
+    given = io.TextIOWrapper(io.BytesIO(msgspec.json.encode(task) + b"\n"))
     out = io.TextIOWrapper(io.BytesIO())
     with monkeypatch.context() as patch:
         patch.setattr(work.sys, "stdin", given)
@@ -94,6 +98,23 @@ def test_refusals(
     assert failure.status == status
     assert said in failure.message
     assert [model.name for model in models.list()] == [NAME]
+
+
+def test_what_no_engine_can_use_is_refused(
+    models: ModelStore, content: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told(models, Create(name=NAME, files={"a.gguf": uploaded(models, content)}), monkeypatch)
+    nan = np.full((4, 64), np.nan, np.float32)
+    adapter = adapters.save(tmp_path / "adapter.gguf", 1, blk__0__attn_v__weight__lora_a=nan).read_bytes()
+    job = Create(name="a", base=NAME, adapters={"nan.gguf": uploaded(models, adapter)})
+    steps, failure = told(models, job, monkeypatch, "auto")
+    assert failure is not None
+    assert failure.status == 400
+    assert failure.message.startswith("The adapter nan.gguf cannot be used: what the engine computes with it are no")
+    assert "trying a" in [step.status for step in steps]
+    assert [model.name for model in models.list()] == [NAME]
+    blobs = [path.name for path in (models.folder / "blobs").glob("sha256-*[!n]")]
+    assert len(blobs) == 1
 
 
 def test_an_upload_is_the_file_that_was_announced_or_nothing(models: ModelStore) -> None:

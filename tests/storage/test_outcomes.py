@@ -13,6 +13,7 @@ import pytest
 from weebill.auto.learning import Audited, Content, Decided, Pair, Report
 from weebill.config.auto import AUTO, Tier
 from weebill.config.paths import Home
+from weebill.storage import outcomes
 from weebill.storage.database import Database
 from weebill.storage.opening import open_outcomes
 from weebill.storage.outcomes import OutcomeError, OutcomeStore, UnkeepableError, kept_questions
@@ -260,8 +261,9 @@ def test_what_is_kept_is_read_beside_the_writer_and_never_changed(
         list(kept_questions(database))
 
 
-def test_many_questions_are_read_in_parts(database: Database) -> None:
-    store, many = OutcomeStore(database), range(1234)
+def test_many_questions_are_read_in_parts(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "_PAGE", 3)
+    store, many = OutcomeStore(database), range(10)
     audits = tuple(audited(number, content=Content(f"{number}?", "", "")) for number in many)
     store.add(Report(PAIR, tuple(map(decided, many)), audits))
     assert [question for question, *_ in kept_questions(database)] == [f"{number}?" for number in many]

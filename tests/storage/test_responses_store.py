@@ -59,26 +59,16 @@ def response(name: str, previous: str | None = None, padding: int = 0) -> Stored
     return StoredResponse(f"resp_{name}", msgspec.json.encode(given), msgspec.json.encode(body), before, int(NOW))
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def settings(request: pytest.FixtureRequest) -> DatabaseSettings:
-    return DatabaseSettings(url=request.getfixturevalue("postgres") if request.param == "postgresql" else None)
-
-
 Opened = Callable[..., ResponseStore]
 
 
 @pytest.fixture
-def opened(home: Home, settings: DatabaseSettings) -> Iterator[Opened]:
+def opened(home: Home, database_settings: DatabaseSettings) -> Iterator[Opened]:
     """Opens the store, as each process does for itself."""
     databases = []
 
     def make(patience_s: float = 10.0, **bounds: int) -> ResponseStore:
-        databases.append(open_responses(home, settings, patience_s=patience_s))
+        databases.append(open_responses(home, database_settings, patience_s=patience_s))
         return ResponseStore(databases[-1], **bounds)
 
     yield make
@@ -102,11 +92,11 @@ def test_what_is_put_is_got(store: ResponseStore, opened: Opened) -> None:
     assert opened().get("t", "resp_a") == response("a")
 
 
-@pytest.mark.parametrize("settings", [DatabaseSettings()], ids=["sqlite"])
+@pytest.mark.parametrize("database_settings", [DatabaseSettings()], ids=["sqlite"])
 def test_nobody_else_may_read_it(store: ResponseStore, home: Home) -> None:
     store.put("t", response("a"))
-    modes = {stat.S_IMODE(each.stat().st_mode) for each in home.root.iterdir()}
-    assert modes == {0o600}
+    files = list(home.root.glob(f"{home.responses.name}*"))
+    assert {stat.S_IMODE(each.stat().st_mode) for each in files} == {0o600}
 
 
 def test_tenants_see_their_own(store: ResponseStore) -> None:
@@ -218,7 +208,8 @@ def used(store: ResponseStore) -> int:
         lambda connection: (connection.scalar(select(SIZE.c.bytes)), connection.scalar(select(counted)))
     )
     assert total == found
-    return int(total)
+    assert total is not None
+    return total
 
 
 def test_it_takes_no_more_than_it_may(opened: Opened) -> None:
@@ -287,14 +278,16 @@ def put_many(home: Home, settings: DatabaseSettings, worker: int) -> None:
             store.delete("t", "resp_same")
 
 
-def test_several_processes_open_and_write_it_at_once(home: Home, settings: DatabaseSettings, opened: Opened) -> None:
+def test_several_processes_open_and_write_it_at_once(
+    home: Home, database_settings: DatabaseSettings, opened: Opened
+) -> None:
     context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=put_many, args=(home, settings, worker)) for worker in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0] * 4
+    processes = [context.Process(target=put_many, args=(home, database_settings, worker)) for worker in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
     store = opened()
     for worker in range(4):
         assert len(store.history("t", f"resp_{worker}-24")) == 25
@@ -336,7 +329,7 @@ def test_items_go_with_their_response(store: ResponseStore) -> None:
     assert store._read(lambda connection: connection.scalar(select(func.count()).select_from(ITEMS))) == 0
 
 
-@pytest.mark.parametrize("settings", [DatabaseSettings()], ids=["sqlite"])
+@pytest.mark.parametrize("database_settings", [DatabaseSettings()], ids=["sqlite"])
 def test_a_file_of_an_earlier_release_is_taken_over(home: Home, opened: Opened) -> None:
     earlier = sqlite3.connect(home.responses)
     earlier.executescript(EARLIER)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from tests.storage import test_outcomes, test_responses_store
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
 from weebill.storage.opening import open_ledger, open_responses
-from weebill.storage.schema import OUTCOMES, RESPONSES, Schema
+from weebill.storage.schema import LEDGER, OUTCOMES, RESPONSES, Schema
 from weebill.storage.sqlite.database import SqliteDatabase
 from weebill.storage.sqlite.disposable import DISPOSABLE_FILE
 from weebill.storage.upgrade import revision_of
@@ -27,7 +27,7 @@ EARLIER = {
 
 def differences(connection: Connection, schema: Schema) -> list[object]:
     context = MigrationContext.configure(connection, opts={"version_table": schema.version_table})
-    return compare_metadata(context, schema.tables)
+    return list(compare_metadata(context, schema.tables))
 
 
 def tables(path: Path) -> dict[str, list[set[tuple[object, ...]]]]:
@@ -78,3 +78,11 @@ def test_responses_are_in_the_database_of_the_ledger(tmp_path: Path, postgres: s
         with open_ledger(Home(tmp_path), settings) as ledger:
             ledger.change(lambda _: None)
         assert responses.read(lambda connection: revision_of(connection, RESPONSES)) == RESPONSES.newest
+
+
+def test_partial_indexes_of_sqlite_are_partial_in_postgresql(tmp_path: Path, postgres: str) -> None:
+    partial = text("SELECT count(*) FROM pg_indexes WHERE schemaname = 'public' AND indexdef LIKE '% WHERE %'")
+    with open_ledger(Home(tmp_path), DatabaseSettings(url=postgres)) as ledger:
+        found = ledger.change(lambda connection: connection.scalar(partial))
+    indexes = [index for table in LEDGER.tables.tables.values() for index in table.indexes]
+    assert found == sum(index.dialect_options["sqlite"]["where"] is not None for index in indexes) > 0

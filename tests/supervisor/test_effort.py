@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from weebill.supervisor.effort import Effort
+from weebill.process.effort import Effort
 from weebill.supervisor.heartbeat import Heartbeat
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux tells of them")

@@ -11,6 +11,7 @@ import pytest
 from weebill.config.schema import LocalSettings
 from weebill.models.needs import Costs
 from weebill.models.store import Adapter, ServedModel
+from weebill.process.messages import ProcessState
 from weebill.supervisor.pool import Pool
 from weebill.supervisor.pooled_model import PooledModel
 
@@ -29,16 +30,19 @@ class Host:
     def __init__(self, name: str) -> None:
         self.name, self.started, self.ends = name, False, asyncio.Event()
         self.ready: object = None
-        self.failure, self.failed_to_start, self.answers = "", False, False
+        self.failure, self.failed_starts, self.answers = "", 0, False
 
     def start(self) -> None:
         self.started = True
 
     def load(self) -> None:
-        self.ready = object()
+        self.ready, self.failure, self.failed_starts = object(), "", 0
 
     def fail(self) -> None:
-        self.failure, self.failed_to_start = "damaged", True
+        self.failure, self.failed_starts = "damaged", self.failed_starts + 1
+
+    def snapshot(self) -> ProcessState:
+        return ProcessState(name=self.name, role="engine", pid=1, state="ready", restarts=0, started_at=None)
 
     async def stop(self, grace_s: float) -> None:
         await self.ends.wait()
@@ -295,9 +299,12 @@ async def test_a_host_that_stays_and_cannot_be_started_again_is_down(three: Fixt
     three.pool.offer({"base": base, "adapted": offer("f", 100, 0, "a")}, ("base",))
     three.pool.want("adapted")
     await three.ended(host)
-    three.made[-1].fail()
-    changes = three.changes
-    three.after(0.25)
+    for _ in range(3):  # twice with the adapter, then without
+        assert three.model("base").is_cold(three.now)
+        three.model("base").boot()
+        three.made[-1].fail()
+        changes = three.changes
+        three.after(0.25)
     assert three.changes > changes
     assert not three.model("base").is_cold(three.now)
 

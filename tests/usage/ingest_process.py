@@ -23,8 +23,9 @@ def at_work(output: Path, work: Callable[..., None], *arguments: object) -> None
 def ingest_until_killed(home: Home, settings: DatabaseSettings) -> None:
     """Ingest again and again; each time is announced on stdout."""
     # Small batches: many transactions to be killed in.
-    ingester = Ingester(StoredUsage(open_ledger(home, settings)), home.journal, batch_bytes=4096)
+    batch_bytes = 4096 if settings.url is None else 65_536
+    ingester = Ingester(StoredUsage(open_ledger(home, settings)), home.journal, batch_bytes)
     while True:
-        ingester.run()
         sys.stdout.write(".")
         sys.stdout.flush()
+        ingester.run()

@@ -119,33 +119,23 @@ def test_a_kind_that_was_rolled_back_is_inserted_again(ledger: Database) -> None
     assert [total.requests for total in totals(ledger, "key")] == [1, 1]
 
 
-class Repeating(Database):
-    """A database in whose way somebody is: it makes every change twice, and keeps the second one."""
+def test_a_change_that_is_made_again_counts_once(
+    home: Home, ledger: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where somebody was in its way, or the file was replaced meanwhile."""
+    change = ledger.change
 
-    def __init__(self, ledger: Database) -> None:
-        self._ledger = ledger
-        self.read, self.source, self.close = ledger.read, ledger.source, ledger.close  # type: ignore[method-assign]
-
-    def read(self, query: Callable[[Connection], T]) -> T:
-        raise NotImplementedError
-
-    def change(self, change: Callable[[Connection], T]) -> T:
-        """Makes the change once more after it was undone."""
-
+    def twice(changed: Callable[[Connection], T]) -> T:
         def undone(connection: Connection) -> None:
-            change(connection)
+            changed(connection)
             raise ZeroDivisionError
 
         with suppress(ZeroDivisionError):
-            self._ledger.change(undone)
-        return self._ledger.change(change)
+            change(undone)
+        return change(changed)
 
-
-def test_a_change_that_is_made_again_counts_once(
-    home: Home, ledger: Database, caplog: pytest.LogCaptureFixture
-) -> None:
-    usage = StoredUsage(Repeating(ledger))
-    ingester = Ingester(usage, home.journal)
+    monkeypatch.setattr(ledger, "change", twice)
+    ingester = Ingester(StoredUsage(ledger), home.journal)
     for number, key in enumerate(("first", "second", "first")):
         lines = [msgspec.json.encode(make_record(str(number), key_id=key)), b"[]"]
         (home.journal / f"{number}-w0-00-000000.jsonl").write_bytes(b"\n".join([*lines, b""]))
@@ -195,7 +185,7 @@ def test_a_record_that_breaks_an_invariant_is_refused(
     assert [entry.record.request_id for entry in newest(ledger, 10)] == ["b", "a"]
     [(line, reason)] = rows(ledger, "SELECT line, error FROM quarantine")
     assert line == msgspec.json.encode(bad) + b"\n"
-    assert error in reason
+    assert error in reason or "violates check constraint" in reason  # PostgreSQL names the first by its alphabet
     assert kinds(ledger) == 1
     assert [(total.requests, total.prompt_tokens) for total in totals(ledger, "day")] == [(2, 20)]
 
@@ -298,7 +288,8 @@ def test_a_kind_has_one_fingerprint_on_every_database(ledger: Database) -> None:
 def test_bad_lines_are_found_wherever_they_are(home: Home, ledger: Database, seed: int) -> None:
     chance = random.Random(seed)
     lines, good, bad = b"", [], []
-    for number in range(400):
+    count = 400 if ledger.read(lambda connection: connection.dialect.name) == "sqlite" else 40  # a trip for each try
+    for number in range(count):
         if chance.random() < (0.01, 0.1, 0.9)[seed % 3]:
             junk = b"x" * chance.choice([0, 1, 30, 3000])
             bad.append((len(lines), b"[" + junk + b"\n"))

@@ -4,13 +4,14 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from journal_process import STARTED_AT, make_record
 from sqlalchemy import insert
 
-from tests.fixtures.databases import execute, rows
+from tests.fixtures.databases import execute, on_sqlite, rows
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings, MeteringSettings
@@ -66,6 +67,7 @@ def test_a_segment_goes_when_its_writer_has_gone(home: Home, ledger: Database) -
     assert request_ids(ledger) == [f"req-{number}" for number in range(100)]
 
 
+@on_sqlite
 @pytest.mark.parametrize("missing", [slice(-1, None), slice(20, 30), slice(0, 1)], ids=["end", "middle", "start"])
 def test_an_unfinished_line_waits_for_its_writer(home: Home, ledger: Database, missing: slice) -> None:
     journal = JournalWriter(home.journal, 0, MeteringSettings())
@@ -85,6 +87,7 @@ def test_an_unfinished_line_waits_for_its_writer(home: Home, ledger: Database, m
     journal.close()
 
 
+@on_sqlite
 @pytest.mark.parametrize("batch_bytes", [1000, 65_536, 70_000, 1 << 22])
 def test_a_segment_is_read_up_to_its_unused_space(
     home: Home, ledger: Database, caplog: pytest.LogCaptureFixture, batch_bytes: int
@@ -103,6 +106,7 @@ def test_a_segment_is_read_up_to_its_unused_space(
     assert caplog.records == []
 
 
+@on_sqlite
 def test_the_unused_space_of_a_dead_writer_is_no_record(
     home: Home, ledger: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -112,6 +116,7 @@ def test_the_unused_space_of_a_dead_writer_is_no_record(
     assert caplog.records == []
 
 
+@on_sqlite
 def test_a_dead_writers_unfinished_line_is_dropped_and_logged(
     home: Home, ledger: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,6 +128,7 @@ def test_a_dead_writers_unfinished_line_is_dropped_and_logged(
     assert "50 bytes" in caplog.text
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "bad",
     [
@@ -154,6 +160,7 @@ def test_corrupt_lines_are_kept_apart(home: Home, ledger: Database, bad: bytes) 
 PAGE = 4096
 
 
+@on_sqlite
 @pytest.mark.parametrize("batch_bytes", [8192, 1 << 22])
 @pytest.mark.parametrize(
     "holes",
@@ -204,6 +211,7 @@ def test_holes_that_a_power_cut_leaves_are_passed_and_said(
     )
 
 
+@on_sqlite
 def test_a_hole_that_ends_where_a_line_does_costs_no_further_line(home: Home, ledger: Database) -> None:
     lines = [line(f"{number:07}") for number in range(60)]
     width = len(lines[0])
@@ -213,6 +221,7 @@ def test_a_hole_that_ends_where_a_line_does_costs_no_further_line(home: Home, le
     assert rows(ledger, 'SELECT "offset", line FROM quarantine') == [(10 * width, b"")]
 
 
+@on_sqlite
 def test_a_hole_longer_than_a_batch_is_passed_at_once(home: Home, ledger: Database) -> None:
     path = home.journal / "1-w0-00-000000.jsonl"
     with path.open("wb") as file:
@@ -225,6 +234,7 @@ def test_a_hole_longer_than_a_batch_is_passed_at_once(home: Home, ledger: Databa
     assert rows(ledger, "SELECT length(line) FROM quarantine") == [(0,)]
 
 
+@on_sqlite
 def test_zeros_of_a_living_writer_are_no_hole(home: Home, ledger: Database) -> None:
     journal = JournalWriter(home.journal, 0, MeteringSettings())
     journal.append(make_record("a"))
@@ -308,6 +318,7 @@ def test_a_failed_batch_leaves_nothing_and_is_tried_again(home: Home, ledger: Da
     assert request_ids(ledger) == ["a"]
 
 
+@on_sqlite
 def test_drafts_of_dead_writers_are_cleared(home: Home, ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     draft = home.journal / "1-w0-00-000000.draft"
     draft.touch()
@@ -357,19 +368,20 @@ def test_recent_records_page_backwards(home: Home, ledger: Database) -> None:
     assert seen == [str(number) for number in reversed(range(25))]
 
 
+@on_sqlite
 def test_a_batch_is_bounded(home: Home, ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     size = len(line("000"))
     path: Path = home.journal / "1-w0-00-000000.jsonl"
     path.write_bytes(b"".join(line(f"{number:03d}") for number in range(100)))
     ingester = Ingester(StoredUsage(ledger), home.journal, batch_bytes=10 * size + 1)
     batches: list[int] = []
-    insert = ingester._insert
+    move = ingester._move_batch
 
-    def spy(segment: str, offset: int, lines: bytes) -> int:
-        count = insert(segment, offset, lines)
-        batches.append(count)
-        return count
+    def spy(*arguments: Any) -> Any:
+        batch = move(*arguments)
+        batches.append(batch.records)
+        return batch
 
-    monkeypatch.setattr(ingester, "_insert", spy)
+    monkeypatch.setattr(ingester, "_move_batch", spy)
     assert ingester.run() == 100
     assert batches == [10] * 10

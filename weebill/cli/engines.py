@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from weebill.engine.role import EngineBoot
 from weebill.models import engine_figures
 from weebill.models.engine_choice import Chosen, Comparison, Figures, chosen, objections, refusal_by
 from weebill.models.engines import DEFAULT_ENGINE, EngineKind
+from weebill.models.last_words import last_words
 from weebill.models.needs import usable_cores
 from weebill.models.sharing import SharedModel
 from weebill.models.store import ModelStore, ServedModel
@@ -30,7 +30,6 @@ _OPENVINO: Final[EngineKind] = "openvino"
 _TIMEOUT_S: Final = 180.0
 # Enough for what is measured; memory for more would only delay the start.
 _CONTEXT: Final = 1024
-_SHOWN: Final = 200
 
 
 def engines(sources: Sources, name: str | None, prompt: int, answer: int, as_json: bool) -> None:
@@ -82,27 +81,13 @@ def _measured(kind: EngineKind, served: ServedModel, settings: EngineSettings) -
     command = [sys.executable, "-P", "-m", "weebill.engine.measure"]
     try:
         done = subprocess.run(command, input=boot, capture_output=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603
-        if done.returncode < 0:
-            return Figures(failure=f"it does not run here: {_signal(-done.returncode)}")
         if done.returncode:
-            return Figures(failure=f"it does not run here: {_last_line(done.stderr)}")
+            return Figures(failure=f"it does not run here: {last_words(done.stderr, done.returncode)}")
         return msgspec.json.decode(done.stdout, type=Figures)
     except subprocess.TimeoutExpired:
         return Figures(failure=f"it took more than {_TIMEOUT_S:.0f} s")
     except (OSError, msgspec.DecodeError) as error:
         return Figures(failure=f"it does not run here: {error}")
-
-
-def _signal(number: int) -> str:
-    try:
-        return f"it was ended by {signal.Signals(number).name}"
-    except ValueError:
-        return f"it was ended by signal {number}"
-
-
-def _last_line(output: bytes) -> str:
-    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:_SHOWN] if lines else "it said nothing"
 
 
 def _print(name: str, served: ServedModel, comparison: Comparison, choice: Chosen, settings: EngineSettings) -> None:

@@ -20,10 +20,10 @@ from weebill.cli.output import size
 from weebill.cli.progress import show_progress
 from weebill.config.load import Sources, load
 from weebill.models import distilling
+from weebill.models.last_words import both_ends, last_words
 from weebill.models.store import ModelStore
 
 _CHUNK: Final = 1 << 20
-_REASON: Final = 500
 
 
 def distil(sources: Sources, name: str, base: str, other: object, accept_license: bool, quiet: bool) -> None:
@@ -67,8 +67,7 @@ def _vectors(file: Path, texts: Sequence[Sequence[int]], threads: int, done: Cal
                 process.kill()
                 raise
         if process.returncode:
-            log.seek(0)
-            reason = log.read()[-_REASON:].decode(errors="replace").strip().rpartition("\n")[2]
+            reason = last_words(both_ends(log), process.returncode)
             hint = "`pip install 'weebill[local]'` brings the engine, if it is missing"
-            raise CommandError(f"the engine made no vectors: {reason or f'status {process.returncode}'}", hint)
+            raise CommandError(f"the engine made no vectors: {reason}", hint)
     return bytes(made)

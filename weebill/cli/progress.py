@@ -27,6 +27,7 @@ _WORDS: dict[Phase, str] = {
     "converting": "Converting",
     "quantizing": "Quantizing",
     "distilling": "Distilling",
+    "trying": "Trying",
 }
 # Off a terminal: a line for each phase and each quarter of it.
 _STEPS = 4

@@ -31,6 +31,12 @@ _TIMEOUT_S: Final = 120.0
 _QUICK_TIMEOUT_S: Final = 15.0
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s)\Z")
 _ROWS: Final = 12
+# Those whose models write nothing.
+_READING_TASKS: Final = frozenset({"embed", "rerank"})
+_OF_VECTORS: Final = (
+    "MTEB is the mean over its English tasks, as the makers of model2vec measured it; of the others, no figure by the "
+    "same measure is known, so they go by their parameters. Vectors that are looked up know a word by itself alone"
+)
 
 
 def recommend(sources: Sources, task: str, latency: str | None, as_json: bool) -> None:
@@ -122,19 +128,20 @@ def _print(best: Expected | None, fits: list[Expected], task: str, memory: int, 
     else:
         name = best.model.name
         out.print(f"\nFor {task}: {name}, `weebill {'run' if name in here else 'pull'} {name}`", style="bold")
-        out.print(
-            f"The most parameters of those that fit and answer as fast as people read ({READING:.0f} tokens/s): "
-            f"some {best.answer:.0f} tokens/s,\nand {best.first_token_s:.1f} s to the first one after {PROMPT_TOKENS}"
-        )
+        out.print(_why(best))
     if fits:
         out.print()
-        headings = ("MODEL", "PARAMETERS", "SIZE", "MEMORY", "CONTEXT", "TOKENS/S", "FIRST TOKEN", "LICENCE", "FOR")
-        print_table(headings, [_row(each) for each in fits[:_ROWS]])
+        reads = task in _READING_TASKS
+        speeds = (f"{PROMPT_TOKENS} TOKENS", "MTEB") if reads else ("TOKENS/S", "FIRST TOKEN")
+        headings = ("MODEL", "PARAMETERS", "SIZE", "MEMORY", "CONTEXT", *speeds, "LICENCE", "FOR")
+        print_table(headings, [_row(each, reads=reads) for each in fits[:_ROWS]])
         out.print(
             "\nSpeeds follow from that measurement by size, and are rather too low. Contexts are for each of several "
             "answers at a time, as [local.engine] says or else as many as fit; of many models, they need less memory",
             style="dim",
         )
+        if any(each.model.static or each.model.mteb for each in fits):
+            out.print(_OF_VECTORS, style="dim")
     else:
         out.print(
             f"Models may take {size(memory)}, which is too little for any of them: `memory_mb` in [local], or what "
@@ -142,16 +149,26 @@ def _print(best: Expected | None, fits: list[Expected], task: str, memory: int, 
         )
 
 
-def _row(each: Expected) -> tuple[str, ...]:
+def _why(best: Expected) -> str:
+    if best.model.static:
+        return "Its vectors are looked up, which takes next to no time; the others that fit are slower than that"
+    return (
+        f"The most parameters of those that fit and answer as fast as people read ({READING:.0f} tokens/s): "
+        f"some {best.answer:.0f} tokens/s,\nand {best.first_token_s:.1f} s to the first one after {PROMPT_TOKENS}"
+    )
+
+
+def _row(each: Expected, *, reads: bool) -> tuple[str, ...]:
     model = each.model
+    time = "looked up" if model.static else f"{each.first_token_s:.1f} s"
+    mteb = NOTHING if model.mteb is None else f"{model.mteb:.1f}"
     return (
         model.name,
         count(model.parameters),
         size(_bytes_of(model)),
         size(each.window.memory),
         f"{each.window.context:,} x {each.window.parallel}",
-        f"{each.answer:.0f}",
-        f"{each.first_token_s:.1f} s",
+        *((time, mteb) if reads else (f"{each.answer:.0f}", time)),
         model.licence.name,
         model.note or NOTHING,
     )
@@ -165,7 +182,10 @@ def _described(each: Expected) -> dict[str, object]:
         "memory": each.window.memory,
         "context": each.window.context,
         "parallel": each.window.parallel,
-        "tokens_per_s": round(each.answer, 3),
-        "first_token_s": round(each.first_token_s, 3),
+        # Of static vectors, neither is known: they take next to no time.
+        "tokens_per_s": None if each.model.static else round(each.answer, 3),
+        "first_token_s": None if each.model.static else round(each.first_token_s, 3),
+        "static": each.model.static,
+        "mteb": each.model.mteb,
         "licence": each.model.licence.name,
     }

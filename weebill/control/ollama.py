@@ -158,7 +158,8 @@ class OllamaManagement:
     async def _steps(self, job: Job) -> AsyncGenerator[Step, None]:
         """Yields the steps of a job, and success. Raises ApiError."""
         try:
-            async with aclosing(self._work.run(self._folder, job)) as steps:
+            engine = self._overview.settings.local.engine.engine
+            async with aclosing(self._work.run(self._folder, job, engine)) as steps:
                 async for step in steps:
                     yield step
         except WorkError as error:

@@ -36,8 +36,8 @@ class StoreWork:
     def __init__(self) -> None:
         self._running = 0
 
-    async def run(self, folder: Path, job: Job) -> AsyncGenerator[Step, None]:
-        """Does a job, and yields its steps; a caller that leaves ends it.
+    async def run(self, folder: Path, job: Job, engine: str = "auto") -> AsyncGenerator[Step, None]:
+        """Does a job for an installation with this engine, and yields its steps; a caller that leaves ends it.
 
         Raises ApiError 503 if there are too many at once, and WorkError.
         """
@@ -60,7 +60,7 @@ class StoreWork:
                 start_new_session=True,
             )
             try:
-                async for step in _told(process, Task(folder=str(folder), job=job)):
+                async for step in _told(process, Task(folder=str(folder), job=job, engine=engine)):
                     yield step
             finally:
                 if process.returncode is None:

@@ -21,11 +21,11 @@ from typing import NoReturn
 import msgspec
 
 from weebill.engine import memory
-from weebill.engine.errors import EngineError
+from weebill.engine.errors import EngineError, ProgramError
 from weebill.engine.guard import killed_if_closed
 from weebill.engine.interface import Engine
 from weebill.engine.kinds import KINDS
-from weebill.engine.native_log import NativeLog
+from weebill.engine.native_log import NativeLog, Said
 from weebill.engine.role import EngineBoot, EngineReady
 from weebill.engine.spinning import limit_spinning
 from weebill.process import logs
@@ -102,10 +102,9 @@ def _load(link: SyncLink, told: EngineBoot, native: NativeLog) -> Engine:
     except ImportError as error:
         _fail(link, f"The engine is not installed ({error}). Install it with: pip install 'weebill[{kind.extra}]'")
     except EngineError as error:
-        reason = next(iter(native.finish()), str(error))
         _fail(
             link,
-            f"The model {told.model} could not be loaded from {told.path}: {reason}. "
+            f"The model {told.model} could not be loaded from {told.path}: {_reason(error, native.finish())}. "
             "If the file is at fault, replace it with `weebill pull`; if memory is short, lower context or parallel "
             "in [local.engine], or raise memory_mb there if it is set.",
         )
@@ -114,6 +113,15 @@ def _load(link: SyncLink, told: EngineBoot, native: NativeLog) -> Engine:
     seconds = round(time.monotonic() - started, 3)
     _log.info("model loaded", extra={"model": told.model, "context": server.context, "seconds": seconds})
     return server
+
+
+def _reason(error: EngineError, said: Said) -> str:
+    """Returns why a model was not loaded: what native code says is wrong, or else what is known of it."""
+    wrong = next(iter(said.errors), "")
+    if not isinstance(error, ProgramError):
+        return wrong or str(error)
+    last = wrong or said.last
+    return f"{error}; it said last: {last.rstrip('.')}" if last else str(error)
 
 
 def _wait_until_idle(link: SyncLink, server: Engine, grace_s: float) -> None:

@@ -52,6 +52,7 @@ _ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
     "embedding": ("embedding",),
     "mmproj": ("mmproj.path",),
     "image-max-tokens": ("image_max_tokens",),
+    "warmup": ("warmup",),
 }
 
 
@@ -60,6 +61,7 @@ _MADE: Final[Mapping[str, tuple[str, Callable[[str], object]]]] = {
     "host": ("hostnames", lambda host: [host]),
     "alias": ("model_alias", lambda name: {name}),
     "fit": ("fit_params", lambda fit: fit == "on"),
+    "repack": ("no_extra_bufts", lambda repack: repack == str(False)),
     "flash-attn": (
         "flash_attn_type",
         {

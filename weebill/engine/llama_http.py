@@ -1,9 +1,10 @@
-"""A host's own questions to llama.cpp's server over HTTP, wherever that runs."""
+"""Our own questions to an engine over HTTP, in the words of llama.cpp's server: a host's, and those that measure."""
 
 from __future__ import annotations
 
 import http.client
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,6 +15,10 @@ from weebill.engine.errors import EngineError
 # The host's own requests are answered between two steps of generation.
 _ASK_TIMEOUT_S: Final = 60.0
 _ASKING: Final = (OSError, http.client.HTTPException)
+# Of an error's body, in bytes.
+_SHOWN: Final = 500
+_DATA: Final = b"data: "
+_DONE: Final = b"[DONE]"
 
 
 class _Generation(msgspec.Struct):
@@ -25,11 +30,13 @@ class _Properties(msgspec.Struct):
 
 
 class LlamaHttp:
-    """A server at `base_url` that takes requests with `api_key`."""
+    """A server at `base_url` that takes requests with `api_key`, and answers each within `timeout_s`."""
 
-    def __init__(self, base_url: str, api_key: str) -> None:
+    def __init__(self, base_url: str, api_key: str, timeout_s: float | None = _ASK_TIMEOUT_S) -> None:
+        """`timeout_s` is the longest wait for a part of an answer; None is no limit."""
         self.base_url = base_url
         self._api_key = api_key
+        self._timeout_s = timeout_s
 
     def context(self) -> int:
         """Returns the longest text of a request in tokens. Raises EngineError."""
@@ -58,16 +65,30 @@ class LlamaHttp:
 
     def ask(self, path: str, body: bytes | None = None) -> bytes:
         """Returns the body of an answer. Raises EngineError, OSError or HTTPException."""
+        with self._answer(path, body) as response:
+            return response.read()
+
+    def events(self, path: str, body: bytes) -> Iterator[bytes]:
+        """Yields the data of each event of a streamed answer when it comes. Raises as `ask` does."""
+        with self._answer(path, body) as response:
+            for line in response:
+                data = line.removeprefix(_DATA).strip()
+                if line.startswith(_DATA) and data != _DONE:
+                    yield data
+
+    @contextmanager
+    def _answer(self, path: str, body: bytes | None) -> Iterator[http.client.HTTPResponse]:
         address = urlsplit(self.base_url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_ASK_TIMEOUT_S)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=self._timeout_s)
         try:
             method = "GET" if body is None else "POST"
             headers = {"Authorization": f"Bearer {self._api_key}", "Content-Type": "application/json"}
             connection.request(method, path, body, headers)
             response = connection.getresponse()
             if response.status != http.client.OK:
-                raise EngineError(f"{path} answered with status {response.status}")
-            return response.read()
+                said = response.read(_SHOWN).decode(errors="replace")
+                raise EngineError(f"{path} answered with status {response.status}: {said}")
+            yield response
         finally:
             connection.close()
 

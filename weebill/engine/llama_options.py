@@ -8,6 +8,7 @@ Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +53,7 @@ def options_of(told: EngineBoot) -> Options:
         **_sampling(),
         **_template(told),
         **_adapters(told),
+        **_trial(told),
     }
     if told.task != "chat":
         return options | _encoding(told)
@@ -148,9 +150,18 @@ def _adapters(told: EngineBoot) -> Options:
     return options if scale else options | {"cache-ram": 0}
 
 
+def _trial(told: EngineBoot) -> Options:
+    """For one answer: nothing is computed in advance, and weights are not laid out anew, which takes memory."""
+    return {"warmup": False, "repack": False} if told.is_trial else {}
+
+
 def _encoding(told: EngineBoot) -> Options:
     """For vectors and ratings: a text is read in one step, and its end sees its beginning and the other way round."""
-    step = told.engine.context
+    slots = told.engine.parallel
+    # A multiple of the slots. llama.cpp lays out room for as many tokens of each, rounded up, and for the vectors of no
+    # more than a step has: it would give up (`llama_context::graph_reserve` in
+    # https://github.com/ggml-org/llama.cpp/blob/master/src/llama-context.cpp).
+    step = math.ceil(told.engine.context / slots) * slots
     options: Options = {
         "embedding": True,
         "batch-size": step,

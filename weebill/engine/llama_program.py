@@ -2,7 +2,8 @@
 
 1. The host starts the program with the options of the engine in its own process but for steps, flash attention and
    memory, then those that the operator adds, and with a key in its environment, where nobody else reads it.
-2. It waits until the program answers; what the program says of a failure is logged as any engine's.
+2. It waits until the program answers, for as long as that does anything; what the program says of a failure is logged
+   as any engine's.
 3. The program ends with the host, and the host with the program.
 """
 
@@ -22,16 +23,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, Self
 
-from weebill.engine.errors import EngineError
+from weebill.engine.errors import EngineError, ProgramError
 from weebill.engine.llama_http import LlamaHttp
 from weebill.engine.llama_options import Options, Value, options_of
 from weebill.engine.role import EngineBoot, HostSettings
+from weebill.process.effort import Stillness, activity_of
 
 _log = logging.getLogger("weebill.engine")
 
 _TEMPLATE: Final = "chat-template"
 _KEY_VARIABLE: Final = "LLAMA_API_KEY"
 _POLL_S: Final = 0.1
+STILL_S: Final = 60.0
+"""Seconds that a program may do nothing at all before it answers: it reads a file, computes, or says something."""
+_LOOK_S: Final = 1.0
+_HEALTH_TIMEOUT_S: Final = 2.0
 # Its standard input ends with the process that holds the other end.
 _KILL_AT_THE_END: Final = ("/bin/sh", "-c", 'read -r nothing; kill -s KILL -- "-$1"', "sh")
 # Tokens of one step for each thread that reads prompts. Builds for a GPU or for tiles of numbers are fast with many.
@@ -175,9 +181,10 @@ def _end_all(process: subprocess.Popen[bytes], watcher: subprocess.Popen[bytes])
 
 
 def _wait_until_loaded(process: subprocess.Popen[bytes], origin: str, watcher: subprocess.Popen[bytes]) -> None:
-    """Waits as long as it loads, which the supervisor bounds. Raises EngineError if it ends."""
+    """Waits as long as it loads, which the supervisor bounds. Raises ProgramError if it ends, or does nothing."""
     # Without its key: another process may have taken the port.
-    server = LlamaHttp(origin, "")
+    server = LlamaHttp(origin, "", _HEALTH_TIMEOUT_S)
+    stillness, looked_at = Stillness(), time.monotonic()
     while process.poll() is None:
         try:
             server.ask("/health")
@@ -185,8 +192,15 @@ def _wait_until_loaded(process: subprocess.Popen[bytes], origin: str, watcher: s
             time.sleep(_POLL_S)
         else:
             return
+        if (elapsed_s := time.monotonic() - looked_at) >= _LOOK_S:
+            looked_at += elapsed_s
+            # Time in which this process stood still does not count.
+            if stillness.after(min(elapsed_s, _HEALTH_TIMEOUT_S + _LOOK_S), activity_of(process.pid)) >= STILL_S:
+                _end_all(process, watcher)
+                process.wait()
+                raise ProgramError(f"llama-server is not ready, and has done nothing for {STILL_S:g} s")
     _end_all(process, watcher)
-    raise EngineError(_end(process.returncode))
+    raise ProgramError(_end(process.returncode))
 
 
 def _end(status: int) -> str:

@@ -5,21 +5,17 @@ A process of its own: native code that crashes takes nobody with it, and nothing
 
 from __future__ import annotations
 
-import http.client
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from typing import Final
 
 import msgspec
 
+from weebill.engine.llama_http import LlamaHttp
 from weebill.engine.role import EngineBoot, HostSettings
 from weebill.engine.spinning import limit_spinning
 from weebill.models.recommend import Speed
-
-if TYPE_CHECKING:
-    from weebill.engine.llama import LlamaServer
 
 _KEY: Final = "probe"
 _PROMPT: Final = "The weebill is the smallest bird of Australia, and its voice is larger than itself. " * 6
@@ -36,31 +32,28 @@ class _Completion(msgspec.Struct):
     timings: _Timings
 
 
+_decode: Final = msgspec.json.Decoder(_Completion).decode
+
+
 def measure(file: Path, threads: int) -> Speed:
-    """Returns the speed of the model in `file`: the best of what two seconds allow. Raises EngineError."""
+    """Returns the speed of the model in `file`: the best of what two seconds allow. Raises as `LlamaHttp.ask`."""
     limit_spinning()
     from weebill.engine.llama import LlamaServer
 
     settings = HostSettings(context=1024, parallel=1, threads=threads)
     server = LlamaServer.start(EngineBoot(model="probe", api_key=_KEY, path=str(file), engine=settings))
-    _ask(server)  # the first one reads the file
+    engine = LlamaHttp(server.base_url, _KEY)
+    _ask(engine)  # the first one reads the file
     best, until = Speed(0.0, 0.0), time.monotonic() + _MEASURED_S
     while time.monotonic() < until:
-        found = _ask(server)
+        found = _ask(engine)
         best = Speed(max(best.prompt, found.prompt_per_second), max(best.answer, found.predicted_per_second))
     return best
 
 
-def _ask(server: LlamaServer) -> _Timings:
-    address = urlsplit(server.base_url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+def _ask(engine: LlamaHttp) -> _Timings:
     body = {"prompt": _PROMPT, "n_predict": _ANSWER_TOKENS, "cache_prompt": False, "ignore_eos": True}
-    headers = {"Authorization": f"Bearer {_KEY}", "Content-Type": "application/json"}
-    try:
-        connection.request("POST", "/completion", msgspec.json.encode(body), headers)
-        return msgspec.json.decode(connection.getresponse().read(), type=_Completion).timings
-    finally:
-        connection.close()
+    return _decode(engine.ask("/completion", msgspec.json.encode(body))).timings
 
 
 if __name__ == "__main__":

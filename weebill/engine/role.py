@@ -29,7 +29,8 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a host's `Boot` that is its own: its name, the key that requests must carry, how it is run, and the
-    rest as in `ServedModel`. `beginnings` and `adapters` are those of all models that share it; requests choose.
+    rest as in `ServedModel`. `beginnings` and `adapters` are those of all models that share it; requests choose. With
+    `is_trial` it answers once, and its weights stay in their file.
     """
 
     model: str
@@ -44,6 +45,7 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
     adapters: tuple[str, ...] = ()
     projector: str | None = None
     tokenizer: str | None = None
+    is_trial: bool = False
 
     @classmethod
     def of(cls, name: str, model: SharedModel, engine: EngineSettings, api_key: str) -> EngineBoot:

@@ -7,18 +7,16 @@ the other. A process of its own: native code that crashes takes nobody with it, 
 
 from __future__ import annotations
 
-import http.client
 import secrets
 import sys
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
-from weebill.engine.errors import EngineError
+from weebill.engine.llama_http import LlamaHttp
 from weebill.engine.role import EngineBoot, HostSettings
 from weebill.engine.spinning import limit_spinning
 from weebill.models.gguf import read_first_facts
@@ -41,27 +39,24 @@ class _Answer(msgspec.Struct):
     data: list[_Item]
 
 
+_decode: Final = msgspec.json.Decoder(_Answer).decode
+
+
 def vectors(file: Path, texts: Sequence[Sequence[int]], threads: int) -> Iterator[bytes]:
-    """Yields the vectors of some texts at a time. Raises EngineError."""
+    """Yields the vectors of some texts at a time. Raises as `LlamaHttp.ask`."""
     limit_spinning()
     from weebill.engine.llama import LlamaServer
 
     key = secrets.token_urlsafe(16)
-    engine = HostSettings(context=_CONTEXT, parallel=_PARALLEL, threads=threads)
+    settings = HostSettings(context=_CONTEXT, parallel=_PARALLEL, threads=threads)
     is_pooled = bool(read_first_facts(file).pooling)
-    told = EngineBoot(model="vectors", api_key=key, path=str(file), task="embed", engine=engine, is_pooled=is_pooled)
+    told = EngineBoot(model="vectors", api_key=key, path=str(file), task="embed", engine=settings, is_pooled=is_pooled)
     server = LlamaServer.start(told)
-    address = urlsplit(server.base_url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_TIMEOUT_S)
+    engine = LlamaHttp(server.base_url, key, _TIMEOUT_S)
     for first in range(0, len(texts), _TEXTS):
         body = {"input": texts[first : first + _TEXTS], "encoding_format": "base64", "embd_normalize": _AS_THEY_ARE}
-        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-        connection.request("POST", "/v1/embeddings", msgspec.json.encode(body), headers)
-        response = connection.getresponse()
-        content = response.read()
-        if response.status != http.client.OK:
-            raise EngineError(f"the engine answered with status {response.status}")
-        yield b"".join(b64decode(item.embedding) for item in msgspec.json.decode(content, type=_Answer).data)
+        answer = _decode(engine.ask("/v1/embeddings", msgspec.json.encode(body)))
+        yield b"".join(b64decode(item.embedding) for item in answer.data)
 
 
 if __name__ == "__main__":

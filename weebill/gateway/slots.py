@@ -5,7 +5,8 @@
 3. No key holds more than its share while another key has asked within a minute, but for a request that needs more: once
    it has waited for half a minute, it is next.
 4. A client that leaves is taken from the queue at once.
-5. Requests with other adapters than those at work are next once all slots are free.
+5. Requests with other adapters than those at work are next once all slots are free, and it is the worker's turn if
+   there are several.
 
 llama.cpp serves in the order of arrival, and knows no keys. So requests wait here. Only the number of busy slots is
 counted: llama.cpp picks the slot, by the prompts that it has read there before. (If `id_slot` names a busy one, it
@@ -20,6 +21,7 @@ import asyncio
 from collections import Counter
 from typing import Final
 
+from weebill.gateway.turns import Turn
 from weebill.transport.errors import PoolFull, cancelled_unsent
 
 # Seconds after its last request during which a key's share is kept free.
@@ -44,15 +46,20 @@ class _Waiter:
 class SlotQueue:
     """Hands out `total` slots. A key may hold its share, rounded up: all slots if no other key has asked recently.
 
-    Of `max_waiting` places, a key may take as many as it leaves free, so that others can still wait.
+    Of `max_waiting` places, a key may take as many as it leaves free, so that others can still wait. With a `turn`, the
+    slots are those of a host that other workers use too.
     """
 
     __slots__ = (
-        "_adapters", "_free", "_held", "_max_waiting", "_recent", "_timer", "_total", "_waiting", "waiting"
+        "_adapters", "_free", "_held", "_max_waiting", "_recent", "_timer", "_total", "_turn", "_waiting",
+        "waiting"
     )  # fmt: skip
 
-    def __init__(self, total: int, max_waiting: int) -> None:
+    def __init__(self, total: int, max_waiting: int, turn: Turn | None = None) -> None:
         self._total = self._free = total
+        self._turn = turn
+        if turn is not None:
+            turn.on_change = self._turned
         self._max_waiting = max_waiting
         self._held: Counter[str] = Counter()
         # By key; the key that has waited longest since it got a slot comes first.
@@ -107,7 +114,13 @@ class SlotQueue:
         if not self._held[key]:
             del self._held[key]
         self._free += count
+        self._turned()
+
+    def _turned(self) -> None:
+        """Looks who is next, and lets another worker have its turn if nobody here is."""
         self._hand_out()
+        if self._turn is not None and self._free == self._total:
+            self._turn.rest()
 
     def _note(self, key: str, now: float) -> None:
         recent = self._recent
@@ -146,6 +159,8 @@ class SlotQueue:
                 return  # it gets the next free slots; or it is leaving, and its leaving calls this again
             if self._free < self._total and waiter.adapters != self._adapters:
                 return  # it is next when all are free
+            if self._turn is not None and not self._turn.allows(waiter.adapters, self._free == self._total):
+                return  # it is next in this worker's turn
             queue = self._waiting.pop(key)
             del queue[0]
             if queue:

@@ -21,6 +21,7 @@ from weebill.gateway.memory import Answers, Bodies
 from weebill.gateway.meter import Spending
 from weebill.gateway.rate_limited_log import RateLimitedLog
 from weebill.gateway.slots import SlotQueue
+from weebill.gateway.turns import Turns
 from weebill.gateway.warming import Warming
 from weebill.providers.base import UpstreamRequest
 from weebill.providers.llamacpp.slots import slots_of
@@ -79,6 +80,7 @@ class Upstreams:
         self.answers = Answers(limits)
         self.limited_log = RateLimitedLog()
         self.warming = Warming(router)
+        self.turns = Turns()
         self.images = LocalImages(local.images)
         self._local = local
         self._without_responses: set[str] = set()  # upstreams that turned out not to have that endpoint
@@ -189,13 +191,15 @@ class Upstreams:
     def kept_s(self, upstream: Upstream) -> float:
         """Returns the seconds for which a local model will be kept, if nobody uses it again; `inf` without end.
 
-        That is the longest of all names of its host, as far as this worker knows.
+        That is the longest of all names of its host, here and in other workers.
         """
         if upstream.stays:
             return inf
         known = (each.upstream for each in self.directory.deployments.values())
         of_host = (each.engine for each in known if each is not None and each.host == upstream.host)
         left = [left for name in of_host if (left := self.warming.left(name)) is not None]
+        if (elsewhere := self.warming.left_elsewhere(upstream.host)) is not None:
+            left.append(elsewhere)
         return max(left, default=self._local.keep_alive_s)
 
     def whole(self, response: Response) -> Coroutine[object, object, bytes]:
@@ -299,7 +303,10 @@ class Upstreams:
             return known
         for host in [host for host, queue in self._slot_queues.items() if queue.idle]:
             del self._slot_queues[host]  # the model may be gone
-        queue = self._slot_queues[upstream.host] = SlotQueue(part, upstream.max_in_flight - upstream.slots)
+            self.turns.forget(host)
+        turn = self.turns.at(upstream.host) if upstream.added and self.settings.workers > 1 else None
+        waiting = upstream.max_in_flight - upstream.slots
+        queue = self._slot_queues[upstream.host] = SlotQueue(part, waiting, turn)
         return queue
 
     async def _send_signed(

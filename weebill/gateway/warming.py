@@ -17,7 +17,7 @@ from typing import Final
 
 from weebill.gateway.failures import model_unavailable
 from weebill.gateway.keeping import Keeping
-from weebill.process.messages import EngineState, FromChild, InUse, Wanted
+from weebill.process.messages import EngineState, FromChild, InUse, Kept, Wanted
 from weebill.routing.deployments import LOCAL, Upstream
 from weebill.routing.router import Router
 from weebill.transport.errors import cancelled_unsent
@@ -40,6 +40,8 @@ class Warming:
         self._in_use: Counter[str] = Counter()
         self._used: set[str] = set()
         self._keeping = Keeping()
+        # By host, the time until which other workers keep it.
+        self._elsewhere: dict[str, float] = {}
         self._told = 0
         self._heard = asyncio.Event()
         # By model, the address of a host that broke off an answer: most likely it is dead.
@@ -56,6 +58,12 @@ class Warming:
             self._waiting.pop(model).set_result(None)
         self._heard.set()
         self._heard.clear()
+
+    def hear_kept(self, kept: Kept) -> None:
+        """Takes over how long other workers keep the hosts."""
+        now = asyncio.get_running_loop().time()
+        left = zip(kept.hosts, kept.keep_s, strict=True)
+        self._elsewhere = {host: inf if seconds < 0 else now + seconds for host, seconds in left}
 
     def tell(self) -> None:
         """Tells the supervisor what is in use and what is wanted; to be called every quarter of a second."""
@@ -95,6 +103,11 @@ class Warming:
     def left(self, model: str) -> float | None:
         """Returns the seconds for which the model is still to be kept, as far as this worker knows; None if unknown."""
         return self._keeping.left(model, asyncio.get_running_loop().time()) if model in self._keeping else None
+
+    def left_elsewhere(self, host: str) -> float | None:
+        """Returns the seconds for which other workers keep a host; None if they do not."""
+        until = self._elsewhere.get(host)
+        return None if until is None else max(0.0, until - asyncio.get_running_loop().time())
 
     def waiting(self, model: str) -> int:
         """Returns how many requests wait until the model is loaded."""

@@ -48,7 +48,7 @@ from weebill.gateway.thresholds import ThresholdGauges
 from weebill.gateway.upstreams import Upstreams
 from weebill.process import logs
 from weebill.process.link import Link
-from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ping, Pong, Ready, Reload
+from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Kept, Ping, Pong, Ready, Reload, Turn
 from weebill.process.questions import Followed, Questions
 from weebill.routing.directory import Directory
 from weebill.routing.notices import HealthNotice
@@ -118,6 +118,9 @@ class Worker:
             index,
             boot.settings.local,
         )
+        for told in boot.told:
+            if type(told) is Kept:
+                upstreams.warming.hear_kept(told)
         self._keys = KeyReporter(self._counters.refused_keys)
         self._selector = Selector(self._router, self._experiments, home.router, home.profiles, self._audits)
         self._selector.configure(boot.settings.autos)
@@ -151,6 +154,7 @@ class Worker:
     async def run(self, link: Link, sockets: Iterable[socket.socket]) -> None:
         """Serves until it has drained; returns at once if the supervisor is gone."""
         self._upstreams.warming.follow(link.send)
+        self._upstreams.turns.follow(link.send)
         self._questions.start()
         self._follow_services()
         # So that the first requests do not find models unknown that servers list.
@@ -197,6 +201,10 @@ class Worker:
                     self._engines = engines
                     self._rename()
                     self._upstreams.warming.hear(engines)
+                case Kept():
+                    self._upstreams.warming.hear_kept(message)
+                case Turn():
+                    self._upstreams.turns.hear(message)
                 case Drain(grace_s=grace_s):
                     self._drains.append(asyncio.create_task(self._drain(grace_s)))
                 case _:

@@ -33,6 +33,7 @@ from weebill.models.static.layout import is_kept_static
 from weebill.models.store import InstalledModel, ModelStore, own_template
 from weebill.models.tasks import serving
 from weebill.models.templating import is_go, is_jinja, is_of_same_family
+from weebill.models.trying import bringing, tried
 
 _MOST_TEXT: Final = 1 << 20
 _MOST_MESSAGES: Final = 1000
@@ -54,16 +55,14 @@ def create(
         plan = replace(of_path(name, base), precision=recipe.precision)
         bringer = Bringer(store.blobs, plan, progress, Patience())
         return carry_out(store, plan, bringer, lambda manifest: _changed(store, manifest, recipe, progress))
-    with store.blobs.bringing():
+    with bringing(store):
         parent = pull(store, recipe.base, progress, accept)
         manifest = msgspec.structs.replace(
             parent.manifest, name=name, added=int(time.time()), parent=parent.name, source="", revision=""
         )
         if recipe.precision is not None:
             manifest = _quantized(store, manifest, recipe, progress)
-        model = store.record(_changed(store, manifest, recipe, progress))
-    store.collect()
-    return model
+        return store.record(tried(store, _changed(store, manifest, recipe, progress), progress))
 
 
 def _require_bounds(recipe: Recipe) -> None:

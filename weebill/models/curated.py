@@ -87,7 +87,9 @@ class CuratedModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     (`qwen3`) makes this the family's default. `source` is `hf:owner/repo[@revision]` or `pypi:package==version`; for a
     package, `download_bytes` is the size of its file. `context` is in tokens, `parameters` is a count, all parameters
     of a mixture of experts included. `note` says in a few words what the model is for. `chat_template` names a file in
-    `weebill/models/templates` that replaces the template in the model's file.
+    `weebill/models/templates` that replaces the template in the model's file. The vectors of an embedding model that is
+    `static` are looked up. `mteb` is the mean over MTEB's English tasks in percent, of the weights as they were
+    published, and as one source measured it for several models; null where that has none.
     """
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*:[a-z0-9][a-z0-9._-]*$")]
@@ -102,6 +104,8 @@ class CuratedModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     context: PositiveInt | None = None
     parameters: PositiveInt | None = None
     note: str = ""
+    static: bool = False
+    mteb: float | None = None
     sampling: Sampling | None = None
     chat_template: str | None = None
 

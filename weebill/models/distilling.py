@@ -24,6 +24,7 @@ from weebill.models.pull import Accept, pull, refuse
 from weebill.models.static.layout import TOKENIZER, is_kept_static
 from weebill.models.static.vocabulary import read_wordpieces, tokenizer_json
 from weebill.models.store import InstalledModel, ModelStore
+from weebill.models.trying import bringing, tried
 
 # Makes the vectors of texts in tokens by the model in a file, in 32-bit floats one after the other; is told how many
 # bytes there are. Raises ModelError.
@@ -43,7 +44,7 @@ def distil(
     """Makes the model `name` of the model `base`, in place of an earlier one. Raises ModelError."""
     if not is_plain(name):
         raise ModelNameError(name, "a model of one's own has a short name", "my-model:7b")
-    with store.blobs.bringing():
+    with bringing(store):
         parent = pull(store, base, progress, accept)
         dimensions = _dimensions(parent)
         pieces = read_wordpieces(parent.path, parent.name)
@@ -61,9 +62,7 @@ def distil(
             task="embed",
             parent=parent.name,
         )
-        model = store.record(manifest)
-    store.collect()
-    return model
+        return store.record(tried(store, manifest, progress))
 
 
 def _dimensions(parent: InstalledModel) -> int:
@@ -83,7 +82,10 @@ def _files(
 
     from weebill.models.static.distilled import config_json, distilled, write_vectors
 
-    rows = distilled(np.frombuffer(made, np.float32).reshape(-1, dimensions))
+    vectors = np.frombuffer(made, np.float32).reshape(-1, dimensions)
+    if not np.isfinite(vectors).all():
+        raise ModelFormatError(f"{base} made vectors that are not finite, of which no static ones can be made.")
+    rows = distilled(vectors)
     return (
         _stored(blobs, name, "model", f"model{SUFFIX}", lambda file: write_vectors(file, rows)),
         _stored(blobs, name, "config", TOKENIZER, lambda file: file.write(tokenizer_json(pieces))),

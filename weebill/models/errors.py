@@ -47,6 +47,10 @@ class ModelFormatError(ModelError):
     """A file, a package or a folder holds no model, or none that is known how to use."""
 
 
+class UnfitError(ModelFormatError):
+    """An engine cannot use a model's files, though they are of a known format."""
+
+
 class ModelChoiceError(ModelError):
     """The source holds several models, or not the one that was asked for; the message lists what it holds."""
 

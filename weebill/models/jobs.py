@@ -52,10 +52,11 @@ Job = Pull | Create | Copy | Delete
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A job in the model folder at `folder`."""
+    """A job in the model folder at `folder`, of an installation whose models are served by `engine`."""
 
     folder: str
     job: Job
+    engine: str = "auto"
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

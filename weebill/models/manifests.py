@@ -54,7 +54,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `source` is the name that it was fetched by, "" for a file that was given; `revision` the source's own version.
     `sampling` and `chat_template` (a file in `weebill/models/templates`) are overrides, None for what the files say.
-    `added` is in Unix seconds. `converted_from` are the files that the model was made of, which are not kept.
+    `added` is in Unix seconds. `converted_from` are the files that the model was made of, which are not kept. `tried`
+    is the same for all models of which an engine has tried these files, "" if it has not.
 
     A model that was created from another one, its `parent`, may have a template of its own (`template`, Jinja), a
     system prompt and first messages for each conversation, a `context` in tokens (0 for the configured one), and
@@ -78,6 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     messages: tuple[Said, ...] = ()
     context: int = 0
     terms: tuple[str, ...] = ()
+    tried: str = ""
 
     @property
     def size(self) -> int:

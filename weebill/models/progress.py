@@ -16,6 +16,7 @@ Phase = Literal[
     "converting",
     "quantizing",
     "distilling",
+    "trying",
 ]
 
 

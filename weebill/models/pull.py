@@ -4,7 +4,7 @@
 2. Its source makes a plan: which files, how large, under which terms.
 3. Terms that must be accepted are shown and asked for.
 4. There must be room for all of it. Then each file is brought (`bringing`).
-5. The manifest gives the files their name.
+5. An engine tries the model (`trying`). Then its manifest gives the files their name.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from weebill.models.progress import SILENT, Progress
 from weebill.models.sources import resolve
 from weebill.models.sources.local import given
 from weebill.models.store import InstalledModel, ModelStore
+from weebill.models.trying import bringing, tried
 
 # Asked before anything is brought: shows the plan, and returns True if its terms are accepted.
 Accept = Callable[[Plan], bool]
@@ -96,7 +97,7 @@ def carry_out(
     store: ModelStore, plan: Plan, bringer: Bringer, change: Callable[[Manifest], Manifest] = as_it_is
 ) -> InstalledModel:
     """Brings the files of a plan, and records them under its name after a change. Raises ModelError."""
-    with store.blobs.bringing():
+    with bringing(store):
         bringer.require_space()
         manifest = Manifest(
             name=plan.name,
@@ -110,10 +111,7 @@ def carry_out(
             chat_template=plan.chat_template,
         )
         manifest = _brought(store, plan, bringer, manifest)
-        model = store.record(change(manifest))
-    # Of an earlier model of this name, or of fetches that ended while another went on.
-    store.collect()
-    return model
+        return store.record(tried(store, change(manifest), bringer.progress))
 
 
 def _brought(store: ModelStore, plan: Plan, bringer: Bringer, manifest: Manifest) -> Manifest:

@@ -15,6 +15,7 @@ import itertools
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -37,6 +38,7 @@ from weebill.models.static.layout import TOKENIZER, is_kept_static, read_vectors
 from weebill.models.takeover import take_over
 from weebill.models.tasks import Serving, serving
 from weebill.models.templating import Beginning
+from weebill.models.trial import Trial, trial_by
 
 # Bytes; what may come before it has room in the 255 that file systems allow.
 _LONGEST_LINK: Final = 200
@@ -183,8 +185,10 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
 class ModelStore:
     """The models of one folder; any number of processes may use the same folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, trial: Trial | None = None) -> None:
+        """Without a `trial`, files get names untried."""
         self.folder = folder
+        self.trial = trial
         self.blobs = Blobs(folder)
         self.manifests = Manifests(folder / "manifests")
         self._named = folder / "named"
@@ -192,7 +196,8 @@ class ModelStore:
     @classmethod
     def of(cls, settings: LocalSettings, home: Home) -> ModelStore:
         """Returns the store that `[local] models_dir` names, or else the one in the home folder."""
-        return cls(Path(settings.models_dir).expanduser() if settings.models_dir else home.models)
+        folder = Path(settings.models_dir).expanduser() if settings.models_dir else home.models
+        return cls(folder, trial_by(settings.engine.engine))
 
     def take_over(self, progress: Progress = SILENT) -> None:
         """Makes this release's models of those of earlier ones, and of GGUF files that were put into the folder."""
@@ -237,6 +242,16 @@ class ModelStore:
         self.manifests.write(manifest)
         return self._linked(manifest)
 
+    @contextlib.contextmanager
+    def laid_out(self, manifest: Manifest) -> Iterator[InstalledModel]:
+        """Yields a model that has no name yet, whose links are gone afterwards; to be called under `bringing`."""
+        folder = self.blobs.partial / f"{slug(manifest.name)}.{os.getpid()}"
+        try:
+            self._link(manifest, folder)
+            yield _installed(manifest, folder, verified=True)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def copy(self, text: str, new: str) -> None:
         """Gives a model a second name, at no cost of space. Raises ModelNameError or ModelMissingError."""
         if not is_plain(new):
@@ -277,13 +292,12 @@ class ModelStore:
 
     def _linked(self, manifest: Manifest) -> InstalledModel:
         """Returns a model after making its links, where they are not as they should be."""
-        self._link(manifest)
-        folder, names = self._named / slug(manifest.name), _link_names(manifest.files)
-        first = (manifest.of_role("model") or manifest.files)[0]
+        folder = self._named / slug(manifest.name)
+        self._link(manifest, folder)
         verified = all(
             _is_as_verified(file) if file.place else self.blobs.is_verified(file.sha256) for file in manifest.files
         )
-        return InstalledModel(manifest=manifest, path=folder / names[first], verified=verified)
+        return _installed(manifest, folder, verified)
 
     def _verify(self, manifest: Manifest, file: StoredFile, progress: Progress) -> None:
         again = _again(manifest)
@@ -300,8 +314,7 @@ class ModelStore:
         except ModelDamagedError as error:
             raise ModelDamagedError(f"{error} {again}") from None
 
-    def _link(self, manifest: Manifest) -> None:
-        folder = self._named / slug(manifest.name)
+    def _link(self, manifest: Manifest, folder: Path) -> None:
         names = _link_names(manifest.files)
         with written_to(self.folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -338,6 +351,11 @@ def _link_names(files: tuple[StoredFile, ...]) -> dict[StoredFile, str]:
         prefixes = itertools.chain(("", f"{file.role}-"), (f"{number}-" for number in itertools.count(2)))
         found[file] = next(f"{prefix}{own}" for prefix in prefixes if f"{prefix}{own}" not in taken)
     return found
+
+
+def _installed(manifest: Manifest, folder: Path, verified: bool) -> InstalledModel:
+    first = (manifest.of_role("model") or manifest.files)[0]
+    return InstalledModel(manifest=manifest, path=folder / _link_names(manifest.files)[first], verified=verified)
 
 
 def _is_as_verified(file: StoredFile) -> bool:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from weebill.models.errors import ModelDamagedError, ModelFormatError
-from weebill.models.gguf import Contents, Tensor, read_contents
+from weebill.models.gguf import Contents, read_contents
+from weebill.models.gguf_reader import Tensor
 
 _ALIGNMENT: Final = 32
 _MOST_ALIGNMENT: Final = 1 << 20

@@ -41,6 +41,7 @@ from weebill.models.progress import Phase, Progress
 from weebill.models.pull import pull
 from weebill.models.recipe import Recipe, precision_of
 from weebill.models.store import ModelStore
+from weebill.models.trial import trial_by
 from weebill.models.uploads import laid_out, remove
 
 # Seconds between two steps of a file that are told.
@@ -65,6 +66,7 @@ _WORDS: Final[dict[Phase, str]] = {
     "converting": "converting",
     "quantizing": "quantizing",
     "distilling": "distilling",
+    "trying": "trying",
 }
 
 
@@ -105,7 +107,7 @@ class _Teller(Progress):
 
 def do(task: Task, teller: _Teller) -> None:
     """Does a job. Raises ModelError or OSError."""
-    store, job = ModelStore(Path(task.folder)), task.job
+    store, job = ModelStore(Path(task.folder), trial_by(task.engine)), task.job
     match job:
         case Pull():
             teller.say("pulling manifest")

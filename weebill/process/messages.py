@@ -95,7 +95,25 @@ class Boot(Message, frozen=True, kw_only=True):
     home: str
     settings: Settings
     own: Raw = _NOTHING
-    told: tuple[Engines | Processes, ...] = ()
+    told: tuple[Engines | Processes | Kept, ...] = ()
+
+
+class Kept(Message, frozen=True, kw_only=True):
+    """To a worker: the seconds from now for which the other workers keep each host, -1 without end."""
+
+    hosts: tuple[str, ...] = ()
+    keep_s: tuple[float, ...] = ()
+
+
+class Turn(Message, frozen=True, kw_only=True):
+    """To a worker that has said with which adapters it has requests for a host (`Adapters`, by its number).
+
+    It begins now, or if not it ends: others wait, and no more requests may begin.
+    """
+
+    host: str
+    number: int
+    begins: bool
 
 
 class Drain(Message, frozen=True, kw_only=True):
@@ -142,6 +160,17 @@ class InUse(Message, frozen=True, kw_only=True):
     keep_s: tuple[float, ...] = ()
 
 
+class Adapters(Message, frozen=True, kw_only=True):
+    """From one of several workers: it has requests for a host with these adapters, and none at work with others.
+
+    None: it has none at work at all. `number` is one more with each such message.
+    """
+
+    host: str
+    adapters: str | None
+    number: int
+
+
 class Stocked(Message, frozen=True, kw_only=True):
     """From the control process: this machine has other models than before. `number` counts what it said of that."""
 
@@ -159,5 +188,5 @@ def own(struct: msgspec.Struct | None) -> Raw:
     return Raw(msgspec.json.encode(struct))
 
 
-ToChild = Boot | Reload | Engines | Processes | Known | Drain | Ping
-FromChild = Ready | Failed | Pong | Wanted | InUse | Stocked
+ToChild = Boot | Reload | Engines | Processes | Kept | Turn | Known | Drain | Ping
+FromChild = Ready | Failed | Pong | Wanted | InUse | Adapters | Stocked

@@ -10,8 +10,8 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 
 from weebill.config.ledger_errors import LedgerError
-from weebill.storage.postgresql.advice import advice as advice_of_state
-from weebill.storage.sqlite.advice import advice as advice_of_sqlite
+from weebill.storage.advice.postgresql import advice as advice_of_state
+from weebill.storage.advice.sqlite import advice as advice_of_sqlite
 
 LEDGER: Final = "ledger"
 

@@ -1,4 +1,4 @@
-"""Which pepper the keys of a ledger are made with: the ledger has a hash of it, and so notices another one."""
+"""The pepper that the keys of a ledger are made with: the ledger has a hash of it, and so notices another one."""
 
 from __future__ import annotations
 

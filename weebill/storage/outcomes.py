@@ -1,4 +1,4 @@
-"""What `auto` has learnt: its newest decisions, and the scores of answers.
+"""The newest decisions of `auto`, and the scores of answers: what it has learnt.
 
 Apart from keys and usage, as it may be thrown away without harm to them; a SQLite file of each machine's own
 (`weebill.storage.opening`). A report is kept by one transaction, so after a kill it is there as a whole, or not at all;
@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Delete, Row, Table, bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
@@ -24,6 +24,7 @@ from weebill.config.ledger_errors import LedgerError
 from weebill.storage.database import Database
 from weebill.storage.schema import OUTCOMES as SCHEMA
 from weebill.storage.tables.outcomes import AUTOS, CONTENTS, DECISIONS, OUTCOMES, PAIRS
+from weebill.storage.tables.types import String, Whole
 from weebill.storage.upgrade import revision_of
 
 MAX_DECISIONS: Final = 10_000
@@ -67,7 +68,34 @@ class Outcome(NamedTuple):
 
 
 _OUTCOME: Final = tuple(OUTCOMES.c["judged_by" if name == "by" else name] for name in Outcome._fields)
+_OF_REQUEST: Final = DECISIONS.c.request_id == bindparam("of_request", type_=String)
+_FIND_DECISION: Final = select(*_DECISION).where(_OF_REQUEST)
+# Those that are there already are passed over, and not returned.
+_ADD_DECISIONS: Final = insert(DECISIONS).on_conflict_do_nothing().returning(DECISIONS.c.auto)
+_PAIR_OF_REQUEST: Final = select(DECISIONS.c.pair).where(_OF_REQUEST).scalar_subquery()
+_ADD_OUTCOME: Final = (
+    insert(OUTCOMES).values(pair=_PAIR_OF_REQUEST).on_conflict_do_nothing().returning(OUTCOMES.c.number)
+)
+_ADD_CONTENTS: Final = insert(CONTENTS)
+_ADD_PAIR: Final = insert(PAIRS).on_conflict_do_nothing()
+_COUNT: Final = insert(AUTOS)
+_COUNT_DECISIONS: Final = _COUNT.on_conflict_do_update(
+    index_elements=[AUTOS.c.pair, AUTOS.c.auto],
+    set_={"decisions": AUTOS.c.decisions + _COUNT.excluded.decisions},
+)
 _PAIR: Final = (PAIRS.c.small, PAIRS.c.large, PAIRS.c.features)
+
+
+def _oldest(table: Table) -> Delete:
+    """Returns the deletion of all rows of an `auto` but the newest."""
+    of_auto = table.c.auto == bindparam("of_auto", type_=String)
+    beyond = select(table.c.number).where(of_auto).order_by(table.c.number.desc()).limit(1)
+    beyond = beyond.offset(bindparam("most", type_=Whole))
+    return delete(table).where(of_auto, table.c.number <= beyond.scalar_subquery())
+
+
+_OLDEST_DECISIONS: Final = _oldest(DECISIONS)
+_OLDEST_OUTCOMES: Final = _oldest(OUTCOMES)
 
 
 class OutcomeStore:
@@ -154,11 +182,11 @@ class OutcomeStore:
 
     def _add(self, connection: Connection, report: Report) -> list[Outcome]:
         pair = _pair_id(connection, report.pair)
-        added = Counter(each.auto for each in report.decided if _add_decision(connection, pair, each))
-        for auto, count in added.items():
-            row = insert(AUTOS).values(pair=pair, auto=auto, decisions=count)
-            total = {"decisions": AUTOS.c.decisions + row.excluded.decisions}
-            connection.execute(row.on_conflict_do_update(index_elements=[AUTOS.c.pair, AUTOS.c.auto], set_=total))
+        rows = [{"pair": pair, **msgspec.structs.asdict(each)} for each in report.decided]
+        added = Counter(connection.scalars(_ADD_DECISIONS, rows) if rows else ())
+        if added:
+            counts = [{"pair": pair, "auto": auto, "decisions": count} for auto, count in added.items()]
+            connection.execute(_COUNT_DECISIONS, counts)
         outcomes = [_add_check(connection, each) for each in report.decided if each.escalated and not each.audited]
         outcomes += [_add_audit(connection, each) for each in report.audited]
         for auto in added:
@@ -167,10 +195,8 @@ class OutcomeStore:
 
     def _make_room(self, connection: Connection, auto: str) -> None:
         """Deletes the oldest rows of `auto`: a busy one takes no room from the others."""
-        for table, most in ((DECISIONS, self._max_decisions), (OUTCOMES, self._max_outcomes)):
-            of_auto = table.c.auto == auto
-            newest = select(table.c.number).where(of_auto).order_by(table.c.number.desc()).limit(1).offset(most)
-            connection.execute(delete(table).where(of_auto, table.c.number <= newest.scalar_subquery()))
+        for oldest, most in ((_OLDEST_DECISIONS, self._max_decisions), (_OLDEST_OUTCOMES, self._max_outcomes)):
+            connection.execute(oldest, {"of_auto": auto, "most": most})
 
     def _read(self, query: Callable[[Connection], T]) -> T:
         with _errors():
@@ -223,19 +249,12 @@ def _is(pair: Pair) -> tuple[ColumnElement[bool], ...]:
 
 
 def _pair_id(connection: Connection, pair: Pair) -> int:
-    row = insert(PAIRS).values(small=pair.small, large=pair.large, features=pair.features)
-    connection.execute(row.on_conflict_do_nothing())
+    connection.execute(_ADD_PAIR, msgspec.structs.asdict(pair))
     return int(connection.execute(select(PAIRS.c.id).where(*_is(pair))).scalar_one())
 
 
-def _add_decision(connection: Connection, pair: int, each: Decided) -> bool:
-    """Returns False for a decision that is there already."""
-    row = insert(DECISIONS).values(pair=pair, **msgspec.structs.asdict(each)).on_conflict_do_nothing()
-    return connection.execute(row.returning(DECISIONS.c.number)).one_or_none() is not None
-
-
 def _decision(connection: Connection, request_id: str) -> Decided | None:
-    row = connection.execute(select(*_DECISION).where(DECISIONS.c.request_id == request_id)).one_or_none()
+    row = connection.execute(_FIND_DECISION, {"of_request": request_id}).one_or_none()
     return None if row is None else _decided(row)
 
 
@@ -270,13 +289,12 @@ def _add_audit(connection: Connection, each: Audited) -> Outcome | None:
 def _add_outcome(connection: Connection, outcome: Outcome) -> int | None:
     """Returns the number of the new row; None if the outcome is there already."""
     fields = outcome._asdict()
-    pair = select(DECISIONS.c.pair).where(DECISIONS.c.request_id == outcome.request_id).scalar_subquery()
-    row = insert(OUTCOMES).values(pair=pair, judged_by=fields.pop("by"), **fields).on_conflict_do_nothing()
-    return connection.execute(row.returning(OUTCOMES.c.number)).scalar_one_or_none()
+    row = {"judged_by": fields.pop("by"), **fields, "of_request": outcome.request_id}
+    return connection.execute(_ADD_OUTCOME, row).scalar_one_or_none()
 
 
 def _add_contents(
     connection: Connection, number: int, question: str = "", small: str = "", large: str = "", comment: str = ""
 ) -> None:
-    row = insert(CONTENTS).values(outcome=number, question=question, small=small, large=large, comment=comment)
-    connection.execute(row)
+    row = {"outcome": number, "question": question, "small": small, "large": large, "comment": comment}
+    connection.execute(_ADD_CONTENTS, row)

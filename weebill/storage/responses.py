@@ -73,6 +73,10 @@ _EXTEND: Final = (
     .where(RESPONSES.c.number.in_(select(_CHAIN.c.number)), RESPONSES.c.expires_at < _UNTIL)
     .values(expires_at=_UNTIL)
 )
+_INSERT: Final = insert(RESPONSES).returning(RESPONSES.c.number)
+_INSERT_ITEM: Final = insert(ITEMS)
+_LOCKED_SIZE: Final = select(SIZE.c.bytes).with_for_update()
+_RESIZE: Final = update(SIZE).values(bytes=bindparam("size", type_=Whole))
 _DELETE: Final = delete(RESPONSES).where(*_ONE).returning(RESPONSES.c.bytes)
 _DELETE_ITEM: Final = delete(ITEMS).where(ITEMS.c.tenant == _TENANT, ITEMS.c.id == _ID)
 _OLDEST: Final = (
@@ -166,21 +170,21 @@ class ResponseStore:
         used = _locked_size(connection)
         used -= sum(connection.scalars(_DELETE, _names(tenant, stored.id)))
         used = self._make_room(connection, used, size)
-        row = insert(RESPONSES).values(
-            tenant=_name(tenant),
-            id=_name(stored.id),
-            previous_id=None if stored.previous_id is None else _name(stored.previous_id),
-            created_at=max(-MOST, min(stored.created_at, MOST)),
-            expires_at=until,
-            bytes=size,
-            input=stored.input,
-            body=stored.body,
-        )
-        number = connection.execute(row.returning(RESPONSES.c.number)).scalar_one()
+        row = {
+            "tenant": _name(tenant),
+            "id": _name(stored.id),
+            "previous_id": None if stored.previous_id is None else _name(stored.previous_id),
+            "created_at": max(-MOST, min(stored.created_at, MOST)),
+            "expires_at": until,
+            "bytes": size,
+            "input": stored.input,
+            "body": stored.body,
+        }
+        number = connection.execute(_INSERT, row).scalar_one()
         if ids:
             connection.execute(_DELETE_ITEM, [_names(tenant, each) for each in ids])
             rows = {_name(each): {"tenant": _name(tenant), "id": _name(each), "response": number} for each in ids}
-            connection.execute(insert(ITEMS), list(rows.values()))
+            connection.execute(_INSERT_ITEM, list(rows.values()))
         if stored.previous_id is not None:
             connection.execute(_EXTEND, {**_one(tenant, stored.previous_id, now), "until": until})
         _resize(connection, used + size)
@@ -254,11 +258,11 @@ def _locked_size(connection: Connection) -> int:
 
     A sum would be read from an index of them all with every response.
     """
-    return int(connection.execute(select(SIZE.c.bytes).with_for_update()).scalar_one())
+    return int(connection.execute(_LOCKED_SIZE).scalar_one())
 
 
 def _resize(connection: Connection, size: int) -> None:
-    connection.execute(update(SIZE).values(bytes=size))
+    connection.execute(_RESIZE, {"size": size})
 
 
 def _delete(connection: Connection, numbers: list[int]) -> None:

@@ -20,7 +20,7 @@ _US: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """How much a ledger holds: active and revoked keys, requests, experiments."""
+    """The amounts that a ledger holds: active and revoked keys, requests, experiments."""
 
     keys: int
     revoked: int

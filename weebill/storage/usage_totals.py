@@ -21,6 +21,7 @@ _GROUPED_BY: Final[Mapping[Grouping, str]] = {"model": "model", "key": "key_id",
 _COUNTED: Final = ("requests", "failures", "unpriced")
 _ADDED: Final = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano")
 _HALF: Final = 32
+_SHIFT: Final = literal(_HALF, Integer())
 # By halves: SQLite fails where a sum is beyond 64 bits, and nothing that an upstream reports may bring that about.
 _SUMS: Final = (
     *(func.coalesce(func.sum(USAGE_DAILY.c[name]), 0).label(name) for name in _COUNTED),
@@ -28,7 +29,7 @@ _SUMS: Final = (
         func.coalesce(func.sum(half), 0)
         for name in _ADDED
         for half in (
-            USAGE_DAILY.c[name].bitwise_rshift(literal(_HALF, Integer())),  # PostgreSQL takes no other
+            USAGE_DAILY.c[name].bitwise_rshift(_SHIFT),
             USAGE_DAILY.c[name].bitwise_and(2**_HALF - 1),
         )
     ),

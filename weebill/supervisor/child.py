@@ -51,8 +51,8 @@ class Child:
         self.role = role
         self.ready: Ready | None = None
         self.failure = ""
-        self.failed_to_start = False
-        """True if its last life ended before it was ready."""
+        self.failed_starts = 0
+        """The lives that have ended before it was ready, since it last was."""
         self._boot = boot
         self._on_change = on_change
         self._on_message = on_message
@@ -152,7 +152,7 @@ class Child:
         while not self._stopping.is_set():
             began = time.monotonic()
             was_ready = await self._live()
-            self.failed_to_start = not was_ready
+            self.failed_starts = 0 if was_ready else self.failed_starts + 1
             self._settled.set()
             if self._stopping.is_set():
                 break

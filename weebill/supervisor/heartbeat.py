@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from weebill.supervisor.effort import Effort
+from weebill.process.effort import Effort
 
 # Between an answer and the next Ping: a hang is noticed at most this much later than the limit.
 _INTERVAL_S: Final = 0.5

@@ -11,6 +11,7 @@
    names comes or goes. If a model was made later and needs what its host was not told of, the first request for it has
    the host ended, once its answers are complete, and started again with everything that there is by then. Meanwhile,
    requests for all of its models wait, and no others.
+6. Adapters that keep a host from starting are left out (`suspects`).
 """
 
 from __future__ import annotations
@@ -123,8 +124,9 @@ class Pool:
     def want(self, name: str) -> None:
         """Loads a model for requests that wait for it."""
         model = self._by_name.get(name)
-        if model is None:
+        if model is None or model.is_at_fault(name):
             return
+        model.suspects.lift(model.offer.members[name])
         if model.serves and model.lacks(name):
             model.renews = model.stays
             self._end(model, f"{name} was made after it was loaded", _LONG_GRACE_S)
@@ -151,6 +153,15 @@ class Pool:
         """Returns for how long a host is kept if nobody uses it again; None without end."""
         left = inf if model.stays else model.kept_until(self._local().keep_alive_s) - self._clock()
         return None if left == inf else max(0.0, left)
+
+    def kept_without(self, worker: str) -> dict[str, float]:
+        """Returns the seconds from now for which each host that may be unloaded is kept, whatever this worker wants.
+
+        By the host's name; -1 without end. Hosts that nobody else keeps are left out.
+        """
+        now, usual_s = self._clock(), self._local().keep_alive_s
+        hosts = {each.key: each.kept_without(worker, usual_s) for each in self._models.values() if each.serves}
+        return {key: -1.0 if at == inf else max(0.0, at - now) for key, at in hosts.items() if at is not None}
 
     def unload(self, name: str) -> bool:
         """Ends the host of a model, and so of all that share it; returns False if it has none."""
@@ -242,14 +253,21 @@ class Pool:
         host = model.host
         if host is None or model.ending:
             return
+        has_failed = model.has_new_failure()
+        if host.ready is not None:
+            if model.suspects.acquit(model.loaded, model.offer.members):
+                self._on_change()
+        elif has_failed and model.suspects.leave_out(model.loaded, host.failed_starts):
+            log.warning("a host is started again, if need be without some adapters", extra={"model": model.name})
+            return
         if model.stays:
-            if model.renews and (host.ready is not None or host.failed_to_start):
+            if model.renews and (host.ready is not None or has_failed):
                 model.renews, model.wanted_at = False, None
                 self._on_change()
         elif host.ready is not None:
             model.failure, model.wanted_at = "", None
             model.backoff.reset()
-        elif host.failure and host.failed_to_start:
+        elif host.failure and has_failed:
             model.failure = host.failure
             model.retry_at = now + model.backoff.after(0.0)
             model.wanted_at = None
@@ -286,6 +304,7 @@ class Pool:
 
     def _made(self, model: PooledModel) -> Child:
         model.boot()
+        model.failed_starts = 0
         return self._make_host(model)
 
     def _make_room(self, model: PooledModel, now: float) -> bool:

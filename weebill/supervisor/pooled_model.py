@@ -9,6 +9,7 @@ from weebill.models.sharing import SharedModel
 from weebill.models.store import ServedModel
 from weebill.supervisor.backoff import Backoff
 from weebill.supervisor.child import Child
+from weebill.supervisor.suspects import Suspects
 
 _FIRST_RETRY_S: Final = 5.0
 _LONGEST_RETRY_S: Final = 300.0
@@ -30,7 +31,10 @@ class PooledModel:
         self.stays = stays
         self.renews = False
         """True from the time when a host that stays is ended for a new offer until its successor serves."""
+        self.suspects = Suspects()
         self.host: Child | None = None
+        self.failed_starts = 0
+        """Of its host, those that were looked at."""
         self.used_at = 0.0
         self.kept: dict[tuple[str, str], float] = {}
         """Until when it is to be kept: by the worker that says so, and the name that was used."""
@@ -70,13 +74,31 @@ class PooledModel:
             return name not in self.loaded.members
         return not self.loaded.has(name, self.offer.members[name])
 
+    def is_at_fault(self, name: str) -> bool:
+        """True if the adapters of one of its models keep its host from starting, so that it has none of them."""
+        return self.suspects.is_at_fault(self.offer.members[name])
+
+    def has_new_failure(self) -> bool:
+        """True if its host has failed to start since the last call."""
+        before, self.failed_starts = self.failed_starts, 0 if self.host is None else self.host.failed_starts
+        return self.failed_starts not in (0, before)
+
     def kept_until(self, usual_s: float) -> float:
         """Returns the time until which an idle host is kept for want of use; `inf` without end."""
         return max(self.kept.values(), default=self.used_at + usual_s)
 
+    def kept_without(self, worker: str, usual_s: float) -> float | None:
+        """Returns the time until which others than this worker keep it; None if they do not, or if it stays."""
+        if self.stays:
+            return None
+        if not self.kept:
+            return self.kept_until(usual_s)
+        return max((until for (other, _), until in self.kept.items() if other != worker), default=None)
+
     def take(self, offer: SharedModel) -> None:
         """Takes over which models there are; it can be wanted at once, and is kept for none that is gone."""
         self.offer, self.gone, self.retry_at = offer, False, 0.0
+        self.suspects.forget()
         self.kept = {at: until for at, until in self.kept.items() if at[1] in offer.members}
 
     def forget(self, worker: str) -> None:
@@ -85,8 +107,8 @@ class PooledModel:
 
     def boot(self) -> SharedModel:
         """Returns the offer that a starting host is told."""
-        self.loaded = self.offer
-        return self.offer
+        self.loaded = self.suspects.served(self.offer)
+        return self.loaded
 
     def told(self, name: str) -> tuple[SharedModel, ServedModel]:
         """Returns the offer that counts for one of its names, and the model: the old one while it is still served."""

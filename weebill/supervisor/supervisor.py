@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -33,14 +33,12 @@ from weebill.process.messages import (
     Engines,
     EngineState,
     FromChild,
-    InUse,
     Known,
     Processes,
     ProcessState,
     Reload,
     Stocked,
     ToChild,
-    Wanted,
 )
 from weebill.process.role import Role
 from weebill.supervisor import commands
@@ -54,9 +52,10 @@ from weebill.supervisor.commands import (
     Status,
     StatusRequest,
 )
-from weebill.supervisor.engine_states import state_of
+from weebill.supervisor.engine_states import state_of, statuses_of
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
+from weebill.supervisor.local_use import LocalUse
 from weebill.supervisor.manager import ServiceManager
 from weebill.supervisor.pool import Pool
 from weebill.supervisor.pooled_model import PooledModel
@@ -124,6 +123,7 @@ class Supervisor:
         self._engine_role, worker = by_name.pop(ENGINE.name), by_name.pop(WORKER.name)
         self._memory = memory
         self._pool = Pool(self._engine, memory, lambda: self._settings.local, self._changed)
+        self._use = LocalUse(self._pool, lambda: self._workers)
         self._resting = list(by_name.values())
         self._services: list[Child] = []
         self._wake()
@@ -191,28 +191,15 @@ class Supervisor:
             origin=self._origin(),
             tls_cert=self._settings.server.tls_cert or "",
             config_file=str(self._sources.file),
-            models=tuple(map(self._model_status, self._pool.models)),
+            models=tuple(self._model_statuses()),
             processes=self._process_states(),
             needs_restart=self._needs_restart,
             memory=self._memory,
         )
 
-    def _model_status(self, model: PooledModel) -> ModelStatus:
-        state, host = self._engine_state(model, model.name), model.host
-        serves = host is not None and host.answers and state.base_url is not None
-        loads = host is not None and host.ready is None and not model.ending
-        return ModelStatus(
-            name=model.name,
-            names=tuple(model.offer.members),
-            state="ready" if serves else "cold" if state.cold and not loads else "loading" if loads else "down",
-            context=state.context,
-            slots=state.slots,
-            failure=model.failure or ("" if host is None else host.failure),
-            stays=model.stays,
-            need=model.need,
-            kept_s=self._pool.kept_s(model),
-            pid=None if host is None else host.snapshot().pid,
-        )
+    def _model_statuses(self) -> Iterator[ModelStatus]:
+        for model in self._pool.models:
+            yield from statuses_of(model, self._pool.now(), self._pool.kept_s(model))
 
     def _wake(self) -> list[Child]:
         """Makes the services that the settings need and that are not there yet, and returns them."""
@@ -265,15 +252,12 @@ class Supervisor:
 
     def _hear(self, child: str, message: FromChild) -> None:
         """Handles what a child says of the local models."""
-        match message:
-            case Wanted(model=model):
-                self._pool.want(model)
-            case InUse(models=models, keep_s=keep_s):
-                self._pool.in_use(models, keep_s, child)
-            case Stocked(number=number):
-                news = asyncio.create_task(self._make_known(number))
-                self._news.add(news)
-                news.add_done_callback(self._news.discard)
+        if isinstance(message, Stocked):
+            news = asyncio.create_task(self._make_known(message.number))
+            self._news.add(news)
+            news.add_done_callback(self._news.discard)
+        else:
+            self._use.hear(child, message)
 
     async def _make_known(self, number: int) -> None:
         await self._offer_known()
@@ -301,7 +285,8 @@ class Supervisor:
         fds: tuple[int, ...] = (),
     ) -> Child:
         def boot() -> Boot:
-            news = (Engines(engines=self._engine_states()), Processes(processes=self._process_states()))
+            engines, processes = Engines(engines=self._engine_states()), Processes(processes=self._process_states())
+            news = (engines, processes, self._use.kept(name))
             return Boot(
                 role=role.name,
                 home=str(self._sources.home.root),
@@ -310,7 +295,7 @@ class Supervisor:
                 told=tuple(message for message in news if type(message) in role.follows),
             )
 
-        hear, forget = partial(self._hear, name), partial(self._pool.forget, name)
+        hear, forget = partial(self._hear, name), partial(self._use.forget, name)
         return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds, hear, forget)
 
     def _engine_states(self) -> tuple[EngineState, ...]:

@@ -84,7 +84,7 @@ class UsageTables(Protocol):
 
 
 class UsageLedger(Protocol):
-    """Where usage is kept."""
+    """The storage of usage."""
 
     def change(self, change: Callable[[UsageTables], T]) -> T:
         """Returns the result of `change` once all its changes are kept; nothing is changed if it raises.
@@ -94,7 +94,7 @@ class UsageLedger(Protocol):
 
 
 class _Batch(NamedTuple):
-    """What has become of a part of a segment."""
+    """The outcome of ingesting a part of a segment."""
 
     records: int
     end: int
@@ -172,7 +172,8 @@ class Ingester:
             return 0
 
         def record(tables: UsageTables) -> _Batch | None:
-            if tables.mark(table):  # by another ingester
+            # By another ingester: the mark goes after the table.
+            if tables.mark(table) or not path.exists():
                 return None
             batch = self._insert(tables, table, 0, lines)
             tables.set_mark(table, 1)
@@ -215,6 +216,8 @@ class Ingester:
 
     def _move_batch(self, tables: UsageTables, segment: str, descriptor: int, finished: bool) -> _Batch:
         mark = tables.mark(segment)
+        if not os.fstat(descriptor).st_nlink:  # deleted by another ingester, and then perhaps its mark
+            return _Batch(0, mark, False, [])
         lines, more = self._read_lines(descriptor, mark)
         count, end, _, problems = self._insert(tables, segment, mark, lines)
         if finished and not more:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.keep_alive import KEEP_ALIVE
 
 _EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
 # What is so anyway, by the field's own name in whichever API, or by its path where the name alone says too little.
@@ -46,8 +47,8 @@ _DEFAULTS: Final[Mapping[str, tuple[object, ...]]] = {
     "stream_format": ("audio",),
     "speed": (1,),
 }
-# What asks for something by being there: an empty object turns it on.
-_SWITCHES: Final = frozenset({"web_search_options"})
+# What asks for something by being there: an empty object turns one on, and is no time for the other.
+_NEVER_EMPTY: Final = frozenset({"web_search_options", KEEP_ALIVE})
 _TOOL: Final = "tools."
 # Google's words for what an enum does not say.
 _UNSPECIFIED: Final = "_UNSPECIFIED"
@@ -72,7 +73,7 @@ def asks_nothing(name: str, value: object) -> bool:
             return False
     if isinstance(value, tuple):
         value = list(value)
-    if name in _SWITCHES or name.startswith(_TOOL):
+    if name in _NEVER_EMPTY or name.startswith(_TOOL):
         return value is None
     if value in _EMPTY or (isinstance(value, str) and value.upper().endswith(_UNSPECIFIED)):
         return True

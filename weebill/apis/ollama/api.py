@@ -21,6 +21,7 @@ from weebill.wire.body import invalid_body, take_own, top_level
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Conversation, Image
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.keep_alive import keep_alive_of
 from weebill.wire.reply import Reply
 from weebill.wire.whole_numbers import with_whole_numbers
 
@@ -50,7 +51,7 @@ class OllamaApi:
         self._fields = fields
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
-        """The call in a request; it streams unless it says otherwise."""
+        """The call in a request; it streams unless it says otherwise. Raises ApiError 400 that names the field."""
         try:
             asked, fields = self._decode(body), top_level(body)
         except UNREADABLE as error:
@@ -59,6 +60,7 @@ class OllamaApi:
                 return self.decode(mended, headers, tail)
             raise invalid_body(error) from error
         own = take_own(fields)
+        keep_alive_of(fields)  # a provider's model has no use for it, and would not say what is wrong
         return Call(
             OllamaRequest(asked, time.monotonic_ns()), fields, asked.model, asked.stream is not False, True, own
         )

@@ -17,6 +17,7 @@ from weebill.wire.body import invalid_body, top_level
 from weebill.wire.embeddings import EMBEDDINGS
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.failure import invalid_answer
+from weebill.wire.keep_alive import keep_alive_of
 from weebill.wire.operation_call import OperationCall
 
 _JSON: Final = b"application/json"
@@ -66,6 +67,7 @@ class OllamaEmbed:
             asked, fields = _decode(body), top_level(body)
         except UNREADABLE as error:
             raise invalid_body(error) from error
+        keep_alive_of(fields)
         name = "prompt" if self._older else "input"
         texts = asked.prompt if self._older else asked.input
         if not texts:

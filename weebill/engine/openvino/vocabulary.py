@@ -6,19 +6,14 @@ Byte pairs stand for bytes by the characters of GPT-2
 
 from __future__ import annotations
 
-import os
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from weebill.models.errors import ModelFormatError
-from weebill.models.gguf import BUFFER_BYTES, MAGIC, MOST_ELEMENTS, MOST_ENTRIES, MOST_KEY, BadFileError, Reader
+from weebill.models.gguf_reader import BadFileError, Reader, reading
 
 # Longer than any token.
 _MOST_TOKEN: Final = 65_536
-_ARRAY: Final = 9
-_INT32: Final = 5
 # https://github.com/ggml-org/llama.cpp/blob/master/include/llama.h, `llama_token_type`
 _CONTROL: Final = 3
 _USER_DEFINED: Final = 4
@@ -53,32 +48,20 @@ class Vocabulary(NamedTuple):
 
 def read_vocabulary(path: Path) -> Vocabulary:
     """Reads the vocabulary of a file. Raises ModelFormatError, and OSError where it cannot be read."""
-    with path.open("rb", buffering=BUFFER_BYTES) as file:
-        try:
-            return _read(Reader(file, os.fstat(file.fileno()).st_size, MOST_ELEMENTS))
-        except BadFileError as error:
-            raise ModelFormatError(f"{path} cannot be read as GGUF: {error}. Fetch it again.") from None
+    with reading(path) as reader:
+        return _read(reader)
 
 
 def _read(reader: Reader) -> Vocabulary:
-    if reader.take(len(MAGIC)) != MAGIC:
-        raise BadFileError("it does not begin as a GGUF does")
-    reader.number("I")  # its version, which has been looked at, and the number of its tensors
-    reader.number("Q")
-    entries = reader.number("Q")
-    if entries > MOST_ENTRIES:
-        raise BadFileError(f"it claims {entries:,} entries")
     texts: list[str] = []
     types: tuple[int, ...] = ()
     told: dict[str, int] = {}
-    for _ in range(entries):
-        key = reader.text(MOST_KEY)
-        kind = reader.number("I")
+    for key, kind in reader.entries(reader.head()):
         if key == _TOKENS:
             texts = reader.texts(kind, _MOST_TOKEN)
         elif key == _TYPES:
-            types = _integers(reader, kind)
-        elif isinstance(value := reader.value(kind, False), int):
+            types = reader.integers(kind)
+        elif isinstance(value := reader.value(kind, keeps_text=False), int):
             told[key] = value
     if not texts or len(types) != len(texts):
         raise BadFileError("it has no vocabulary, or one that does not say of what kinds its tokens are")
@@ -101,13 +84,6 @@ def _vocabulary(texts: list[str], types: tuple[int, ...], told: dict[str, int]) 
         endings=frozenset(token for name in _LAST if 0 <= (token := told.get(name, -1)) < len(texts))
         | frozenset(token for token, text in enumerate(texts) if text in _ENDINGS and types[token] == _CONTROL),
     )
-
-
-def _integers(reader: Reader, kind: int) -> tuple[int, ...]:
-    if kind != _ARRAY or reader.number("I") != _INT32:
-        raise BadFileError("it has kinds of tokens that are no whole numbers")
-    count = reader.number("Q")
-    return struct.unpack(f"<{count}i", reader.take(4 * count))
 
 
 def _piece(text: str, kind: int) -> bytes:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from weebill.engine.static.tokens import Tokens
 from weebill.models.errors import ModelFormatError
 from weebill.models.safetensors import Place
-from weebill.models.static.layout import read_vectors
+from weebill.models.static.layout import TOKENIZER, read_vectors
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.generic]
@@ -30,6 +30,10 @@ _TYPES: Final = dict(
 )
 # Texts that are summed at once: the rows of short ones stay in the processor's cache.
 _AT_ONCE: Final = 32
+# Rows that are looked at together.
+_CHECKED: Final = 4096
+# Words that are known, and those that hardly any vocabulary knows.
+_ODD_TEXTS: Final = ("", "hello world", "Straße, 123!", "\U0010fffd", "鳥 птица طائر", "a" * 200 + "!")
 
 
 class StaticModel:
@@ -48,15 +52,35 @@ class StaticModel:
         tokens = Tokens.open(tokenizer)
         table = _mapped(found.table)
         if found.widened:
-            table = table.astype(np.float32)
+            with np.errstate(over="ignore"):  # `fault` tells of it
+                table = table.astype(np.float32)
         mapping = None if found.mapping is None else _mapped(found.mapping).astype(np.int64)
         factors = None if found.weights is None else _mapped(found.weights).astype(np.float32)
-        rows = len(table) if mapping is None else len(mapping)
-        if rows < tokens.count or (factors is not None and len(factors) < tokens.count):
-            raise ModelFormatError(f"{weights} has {rows:,} tokens, and {tokenizer} has {tokens.count:,}.")
+        rows = min(len(each) for each in (table if mapping is None else mapping, factors) if each is not None)
+        if rows < tokens.count:
+            raise ModelFormatError(f"{weights} is for {rows:,} tokens, and {tokenizer} has {tokens.count:,}.")
         if mapping is not None and not 0 <= mapping.min() <= mapping.max() < len(table):
             raise ModelFormatError(f"The mapping in {weights} names rows beyond its {len(table):,}.")
         return cls(tokens, table, factors, mapping)
+
+    def fault(self) -> str:
+        """Returns why the model cannot be served, "" if it can.
+
+        Its numbers have to be finite, the length of each vector as well, and its tokenizer must be able to take apart
+        any text.
+        """
+        for first in range(0, len(self._table), _CHECKED):
+            rows = self._table[first : first + _CHECKED].astype(np.float32)
+            with np.errstate(over="ignore"):
+                if not np.isfinite(np.linalg.norm(rows, axis=1)).all():
+                    return "it has vectors that are not finite"
+        if self._weights is not None and not np.isfinite(self._weights).all():
+            return "it has weights of tokens that are not finite"
+        try:
+            tokens = self.tokens.of(_ODD_TEXTS)
+        except BaseException as error:  # the library panics in a way of its own
+            return f"its {TOKENIZER} cannot take every text apart: {error}"
+        return "" if np.isfinite(self.vectors(tokens)).all() else "it makes vectors that are not finite"
 
     def vectors(self, texts: Sequence[Sequence[int]]) -> Floats:
         """Returns a row for each text in tokens."""

@@ -52,7 +52,9 @@ class _Shape(msgspec.Struct, frozen=True):
 
 
 class Tokens:
-    """A tokenizer. `count` is the number of its tokens, `unknown` the one of unknown words, None if it has none."""
+    """A tokenizer. `count` is one more than the highest of its tokens, `unknown` the one of unknown words, None if it
+    has none.
+    """
 
     def __init__(self, tokenizer: Tokenizer, shape: _Shape) -> None:
         self._tokenizer = tokenizer
@@ -63,7 +65,7 @@ class Tokens:
         self._kept = 0
         unknown = getattr(tokenizer.model, "unk_token", None)
         self.unknown: int | None = None if unknown is None else tokenizer.token_to_id(unknown)
-        self.count: int = tokenizer.get_vocab_size()
+        self.count = max(tokenizer.get_vocab().values(), default=-1) + 1
 
     @classmethod
     def open(cls, path: Path) -> Self:

@@ -13,7 +13,7 @@ from typing import IO, Final, NamedTuple
 from weebill.models.convert.encodings import Encoding
 from weebill.models.convert.values import Values
 from weebill.models.errors import ModelFormatError
-from weebill.models.gguf import MAGIC
+from weebill.models.gguf_reader import MAGIC
 
 _VERSION: Final = 3
 ALIGNMENT: Final = 32

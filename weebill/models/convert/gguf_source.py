@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from weebill.models.convert.gguf_file import ALIGNMENT, Raw
 from weebill.models.convert.safetensors import Floats
 from weebill.models.errors import ModelFormatError
-from weebill.models.gguf import (
-    BUFFER_BYTES,
-    MAGIC,
-    MOST_DIMENSIONS,
-    MOST_ELEMENTS,
-    MOST_ENTRIES,
-    MOST_KEY,
-    MOST_TENSORS,
-    VERSIONS,
-    BadFileError,
-    Reader,
-)
+from weebill.models.gguf_reader import BadFileError, Tensor, reading
 
+_TYPE: Final = struct.Struct("<I")
 _ALIGNED: Final = "general.alignment"
 _MOST_ALIGNMENT: Final = 1 << 20
 # Values that are in memory at once.
@@ -94,52 +84,33 @@ class GgufSource(NamedTuple):
 
 def read_gguf(path: Path) -> GgufSource:
     """Reads a file. Raises ModelFormatError for one that is damaged or quantized already, and OSError."""
-    with path.open("rb", buffering=BUFFER_BYTES) as file:
-        size = os.fstat(file.fileno()).st_size
-        try:
-            return _read(path, file, Reader(file, size, MOST_ELEMENTS), size)
-        except BadFileError as error:
-            raise ModelFormatError(f"{path} cannot be read as GGUF: {error}. Fetch it again.") from None
-
-
-def _read(path: Path, file: IO[bytes], reader: Reader, size: int) -> GgufSource:
-    if reader.take(4) != MAGIC or (version := reader.number("I")) not in VERSIONS:
-        raise BadFileError("it does not begin as a GGUF of a known version does")
-    tensors, entries = reader.number("Q"), reader.number("Q")
-    if tensors > MOST_TENSORS or entries > MOST_ENTRIES:
-        raise BadFileError(f"version {version} claims {entries:,} entries and {tensors:,} tensors")
-    metadata: dict[str, Raw] = {}
-    alignment = ALIGNMENT
-    for _ in range(entries):
-        key, begin = reader.text(MOST_KEY), file.tell()
-        value, end = reader.value(reader.number("I"), False), file.tell()
-        if key == _ALIGNED:
+    with reading(path) as reader:
+        head = reader.head()
+        metadata: dict[str, Raw] = {}
+        alignment = ALIGNMENT
+        for key, kind in reader.entries(head):
+            if key != _ALIGNED:
+                metadata[key] = Raw(_TYPE.pack(kind) + reader.bytes_of(kind))
+                continue  # what is written has the usual one
+            value = reader.value(kind, keeps_text=False)
             alignment = value if isinstance(value, int) else 0
-            continue  # what is written has the usual one
-        file.seek(begin)
-        metadata[key] = Raw(file.read(end - begin))
-    if not 1 <= alignment <= _MOST_ALIGNMENT:
-        raise BadFileError(f"its alignment is {alignment}")
-    found = [_tensor(path, reader) for _ in range(tensors)]
-    first = math.ceil(file.tell() / alignment) * alignment
-    placed = tuple(each._replace(begin=first + each.begin) for each in found)
-    for each in placed:
-        block, block_bytes, _ = _FORMATS[each.kind]
-        row = each.shape[-1] if each.shape else 1
-        if row % block or each.begin + each.length // block * block_bytes > size:
-            raise BadFileError(f"{each.name!r} does not lie within it")
-    return GgufSource(metadata, placed)
+        if not 1 <= alignment <= _MOST_ALIGNMENT:
+            raise BadFileError(f"its alignment is {alignment}")
+        found = [_stored(path, reader.tensor()) for _ in range(head.tensors)]
+        first = math.ceil(reader.place / alignment) * alignment
+        placed = tuple(each._replace(begin=first + each.begin) for each in found)
+        for each in placed:
+            block, block_bytes, _ = _FORMATS[each.kind]
+            row = each.shape[-1] if each.shape else 1
+            if row % block or each.begin + each.length // block * block_bytes > reader.size:
+                raise BadFileError(f"{each.name!r} does not lie within it")
+        return GgufSource(metadata, placed)
 
 
-def _tensor(path: Path, reader: Reader) -> Stored:
-    name, dimensions = reader.text(MOST_KEY), reader.number("I")
-    if dimensions > MOST_DIMENSIONS:
-        raise BadFileError(f"it claims a tensor of {dimensions:,} dimensions")
-    sizes = [reader.number("Q") for _ in range(dimensions)]
-    kind, begin = reader.number("I"), reader.number("Q")
-    if kind not in _FORMATS:
+def _stored(path: Path, tensor: Tensor) -> Stored:
+    if tensor.kind not in _FORMATS:
         raise ModelFormatError(
-            f"{path} is quantized already ({name} is of the type {kind}), and quantizing it again would lose more. "
-            "Take the same model in F16, BF16, F32 or Q8_0."
+            f"{path} is quantized already ({tensor.name} is of the type {tensor.kind}), and quantizing it again would "
+            "lose more. Take the same model in F16, BF16, F32 or Q8_0."
         )
-    return Stored(path, name, kind, tuple(reversed(sizes)), begin)
+    return Stored(path, tensor.name, tensor.kind, tuple(reversed(tensor.sizes)), tensor.place)

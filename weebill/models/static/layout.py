@@ -107,6 +107,11 @@ def static_facts(found: Vectors) -> ModelFacts:
     )
 
 
+def expected_costs(weights: int, tokenizer: int) -> Costs:
+    """Returns what a host may need at most, from the sizes of files that are not here yet."""
+    return Costs(_FIXED_BYTES + weights + tokenizer * _OF_UNIGRAM, 0)
+
+
 def static_costs(size: int, found: Vectors, tokenizer: Path) -> Costs:
     """Returns the costs of a host for a model of `size` bytes in all, with this tokenizer. A context costs nothing.
 

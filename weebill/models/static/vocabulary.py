@@ -5,7 +5,6 @@ llama.cpp marks the pieces that begin a word by U+2581, and the tokenizer those 
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -13,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from weebill.models.errors import ModelFormatError
-from weebill.models.gguf import BUFFER_BYTES, MAGIC, MOST_ELEMENTS, MOST_ENTRIES, MOST_KEY, BadFileError, Reader
+from weebill.models.gguf_reader import MOST_KEY, reading
 
 _KIND: Final = "tokenizer.ggml.model"
 _TOKENS: Final = "tokenizer.ggml.tokens"
@@ -100,25 +99,13 @@ def _piece(text: str) -> str:
 
 
 def _read(path: Path) -> tuple[str, list[str]]:
-    with path.open("rb", buffering=BUFFER_BYTES) as file:
-        try:
-            return _found(Reader(file, os.fstat(file.fileno()).st_size, MOST_ELEMENTS))
-        except BadFileError as error:
-            raise ModelFormatError(f"{path} cannot be read as GGUF: {error}. Fetch it again.") from None
-
-
-def _found(reader: Reader) -> tuple[str, list[str]]:
     """Returns the kind of the tokenizer and its tokens."""
-    if reader.take(4) != MAGIC:
-        raise BadFileError("it does not begin as a GGUF does")
-    reader.number("I")
-    reader.number("Q")
     kind, tokens = "", list[str]()
-    for _ in range(min(reader.number("Q"), MOST_ENTRIES)):
-        key, type_ = reader.text(MOST_KEY), reader.number("I")
-        if key == _TOKENS:
-            tokens = reader.texts(type_, MOST_KEY)
-        else:
-            value = reader.value(type_, key == _KIND)
-            kind = value if key == _KIND and isinstance(value, str) else kind
+    with reading(path) as reader:
+        for key, type_ in reader.entries(reader.head()):
+            if key == _TOKENS:
+                tokens = reader.texts(type_, MOST_KEY)
+            else:
+                value = reader.value(type_, keeps_text=key == _KIND)
+                kind = value if key == _KIND and isinstance(value, str) else kind
     return kind, tokens

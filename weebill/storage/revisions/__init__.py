@@ -1,1 +1,1 @@
-"""How the schemas came to be: Alembic's revisions, a folder for each schema. Once released, none is ever edited."""
+"""Alembic's revisions, which the schemas came to be by, in a folder for each. Once released, none is ever edited."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.storage.sqlite.advice import LOCKED, advice
+from weebill.storage.advice.sqlite import LOCKED, advice
 from weebill.storage.sqlite.files import Note, alone, file_at, is_empty
 from weebill.storage.sqlite.open_file import OpenFile, Opening
 
@@ -61,7 +61,8 @@ class LedgerFile(OpenFile):
         """Close it without writing, since a backup may be on its way into the file."""
         guard = sqlite3.connect(_uri(self.path, "ro"), uri=True, isolation_level=None)
         with suppress(sqlite3.Error):
-            guard.execute("PRAGMA user_version").fetchall()
+            guard.execute("BEGIN")  # or it would let go of the file once it has read
+            guard.execute("SELECT count(*) FROM sqlite_master").fetchall()
         super().close()  # SQLite lets the last writer alone copy the log, and this is not the last by now
         guard.close()
 
@@ -98,9 +99,11 @@ def open_writer(path: Path, busy_timeout_s: float, working: Callable[[], None] |
 
 
 def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> LedgerFile:
-    """Opens an existing ledger for reading alone. Raises sqlite3.Error if there is none."""
+    """Opens an existing ledger for reading alone. Raises sqlite3.Error if there is none, LedgerError if it is empty."""
     try:
         with alone(path, busy_timeout_s) as note:
+            if path.exists() and is_empty(path):
+                raise LedgerError(f"The ledger {path} is empty. Restore a backup.")
             connection = _connected(note, path, "ro", busy_timeout_s)
             try:
                 connection.execute("PRAGMA query_only = ON")

@@ -84,8 +84,9 @@ class _Experiments(TypedColumns):
 
 
 EXPERIMENTS: Final = Table("experiments", LEDGER, _Experiments, sqlite_strict=True)
+# Those of SQLite's indexes that are partial are so in PostgreSQL (`weebill.storage.postgresql.database`).
 _RUNNING: Final = EXPERIMENTS.c.state == "running"
-Index("running_experiments", EXPERIMENTS.c.model, unique=True, sqlite_where=_RUNNING, postgresql_where=_RUNNING)
+Index("running_experiments", EXPERIMENTS.c.model, unique=True, sqlite_where=_RUNNING)
 
 
 class _UsageKinds(TypedColumns):
@@ -108,7 +109,7 @@ class _UsageKinds(TypedColumns):
 
 
 USAGE_KINDS: Final = Table("usage_kinds", LEDGER, _UsageKinds, sqlite_strict=True)
-"""What thousands of records have in common."""
+"""Values that thousands of records have in common."""
 
 
 class _UsageEntries(TypedColumns):
@@ -140,7 +141,7 @@ USAGE_ENTRIES: Final = Table(
     sqlite_autoincrement=True,  # or ids of deleted rows would be given again
 )
 _OF_AN_ARM: Final = USAGE_ENTRIES.c.arm != ""
-Index("usage_entries_of_arm", USAGE_ENTRIES.c.arm, sqlite_where=_OF_AN_ARM, postgresql_where=_OF_AN_ARM)
+Index("usage_entries_of_arm", USAGE_ENTRIES.c.arm, sqlite_where=_OF_AN_ARM)
 
 _ENTRY: Final = [column for column in USAGE_ENTRIES.c if column.name != "kind"]
 _KIND: Final = [column for column in USAGE_KINDS.c if column.name not in ("id", "fingerprint")]
@@ -172,7 +173,7 @@ class _JournalMarks(TypedColumns):
 
 
 JOURNAL_MARKS: Final = Table("journal_marks", LEDGER, _JournalMarks, sqlite_strict=True, sqlite_with_rowid=False)
-"""How many bytes of each journal segment are in the ledger."""
+"""The bytes of each journal segment that are in the ledger."""
 
 
 class _Quarantine(TypedColumns):

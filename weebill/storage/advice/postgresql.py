@@ -1,4 +1,4 @@
-"""What PostgreSQL's failures mean to whoever has to mend them."""
+"""PostgreSQL: the meaning of its failures."""
 
 from __future__ import annotations
 

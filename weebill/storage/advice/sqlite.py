@@ -1,4 +1,4 @@
-"""What SQLite's failures mean to whoever has to mend them."""
+"""SQLite: the meaning of its failures."""
 
 from __future__ import annotations
 

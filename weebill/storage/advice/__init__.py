@@ -1,0 +1,1 @@
+"""Advice to whoever has to mend a failure of a database."""
