@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.fixtures.ledger import SQLITE
-from weebill.accounts.keys import UnknownKeyError
+from weebill.accounts.errors import UnknownKeyError
 from weebill.config.paths import Home
 from weebill.storage.keys import open_keys
 
@@ -19,7 +19,7 @@ def change_until_killed(home: Home) -> None:
             began = time.monotonic()
             with open_keys(home, SQLITE) as keys:
                 try:
-                    key = keys.create("a").key if change == "create" else keys.revoke_id(keys.create("b").key.id)
+                    key = keys.create("a").key if change == "create" else keys.revoke(keys.create("b").key.id)
                 except UnknownKeyError:  # it was made in a file that went, whose backup knows nothing of it
                     continue
             print(change, key.id, began, time.monotonic(), flush=True)

@@ -23,7 +23,10 @@ MANAGED = [
     ("GET", "/api/v1/status"),
     ("GET", "/api/v1/keys"),
     ("POST", "/api/v1/keys"),
+    ("GET", "/api/v1/keys/key_1"),
+    ("PATCH", "/api/v1/keys/key_1"),
     ("DELETE", "/api/v1/keys/key_1"),
+    ("POST", "/api/v1/keys/key_1/rotate"),
     ("GET", "/api/v1/usage"),
     ("GET", "/api/v1/usage/summary"),
     ("GET", "/api/v1/auto"),
@@ -85,7 +88,7 @@ async def test_keys_are_made_used_listed_and_revoked(control: ControlProcess, ho
             assert key["id"] in again["warning"]
             known = await directory.find(secret.encode())
             assert known is not None
-            assert known.id == key["id"]
+            assert known.key.id == key["id"]
 
             listed = await client.get("/api/v1/keys")
             assert secret not in listed.text

@@ -31,6 +31,11 @@ DEFAULTS: Final[Row] = {
     "dropped": "", "cost_reported": 0, "flags": "",
 }  # fmt: skip
 """What records of releases that had no such column are said to have."""
+NO_SCOPES: Final[Row] = {
+    "expires_at": None, "networks": "[]", "models": "[]", "endpoints": "[]", "local_only": 0, "preferences": "{}",
+    "previous_digest": None, "previous_until": None, "last_used_at": None,
+}  # fmt: skip
+"""What keys of those releases are limited to."""
 
 
 def make_ledger(path: Path, version: int, records: int = 3) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from tests.fixtures.ledger import SQLITE
 from tests.storage import trial
-from tests.storage.older import DEFAULTS, EARLIER, KINDS, SOME, Row, make_ledger, read_table, tables_of
+from tests.storage.older import DEFAULTS, EARLIER, KINDS, NO_SCOPES, SOME, Row, make_ledger, read_table, tables_of
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
@@ -64,7 +64,7 @@ def test_a_ledger_of_each_earlier_release_is_taken_over_with_all_its_data(versio
         made = [row["made_in"] for row in rows]
         assert len(set(made)) == len(made)
         kept = [{name: value for name, value in row.items() if name != "made_in"} for row in rows]
-        assert includes(kept, before.get(table, []), {})
+        assert includes(kept, before.get(table, []), NO_SCOPES)
     meta = {row["name"]: row["value"] for row in read_table(path, "meta")}
     assert meta == {"keys_version": version, "experiments_version": 0}
     [installation] = read_table(path, "installation")

@@ -6,18 +6,39 @@ from typing import Final, Literal
 
 import msgspec
 
+from weebill.config.routing import Preferences
+
 KeyRole = Literal["user", "admin"]
 
 KEY_PREFIX: Final = "sk-wb-"
 MAX_KEY_BYTES: Final = 128
 TOPIC: Final = "keys"
-"""A question about a key is its digest; the answer is the active `ApiKey` or None."""
+"""A question about a key is a secret's digest; the answer is a `FoundKey`, or None."""
 
 _PREFIX: Final = KEY_PREFIX.encode()
 
 
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """An API key without its secret. Times are Unix seconds; `hint` is the part shown in lists."""
+class KeyScopes(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of a key, and its preferences; what is empty limits nothing.
+
+    `expires_at` is Unix seconds. `networks` are those that it may be used from, as CIDR. `models` are names that
+    requests may ask for, in which `*` is any text; `endpoints` are named as in usage records. Requests of a key that is
+    `local_only` stay on this machine. `preferences` are for requests that do not say otherwise.
+    """
+
+    expires_at: int | None = None
+    networks: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    local_only: bool = False
+    preferences: Preferences = Preferences()
+
+
+class ApiKey(KeyScopes, frozen=True, kw_only=True):
+    """An API key without its secret. Times are Unix seconds; `hint` is the part shown in lists.
+
+    The secret that it had before its last rotation is valid until `previous_until`, None if it had none.
+    """
 
     id: str
     name: str
@@ -25,17 +46,42 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     hint: str
     created_at: int
     revoked_at: int | None = None
+    previous_until: int | None = None
+
+
+class FoundKey(msgspec.Struct, frozen=True):
+    """The key with a secret, which is not revoked; `until` is the end of the secret itself, if it was replaced."""
+
+    key: ApiKey
+    until: int | None = None
+
+
+class KeyUse(msgspec.Struct, frozen=True, kw_only=True):
+    """The use of a key so far; the sums are those of `weebill.usage.totals.UsageTotal`.
+
+    `last_used_at` is the beginning of its latest request in Unix seconds, None if it is not known.
+    """
+
+    last_used_at: int | None = None
+    requests: int = 0
+    failures: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cost_nano: int = 0
+    unpriced: int = 0
 
 
 class KeyChanges(msgspec.Struct, frozen=True):
     """The changes to keys in the ledger `source`, up to a version.
 
-    `changed` has the digests of keys that were created or revoked; None if any key may have changed.
+    `changed` has the ids of keys that were created or changed, each with the digests of its present secrets; None if
+    any key may have changed.
     """
 
     source: str
     version: int
-    changed: list[bytes] | None = None
+    changed: dict[str, list[bytes]] | None = None
 
 
 def may_be_key(token: bytes) -> bool:

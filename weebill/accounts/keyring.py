@@ -20,7 +20,8 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Raw
 
-from weebill.accounts.api_key import TOPIC, ApiKey, KeyChanges
+from weebill.accounts.api_key import TOPIC, FoundKey, KeyChanges
+from weebill.accounts.known_key import KnownKey
 from weebill.accounts.pepper import digest_of
 from weebill.process.questions import Position, Unanswered
 
@@ -29,7 +30,7 @@ GRACE_S = 60.0  # for known keys, without messages from the ledger process
 _QUIET_S = 3.0  # a heartbeat comes every second
 
 _decode_changes: Final = msgspec.msgpack.Decoder(KeyChanges).decode
-_key: Final[msgspec.msgpack.Decoder[ApiKey | None]] = msgspec.msgpack.Decoder(ApiKey | None)
+_found: Final[msgspec.msgpack.Decoder[FoundKey | None]] = msgspec.msgpack.Decoder(FoundKey | None)
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +50,8 @@ class KeyDirectory:
         self._pepper = pepper
         self._ask = ask
 
-    async def find(self, token: bytes) -> ApiKey | None:
-        """Returns the active key with this secret, or None. Raises LedgerUnavailable."""
+    async def find(self, token: bytes) -> KnownKey | None:
+        """Returns the active key with this secret, or None; it may have ended. Raises LedgerUnavailable."""
         digest = digest_of(token, self._pepper)
         return None if digest is None else await asked(self._ask, digest)
 
@@ -58,15 +59,15 @@ class KeyDirectory:
 class KeyRing:
     """The cache of a worker; it follows `TOPIC`. Call `settle` several times a second. Belongs to one event loop.
 
-    While `generation` is unchanged, a token that was found active still is.
+    While `generation` is unchanged, a token that was found active still is, unless it has ended by itself.
     """
 
     def __init__(self, pepper: bytes, ask: Asks) -> None:
         self._pepper = pepper
         self._ask = ask
-        self._known: dict[bytes, ApiKey] = {}
+        self._known: dict[bytes, KnownKey] = {}
         self._refused: dict[bytes, None] = {}
-        self._asking: dict[bytes, asyncio.Task[ApiKey | None]] = {}
+        self._asking: dict[bytes, asyncio.Task[KnownKey | None]] = {}
         self._position = Position()
         self._quiet = False
         self._heard_at = time.monotonic()
@@ -83,7 +84,7 @@ class KeyRing:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._heard.wait(), timeout_s)
 
-    def known(self, token: bytes) -> ApiKey | None:
+    def known(self, token: bytes) -> KnownKey | None:
         """Returns the active key with this secret if it is in the cache.
 
         None has two meanings: the token is refused, or it is unknown and the ledger must be asked; see `refuses`.
@@ -96,7 +97,7 @@ class KeyRing:
         digest = digest_of(token, self._pepper)
         return digest is None or digest in self._refused
 
-    async def find(self, token: bytes) -> ApiKey | None:
+    async def find(self, token: bytes) -> KnownKey | None:
         """Asks for the active key with this secret; returns None if there is none. Raises LedgerUnavailable."""
         digest = digest_of(token, self._pepper)
         if digest is None:
@@ -119,13 +120,17 @@ class KeyRing:
         if self._quiet:
             log.info("the ledger can be asked again")
             self._quiet = False
-        if changes.changed is None:
+        changed = changes.changed
+        if changed is None:
             self._forget()
-        elif changes.changed:
+        elif changed:
             self.generation += 1
-            for digest in changes.changed:
-                self._known.pop(digest, None)
-                self._refused.pop(digest, None)
+            for digests in changed.values():
+                for digest in digests:
+                    self._refused.pop(digest, None)
+            # Of a secret that was replaced, the ledger may know nothing any more.
+            for digest in [digest for digest, known in self._known.items() if known.key.id in changed]:
+                del self._known[digest]
         self._position = Position(changes.source, changes.version)
 
     def settle(self) -> None:
@@ -139,7 +144,7 @@ class KeyRing:
             self._position = Position()
             self._forget()
 
-    async def _find(self, digest: bytes) -> ApiKey | None:
+    async def _find(self, digest: bytes) -> KnownKey | None:
         generation = self.generation
         try:
             key = await asked(self._ask, digest)
@@ -159,15 +164,16 @@ class KeyRing:
         self._refused.clear()
 
 
-async def asked(ask: Asks, digest: bytes) -> ApiKey | None:
+async def asked(ask: Asks, digest: bytes) -> KnownKey | None:
     """Returns the active key with this digest, or None. Raises LedgerUnavailable."""
     try:
-        return _key.decode(await ask(TOPIC, digest))
+        found = _found.decode(await ask(TOPIC, digest))
     except Unanswered as error:
         raise LedgerUnavailable(str(error)) from error
+    return None if found is None else KnownKey(found)
 
 
-def _retrieved(asking: asyncio.Task[ApiKey | None]) -> None:
+def _retrieved(asking: asyncio.Task[KnownKey | None]) -> None:
     """Retrieves the error of a question whose clients have left, so that asyncio does not report it."""
     if not asking.cancelled():
         asking.exception()

@@ -1,18 +1,24 @@
-"""Creates, lists and revokes API keys. Only a keyed hash of a key is stored, so its text is shown once."""
+"""Creates, lists, changes and revokes API keys. Only a keyed hash of a secret is stored, so it is shown once."""
 
 from __future__ import annotations
 
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol, TypeVar, get_args
 
-from weebill.accounts.api_key import KEY_PREFIX, ApiKey, KeyRole
+from weebill.accounts.api_key import KEY_PREFIX, ApiKey, KeyRole, KeyUse
+from weebill.accounts.errors import BadKeyError, RevokedKeyError, UnknownKeyError
 from weebill.accounts.pepper import key_digest
+from weebill.accounts.scopes import ScopeChanges, changed
 from weebill.config.ledger_errors import LedgerError
 
+OVERLAP_S = 86_400
+MOST_OVERLAP_S = 90 * 86_400
 _SECRET_BYTES = 32
+_UNLIMITED = ScopeChanges()
+_UNUSED = KeyUse()
 _NAME = re.compile(r"(?!key_)[A-Za-z0-9][A-Za-z0-9 ._@+-]{0,63}")
 
 T = TypeVar("T")
@@ -33,18 +39,6 @@ class CreatedKey(NamedTuple):
         others = "another active key is" if len(self.namesakes) == 1 else f"{len(self.namesakes)} other active keys are"
         ids = ", ".join(self.namesakes[:3]) + (", ..." if len(self.namesakes) > 3 else "")
         return f"{others} named {self.key.name!r} ({ids}): only its id tells them apart, also when one is revoked"
-
-
-class BadKeyError(LedgerError):
-    """A key cannot be created as requested; `param` is the invalid field."""
-
-    def __init__(self, message: str, param: str) -> None:
-        super().__init__(message)
-        self.param = param
-
-
-class UnknownKeyError(LedgerError):
-    """No key has this id or name."""
 
 
 class KeyTable(Protocol):
@@ -68,6 +62,15 @@ class KeyTable(Protocol):
     def revoke(self, key_id: str, now: int) -> None:
         """Marks a key as revoked."""
 
+    def set_scopes(self, key: ApiKey, fields: Collection[str]) -> None:
+        """Stores those scopes of a key; another change may set the others meanwhile."""
+
+    def rotate(self, key_id: str, digest: bytes, hint: str, previous_until: int | None) -> None:
+        """Gives a key another digest and hint. It is found by the one before, too, unless `previous_until` is None."""
+
+    def uses(self, key_id: str | None = None) -> dict[str, KeyUse]:
+        """Returns the use of each key that was used, or of one alone, by its id."""
+
 
 class KeyBook(Protocol):
     """The storage of keys. Its methods raise LedgerError."""
@@ -80,59 +83,120 @@ class KeyBook(Protocol):
 
 
 class Keys:
-    """The keys of an installation, for the command line, the supervisor and the management API."""
+    """The keys of an installation, for the command line, the supervisor and the management API.
+
+    A key is named by its id, or by its name if just one active key has it; no name has the form of an id. Methods raise
+    UnknownKeyError if no key is meant, and LedgerError if several may be.
+    """
 
     def __init__(self, book: KeyBook, pepper: bytes) -> None:
         self._book = book
         self._pepper = pepper
 
-    def create(self, name: str, role: KeyRole = "user") -> CreatedKey:
+    def create(self, name: str, role: KeyRole = "user", scopes: ScopeChanges = _UNLIMITED) -> CreatedKey:
         """Creates a key. Raises BadKeyError, LedgerError."""
-        _check(name, role)
-        return self._book.change(lambda table: self._add(table, name, role))
+        made = self._made(name, role, scopes)
+        return self._book.change(lambda table: self._add(table, *made))
 
     def create_first(self, name: str, role: KeyRole = "admin") -> CreatedKey | None:
         """Creates a key if there never was one, else returns None; safe when several processes try at once."""
-        _check(name, role)
-        return self._book.change(lambda table: None if table.all() else self._add(table, name, role))
+        made = self._made(name, role, _UNLIMITED)
+        return self._book.change(lambda table: None if table.all() else self._add(table, *made))
 
     def all(self) -> list[ApiKey]:
         """Returns every key, revoked ones included, oldest first."""
         return self._book.read(lambda table: table.all())
+
+    def used(self) -> list[tuple[ApiKey, KeyUse]]:
+        """Returns every key with its use so far, revoked ones included, oldest first."""
+
+        def read(table: KeyTable) -> list[tuple[ApiKey, KeyUse]]:
+            uses = table.uses()
+            return [(key, uses.get(key.id, _UNUSED)) for key in table.all()]
+
+        return self._book.read(read)
+
+    def find(self, id_or_name: str) -> tuple[ApiKey, KeyUse]:
+        """Returns a key and its use so far. Raises UnknownKeyError, LedgerError."""
+
+        def read(table: KeyTable) -> tuple[ApiKey, KeyUse]:
+            key = _find(table, id_or_name)
+            return key, table.uses(key.id).get(key.id, _UNUSED)
+
+        return self._book.read(read)
+
+    def set_scopes(self, id_or_name: str, changes: ScopeChanges) -> ApiKey:
+        """Changes the scopes of a key. Raises BadKeyError, RevokedKeyError, UnknownKeyError, LedgerError."""
+
+        def change(table: KeyTable) -> ApiKey:
+            key = changed(_unrevoked(_find(table, id_or_name)), changes, time.time())
+            table.set_scopes(key, changes.fields)
+            return _get(table, key.id)
+
+        return self._book.change(change)
+
+    def rotate(self, id_or_name: str, overlap_s: int = OVERLAP_S) -> CreatedKey:
+        """Gives a key another secret; the present one is valid for `overlap_s` more, and an earlier one ends at once.
+
+        Raises BadKeyError, RevokedKeyError, UnknownKeyError, LedgerError.
+        """
+        if not 0 <= overlap_s <= MOST_OVERLAP_S:
+            most = MOST_OVERLAP_S // 86_400
+            raise BadKeyError(f"The overlap is at least 0 and at most {most} days.", "overlap_s")
+        secret = _new_secret()
+        digest, until = key_digest(secret.encode(), self._pepper), int(time.time()) + overlap_s
+
+        def rotate(table: KeyTable) -> CreatedKey:
+            key = _unrevoked(_find(table, id_or_name))
+            table.rotate(key.id, digest, _hint(secret), until if overlap_s else None)
+            return CreatedKey(_get(table, key.id), secret)
+
+        return self._book.change(rotate)
 
     def count(self) -> int:
         """Counts the active keys."""
         return self._book.read(lambda table: table.count_active())
 
     def revoke(self, id_or_name: str) -> ApiKey:
-        """Revokes by id, or by name if just one active key has it. A key already revoked stays as it is.
+        """Revokes a key. One already revoked stays as it is. Raises UnknownKeyError, LedgerError."""
+        return self._book.change(lambda table: _revoke(table, _find(table, id_or_name)))
 
-        Raises UnknownKeyError if none matches, LedgerError if several do.
-        """
-        return self._book.change(lambda table: _revoke(table, table.find(id_or_name) or _find_named(table, id_or_name)))
+    def _made(self, name: str, role: KeyRole, scopes: ScopeChanges) -> tuple[ApiKey, str]:
+        """Returns a key that is not stored yet, and its secret. Raises BadKeyError."""
+        _check(name, role)
+        secret, now = _new_secret(), time.time()
+        key = ApiKey(id="key_" + secrets.token_hex(8), name=name, role=role, hint=_hint(secret), created_at=int(now))
+        return changed(key, scopes, now), secret
 
-    def revoke_id(self, key_id: str) -> ApiKey:
-        """Revokes by id alone. Raises UnknownKeyError, LedgerError."""
-        return self._book.change(lambda table: _revoke(table, _get(table, key_id)))
-
-    def _add(self, table: KeyTable, name: str, role: KeyRole) -> CreatedKey:
-        secret = KEY_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
-        key = ApiKey(
-            id="key_" + secrets.token_hex(8),
-            name=name,
-            role=role,
-            hint=f"{secret[: len(KEY_PREFIX) + 2]}...{secret[-4:]}",
-            created_at=int(time.time()),
-        )
-        namesakes = tuple(other.id for other in table.named(name) if other.revoked_at is None)
+    def _add(self, table: KeyTable, key: ApiKey, secret: str) -> CreatedKey:
+        namesakes = tuple(other.id for other in table.named(key.name) if other.revoked_at is None)
         table.add(key, key_digest(secret.encode(), self._pepper))
         return CreatedKey(key, secret, namesakes)
+
+
+def _new_secret() -> str:
+    return KEY_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def _hint(secret: str) -> str:
+    return f"{secret[: len(KEY_PREFIX) + 2]}...{secret[-4:]}"
 
 
 def _revoke(table: KeyTable, key: ApiKey) -> ApiKey:
     if key.revoked_at is None:
         table.revoke(key.id, int(time.time()))
     return _get(table, key.id)
+
+
+def _unrevoked(key: ApiKey) -> ApiKey:
+    if key.revoked_at is not None:
+        raise RevokedKeyError(f"The key {key.name!r} ({key.id}) is revoked for good; make another one.")
+    return key
+
+
+def _find(table: KeyTable, id_or_name: str) -> ApiKey:
+    """Returns a key by id, or by name if just one active key has it."""
+    return table.find(id_or_name) or _find_named(table, id_or_name)
 
 
 def _get(table: KeyTable, key_id: str) -> ApiKey:
@@ -149,7 +213,7 @@ def _find_named(table: KeyTable, name: str) -> ApiKey:
         raise UnknownKeyError(f"There is no key {name!r}; `weebill keys list` shows them all.")
     if len(candidates) > 1:
         ids = ", ".join(f"{key.id} ({key.hint})" for key in candidates)
-        raise LedgerError(f"{len(candidates)} active keys are named {name!r}; revoke one by its id: {ids}.")
+        raise LedgerError(f"{len(candidates)} active keys are named {name!r}; name one by its id: {ids}.")
     return candidates[0]
 
 

@@ -12,6 +12,7 @@ from weebill.cli.context import ConfigOption, Globals, JsonOption, QuantizeOptio
 from weebill.cli.db_commands import db_app
 from weebill.cli.equivalents import Guide
 from weebill.cli.experiment_commands import experiment_app
+from weebill.cli.key_commands import keys_app
 from weebill.cli.router import router_app
 
 app = typer.Typer(
@@ -23,7 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-keys_app = typer.Typer(cls=Guide, help="Make, list and revoke API keys.", rich_markup_mode=None)
 config_app = typer.Typer(cls=Guide, help="Check and show the configuration.", rich_markup_mode=None)
 route_app = typer.Typer(cls=Guide, help="Say who would serve a request.", rich_markup_mode=None)
 auto_app = typer.Typer(cls=Guide, help="Say what `auto` keeps and costs.", rich_markup_mode=None)
@@ -278,45 +278,6 @@ def version() -> None:
     from weebill.cli.version import version
 
     typer.echo(version())
-
-
-@keys_app.command("create")
-def create_key(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Who or what it is for.")],
-    admin: Annotated[bool, typer.Option("--admin", help="May also manage this installation.")] = False,
-    quiet: QuietOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """Make an API key. It is shown once."""
-    from weebill.cli.keys import create
-
-    create(sources_of(context, config), name, "admin" if admin else "user", quiet)
-
-
-@keys_app.command("list")
-def list_keys(
-    context: typer.Context,
-    revoked: Annotated[bool, typer.Option("--all", "-a", help="Revoked ones too.")] = False,
-    quiet: QuietOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """List API keys, without their secrets."""
-    from weebill.cli.keys import list_keys
-
-    list_keys(sources_of(context, config), revoked, quiet)
-
-
-@keys_app.command("revoke")
-def revoke_key(
-    context: typer.Context,
-    key: Annotated[str, typer.Argument(metavar="ID|NAME", help="The key to revoke.")],
-    config: ConfigOption = None,
-) -> None:
-    """Revoke an API key, within a second."""
-    from weebill.cli.keys import revoke
-
-    revoke(sources_of(context, config), key)
 
 
 @config_app.command("check")

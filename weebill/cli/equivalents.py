@@ -56,8 +56,10 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
     "keys": {
         **dict.fromkeys(("add", "new", "make", "generate", "gen"), "weebill keys create"),
         **dict.fromkeys(("rm", "remove", "delete", "del", "disable"), "weebill keys revoke"),
-        **dict.fromkeys(("ls", "show", "get"), "weebill keys list"),
-        "rotate": "`weebill keys create NAME` makes another one; `weebill keys revoke ID` ends the old one",
+        "ls": "weebill keys list",
+        **dict.fromkeys(("get", "info", "inspect", "describe"), "weebill keys show"),
+        **dict.fromkeys(("edit", "update", "change", "modify", "limit"), "weebill keys set"),
+        **dict.fromkeys(("roll", "renew", "regenerate"), "weebill keys rotate"),
     },
     "config": {
         **dict.fromkeys(("validate", "test", "lint", "verify"), "weebill config check"),

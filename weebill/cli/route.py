@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 import typer
 
+from weebill.accounts.api_key import FoundKey
+from weebill.accounts.known_key import KnownKey
 from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
@@ -28,7 +31,9 @@ from weebill.config.load import Configuration, Sources, load
 from weebill.config.routing import targets
 from weebill.config.schema import Settings
 from weebill.gateway.audits import Audits
+from weebill.gateway.authentication import Caller
 from weebill.gateway.own_fields import encoded
+from weebill.gateway.permits import require_models
 from weebill.gateway.selected import Selected
 from weebill.gateway.selection import Selector
 from weebill.gateway.translation import translator
@@ -41,6 +46,7 @@ from weebill.routing.plan import Plan
 from weebill.routing.preferences import ResolvedPreferences
 from weebill.routing.router import Router, RouteRequest
 from weebill.storage.experiments import read_experiments
+from weebill.storage.keys import find_key
 from weebill.storage.opening import open_ledger
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
@@ -66,7 +72,7 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
         call: Call = APIS[api].decode(_read(file), {}, "")
         matched = directory.pattern(call.model)
         meant = directory.resolve_pattern(call.model)
-        asked = RouteRequest(call, key, key, APIS[api].conversation).with_model(meant)
+        asked = _asked(sources, settings, key, call, APIS[api], directory).with_model(meant)
         selected, source = _selected(sources, settings, router, asked, APIS[api])
         if selected is not None:
             asked = asked.with_model(selected.model).with_own_preferences(selected.preferences)
@@ -90,6 +96,22 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
         if selected is not None:
             _print_selection(meant, selected, source, configuration)
         _print(plan, fits)
+
+
+def _asked(sources: Sources, settings: Settings, key: str, call: Call, api: Api, directory: Directory) -> RouteRequest:
+    """Returns the request with a key, by id or name. Raises ApiError if the key may not ask for its models.
+
+    Of a key that is not in the ledger, what the settings say counts.
+    """
+    found = None
+    if key:
+        with suppress(LedgerError), open_ledger(sources.home, settings.database) as ledger:
+            found = ledger.read(lambda connection: find_key(connection, key))
+    if found is None:
+        return RouteRequest(call, key, key, api.conversation)
+    caller = Caller(0, found, math.inf, KnownKey(FoundKey(found)).limits)
+    require_models(caller, call, directory)
+    return RouteRequest(call, found.id, found.name, api.conversation, of_key=caller.preferences)
 
 
 class _Fits(NamedTuple):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
 import msgspec
@@ -13,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from weebill.accounts.keyring import LedgerUnavailable
+from weebill.config.ledger_errors import LedgerError
 from weebill.wire.errors import ApiError
 
 # Far above the size of any request to the management API.
@@ -88,6 +91,15 @@ class SecureHeaders:
             await send(message)
 
         await self._app(scope, receive, send_secured)
+
+
+@contextmanager
+def available() -> Iterator[None]:
+    """Raises LedgerUnavailable if the ledger fails."""
+    try:
+        yield
+    except LedgerError as error:
+        raise LedgerUnavailable from error
 
 
 def _answer(error: ApiError, headers: dict[str, str] | None = None) -> Response:

@@ -14,7 +14,7 @@ import msgspec
 from fastapi import WebSocket, WebSocketDisconnect
 
 from weebill.accounts.keyring import KeyDirectory, LedgerUnavailable
-from weebill.control.access import bearer_token, require_admin
+from weebill.control.access import bearer_token, peer_of, require_admin
 from weebill.control.overview import Overview
 from weebill.wire.errors import ApiError
 
@@ -66,7 +66,9 @@ class LiveFeed:
         listening = asyncio.create_task(_until_gone(socket))
         try:
             while not listening.done():
-                await require_admin(self._keys, token)  # every time: a key may be revoked meanwhile
+                await require_admin(
+                    self._keys, token, peer_of(socket.headers)
+                )  # every time: a key may be revoked meanwhile
                 async with asyncio.timeout(_SEND_TIMEOUT_S):
                     await socket.send_text(self._state())
                 await asyncio.wait([listening], timeout=INTERVAL_S)

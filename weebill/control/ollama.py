@@ -20,7 +20,7 @@ from fastapi.responses import StreamingResponse
 from weebill.accounts.keyring import KeyDirectory, LedgerUnavailable
 from weebill.apis.ollama.errors import error_body, error_line
 from weebill.apis.ollama.manage_shapes import CopyBody, CreateBody, Named, PullBody
-from weebill.control.access import bearer_token, require_admin
+from weebill.control.access import bearer_token, peer_of, require_admin
 from weebill.control.overview import Overview
 from weebill.control.store_work import StoreWork, WorkError
 from weebill.models.errors import DiskFullError, ModelDamagedError, ReadOnlyError
@@ -66,7 +66,8 @@ class OllamaManagement:
 
         async def answer(request: Request) -> Response:
             try:
-                await require_admin(self._keys, bearer_token(request.headers.get("authorization")))
+                token = bearer_token(request.headers.get("authorization"))
+                await require_admin(self._keys, token, peer_of(request.headers))
                 return await serve(request)
             except ApiError as error:
                 headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}

@@ -15,9 +15,10 @@ from weebill.apis.gemini.embed import GeminiEmbed
 from weebill.gateway.api_formats import ANTHROPIC as ANTHROPIC_FORMAT
 from weebill.gateway.api_formats import OPENAI as OPENAI_FORMAT
 from weebill.gateway.api_formats import ApiFormat, format_of, request_id_line
-from weebill.gateway.authentication import Authenticator
+from weebill.gateway.authentication import Authenticator, caller_of
 from weebill.gateway.feedback import Ratings
 from weebill.gateway.ollama import OllamaPages
+from weebill.gateway.permits import permitted, require_model
 from weebill.gateway.pipelines import Pipelines
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Endpoint
@@ -177,11 +178,14 @@ class App:
         except ValueError:
             raise ApiError(400, "The URL has too many parameters.", code="invalid_value") from None
         client = format_of(exchange.path, exchange.head.fields)
-        self._say(exchange, client, client.models(self._upstreams.directory.cards(), query))
+        cards = permitted(caller_of(exchange), self._upstreams.directory)
+        self._say(exchange, client, client.models(cards, query))
 
     async def _model(self, exchange: Exchange, rest: bytes) -> None:
         client = format_of(exchange.path, exchange.head.fields)
-        self._say(exchange, client, client.model(self._upstreams.directory.card(unquote(rest.decode("latin-1")))))
+        name, directory = unquote(rest.decode("latin-1")), self._upstreams.directory
+        require_model(caller_of(exchange), name, directory)
+        self._say(exchange, client, client.model(directory.card(name)))
 
     def _say(self, exchange: Exchange, client: ApiFormat, body: bytes) -> None:
         if client is ANTHROPIC_FORMAT:

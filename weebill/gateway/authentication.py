@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from math import inf, isnan, nan
 from typing import Final
@@ -9,6 +10,8 @@ from urllib.parse import parse_qs
 
 from weebill.accounts.api_key import ApiKey
 from weebill.accounts.keyring import KeyRing, LedgerUnavailable
+from weebill.accounts.known_key import KnownKey, Limits, ending, not_admitted
+from weebill.config.routing import Preferences
 from weebill.telemetry.counters import Counters
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
@@ -21,18 +24,27 @@ _OWN_TIMEOUT: Final = b"x-weebill-timeout"
 # it; the SDK itself ends the request when the time is over, so we wait a moment longer.
 _SDK_TIMEOUTS: Final = (b"x-stainless-read-timeout", b"x-stainless-timeout")
 _GRACE_S: Final = 1.0
+_UNKNOWN: Final = "The API key is wrong or revoked. `weebill keys create NAME` makes one."
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The key in a request's head, the time of its check, and the client's timeout in seconds.
 
-    `timeout_s` is `inf` if the client sends none, NaN if it sends an invalid one.
+    `timeout_s` is `inf` if the client sends none, NaN if it sends an invalid one. `limits` and `ends_at` are those of
+    the `KnownKey`.
     """
 
     generation: int
     key: ApiKey
     timeout_s: float
+    limits: Limits | None = None
+    ends_at: int | None = None
+
+    @property
+    def preferences(self) -> Preferences | None:
+        """The preferences of the key; None if it has none."""
+        return None if self.limits is None else self.limits.preferences
 
 
 def caller_of(exchange: Exchange) -> Caller:
@@ -55,22 +67,25 @@ class Authenticator:
         return self._keyring.ready
 
     def known(self, exchange: Exchange) -> Caller | None:
-        """Returns the caller if the cache has the key, None if the ledger must be asked. Raises ApiError 401."""
+        """Returns the caller if the cache has the key, None if the ledger must be asked. Raises ApiError 401 or 403."""
         head = exchange.head
         memo = head.memo
         if type(memo) is Caller and memo.generation == self._keyring.generation:
+            if memo.ends_at is not None and memo.ends_at <= time.time():
+                raise self._refusal(ending(memo.key, time.time()))
             return memo
         token = self._token(exchange)
         key = self._keyring.known(token)
         if key is None:
             if self._keyring.refuses(token):
-                raise self._refusal()
+                raise self._refusal(_UNKNOWN)
             return None
-        caller = head.memo = Caller(self._keyring.generation, key, _timeout(exchange))
-        return caller
+        return self._admitted(exchange, self._keyring.generation, key)
 
     async def caller(self, exchange: Exchange) -> Caller:
-        """Returns the caller, and asks the ledger if need be. Raises ApiError 401, or 503 if it cannot be asked."""
+        """Returns the caller, and asks the ledger if need be. Raises ApiError 401 or 403, or 503 if it cannot be
+        asked.
+        """
         caller = self.known(exchange)
         if caller is not None:
             return caller
@@ -82,8 +97,19 @@ class Authenticator:
                 503, "Keys cannot be checked right now.", code="ledger_unavailable", retry_after=1
             ) from error
         if key is None:
-            raise self._refusal()
-        caller = exchange.head.memo = Caller(generation, key, _timeout(exchange))
+            raise self._refusal(_UNKNOWN)
+        return self._admitted(exchange, generation, key)
+
+    def _admitted(self, exchange: Exchange, generation: int, known: KnownKey) -> Caller:
+        """Returns the caller, if the key is valid now, and here. Raises ApiError 401 or 403."""
+        ended = known.ended(time.time())
+        if ended:
+            raise self._refusal(ended)
+        if not known.admits(exchange.peer):
+            self._counters.auth_failures.add()
+            raise ApiError(403, not_admitted(known.key, exchange.peer), code="network_not_allowed")
+        caller = Caller(generation, known.key, _timeout(exchange), known.limits, known.ends_at)
+        exchange.head.memo = caller
         return caller
 
     def _token(self, exchange: Exchange) -> bytes:
@@ -96,11 +122,9 @@ class Authenticator:
             raise ApiError(401, "No API key. Send it as 'Authorization: Bearer <key>'.", code="missing_api_key")
         return token.strip()
 
-    def _refusal(self) -> ApiError:
+    def _refusal(self, message: str) -> ApiError:
         self._counters.auth_failures.add()
-        return ApiError(
-            401, "The API key is wrong or revoked. `weebill keys create NAME` makes one.", code="invalid_api_key"
-        )
+        return ApiError(401, message, code="invalid_api_key")
 
 
 def _timeout(exchange: Exchange) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import Final
 
@@ -12,6 +12,8 @@ import msgspec
 from weebill.apis.ollama import models
 from weebill.apis.ollama.embed import OllamaEmbed
 from weebill.apis.ollama.request_shapes import ShowBody
+from weebill.gateway.authentication import caller_of
+from weebill.gateway.permits import permitted, require_model
 from weebill.gateway.stages.chain import Chain
 from weebill.gateway.upstreams import Upstreams
 from weebill.providers.base import JSON
@@ -42,10 +44,11 @@ class OllamaPages:
 
     async def tags(self, exchange: Exchange, rest: bytes) -> None:
         directory = self._upstreams.directory
-        exchange.respond(200, JSON, models.tags([known(directory, card) for card in directory.cards()]))
+        cards = permitted(caller_of(exchange), directory)
+        exchange.respond(200, JSON, models.tags([known(directory, card) for card in cards]))
 
     async def show(self, exchange: Exchange, rest: bytes) -> None:
-        """Raises ApiError 404 for an unknown model, 400 for a body that names none."""
+        """Raises ApiError 404 for an unknown model, 403 for one that is not the key's, 400 for a body without any."""
         try:
             asked = _decode_show(await exchange.body())
         except UNREADABLE as error:
@@ -54,10 +57,12 @@ class OllamaPages:
         if not name:
             raise missing_parameter("model")
         directory = self._upstreams.directory
+        require_model(caller_of(exchange), name, directory)
         exchange.respond(200, JSON, models.show(known(directory, directory.card(name))))
 
     async def running(self, exchange: Exchange, rest: bytes) -> None:
-        exchange.respond(200, JSON, models.ps(loaded(self._upstreams, time.time())))
+        cards = permitted(caller_of(exchange), self._upstreams.directory)
+        exchange.respond(200, JSON, models.ps(loaded(self._upstreams, cards, time.time())))
 
     async def version(self, exchange: Exchange, rest: bytes) -> None:
         exchange.respond(200, JSON, models.version())
@@ -87,12 +92,12 @@ def known(directory: Directory, card: ModelCard) -> models.Known:
     return models.Known(card, can.tools, None if can.inputs is None else "image" in can.inputs, can.reasoning)
 
 
-def loaded(upstreams: Upstreams, now: float) -> Iterator[tuple[ModelCard, int]]:
-    """Yields each model of this machine that is loaded, once: under its own name, with the time until which it is kept,
-    0 without end.
+def loaded(upstreams: Upstreams, cards: Sequence[ModelCard], now: float) -> Iterator[tuple[ModelCard, int]]:
+    """Yields each model of this machine among the `cards` that is loaded, once: under its own name, with the time until
+    which it is kept, 0 without end.
     """
     directory = upstreams.directory
-    for card in directory.cards():
+    for card in cards:
         deployment = directory.resolve(card.id)
         upstream = deployment.upstream
         if deployment.provider == LOCAL and deployment.model == card.id and upstream is not None and not upstream.cold:

@@ -8,9 +8,11 @@ from functools import partial
 from typing import Final, TypeVar
 
 from weebill.apis.responses import state as responses_state
+from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.bounds import BIG
 from weebill.gateway.off_loop import off_loop, off_loop_if
+from weebill.gateway.permits import require_endpoint
 from weebill.process.questions import Unanswered
 from weebill.providers.base import JSON
 from weebill.transport.exchange import Exchange
@@ -96,7 +98,9 @@ class KeptResponses:
 
     async def serve(self, exchange: Exchange, path: str) -> None:
         """Answers a request; `path` is the part after `/v1/responses/`. Raises ApiError."""
-        tenant = (await self._authenticator.caller(exchange)).key.id
+        caller = await self._authenticator.caller(exchange)
+        require_endpoint(caller, RESPONSES.name)
+        tenant = caller.key.id
         if exchange.method in (b"GET", b"HEAD"):
             body = await self._state.read(tenant, path, exchange.query.decode("latin-1"))
         elif exchange.method == b"DELETE" and "/" not in path:

@@ -116,7 +116,7 @@ class Selector:
         if auto is not None and decision is not None and decision.stays:
             return auto.decided(Selected(""), decision)
         conversation = conversation_key(asked.key_id, needs.opening)
-        selected = self._placed(name, conversation)
+        selected = self._placed(name, conversation, stays=asked.stays)
         if selected.model != name or auto is None:
             auto, decision = self._autos.get(selected.model), None
         if auto is None:
@@ -127,7 +127,7 @@ class Selector:
         if selected.arm or decision.stays:
             return auto.decided(selected, decision)
         model = auto.models[decision.tier]
-        placed = self._placed(model, conversation)
+        placed = self._placed(model, conversation, stays=asked.stays)
         # If the tier was promoted to `auto` itself, the tier's own model is meant.
         placed = placed._replace(preferences=selected.preferences)
         decided = auto.decided(placed, decision, model if placed.model in self._autos else placed.model)
@@ -141,10 +141,10 @@ class Selector:
             return None
         return auto.observe(selected.decision, answered, cost_nano, usage)
 
-    def _placed(self, name: str, conversation: bytes) -> Selected:
-        """Applies experiments and promotions to a name."""
+    def _placed(self, name: str, conversation: bytes, *, stays: bool) -> Selected:
+        """Applies experiments and promotions to a name; a request that stays on this machine is in no experiment."""
         model = self._experiments.promoted.get(name, name)
-        experiment = self._experiments.running.get(name)
+        experiment = None if stays else self._experiments.running.get(name)
         demands = () if experiment is None and model == name else self._demands(name)
         if experiment is None:
             return Selected(model, demands=demands)

@@ -36,14 +36,14 @@ _decode_question: Final = msgspec.msgpack.Decoder(StoreQuestion).decode
 
 
 class Keys:
-    """Finds the key of a digest, and sends changes of keys."""
+    """Finds the key of a secret's digest, and sends changes of keys."""
 
     def __init__(self, ledger: Database, positions: Positions) -> None:
         self._ledger = ledger
         self._positions = positions
 
     def answer(self, question: Raw) -> bytes:
-        """Returns the active key with the digest in question, or None. Raises Unanswered."""
+        """Returns the `FoundKey` with the digest in question, or None. Raises Unanswered."""
         digest = _decode_digest(question)
         return encode(_typed(lambda: self._ledger.read(lambda connection: find_active(connection, digest))))
 
@@ -63,7 +63,7 @@ class KeyFeed:
 
     def news(self) -> bytes | None:
         """Returns the `KeyChanges` since the last call. Raises Unanswered."""
-        changed: list[bytes] | None = []
+        changed: dict[str, list[bytes]] | None = {}
         now = _typed(lambda: self._positions.now(KEYS_VERSION))
         if now != self._known:
             now, changed = _typed(lambda: self._ledger.read(self._changes))
@@ -72,7 +72,7 @@ class KeyFeed:
         self._known, self._due_at = now, time.monotonic() + _SIGN_OF_LIFE_S
         return encode(KeyChanges(now.source, now.version, changed))
 
-    def _changes(self, connection: Connection) -> tuple[Position, list[bytes] | None]:
+    def _changes(self, connection: Connection) -> tuple[Position, dict[str, list[bytes]] | None]:
         known, now = self._known, positions(self._ledger, connection)[KEYS_VERSION]
         # Otherwise another ledger is there, or an older state of this one.
         if now.source != known.source or now.version < known.version:

@@ -60,14 +60,14 @@ class ResolvedPreferences(Struct, frozen=True, kw_only=True):
 WANTS_NOTHING: Final = ResolvedPreferences()
 
 
-def decode(provider: Raw) -> Preferences:
-    """Returns the preferences in a request's `provider` field. Raises ApiError 400, naming the member
+def decode(provider: Raw, field: str = "provider") -> Preferences:
+    """Returns the preferences in a request's `provider` field, or in another. Raises ApiError 400, naming the member
     (`provider.sort`).
     """
     try:
         return _decode(_encode(members(provider)))
     except UNREADABLE as error:
-        raise _refused(str(error)) from error
+        raise _refused(str(error), field) from error
 
 
 def members(provider: Raw) -> Json:
@@ -84,7 +84,7 @@ def readable(provider: Raw) -> tuple[Preferences, frozenset[str]]:
     try:
         said = members(provider)
     except UNREADABLE as error:
-        raise _refused(str(error)) from error
+        raise _refused(str(error), "provider") from error
     known = Preferences()
     foreign: set[str] = set()
     for name, value in said.items():
@@ -216,10 +216,10 @@ def _percentiles(said: Iterable[float | Mapping[Percentile, float] | None]) -> M
     return first if isinstance(first, Mapping) else {"p50": first}
 
 
-def _refused(text: str) -> ApiError:
+def _refused(text: str, field: str) -> ApiError:
     reason, path = reason_and_path(text)
     unknown = _UNKNOWN.search(reason)
-    names = ["provider", *([path] if path else []), *([unknown[1]] if unknown else [])]
+    names = [field, *([path] if path else []), *([unknown[1]] if unknown else [])]
     param = ".".join(names)
     if unknown:
         message = f"Unknown parameter: '{param}'."

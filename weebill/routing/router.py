@@ -48,10 +48,10 @@ class RouteRequest:
     """A request to be routed; immutable. `key_id` and `key_name` are those of its API key.
 
     `conversation` gives the canonical form of a request that generates; None for others. `preferences` are Weebill's
-    own decisions, such as to keep the request on this machine.
+    own decisions, such as to keep the request on this machine; `of_key` are the API key's own, None if it has none.
     """
 
-    __slots__ = ("_needs", "call", "conversation", "key_id", "key_name", "preferences")
+    __slots__ = ("_needs", "call", "conversation", "key_id", "key_name", "of_key", "preferences")
 
     def __init__(
         self,
@@ -61,8 +61,10 @@ class RouteRequest:
         conversation: Callable[[Call], Conversation] | None = None,
         preferences: tuple[Preferences, ...] = (),
         needs: Requirements | None = None,
+        of_key: Preferences | None = None,
     ) -> None:
         self._needs = needs
+        self.of_key = of_key
         self.call = call
         self.key_id = key_id
         self.key_name = key_name
@@ -71,12 +73,16 @@ class RouteRequest:
 
     def with_model(self, model: str) -> RouteRequest:
         """Returns the same request for another model."""
-        call = self.call.replaced(model=model)
-        return RouteRequest(call, self.key_id, self.key_name, self.conversation, self.preferences, self.needs)
+        return self._with(self.call.replaced(model=model), self.preferences)
 
     def with_own_preferences(self, preferences: tuple[Preferences, ...]) -> RouteRequest:
         """Returns the same request with these preferences in place of its own."""
-        return RouteRequest(self.call, self.key_id, self.key_name, self.conversation, preferences, self.needs)
+        return self._with(self.call, preferences)
+
+    @property
+    def stays(self) -> bool:
+        """True if the requests of its key stay on this machine."""
+        return self.of_key is not None and bool(self.of_key.local_only)
 
     @property
     def needs(self) -> Requirements:
@@ -84,6 +90,9 @@ class RouteRequest:
         if self._needs is None:
             self._needs = Requirements(self.call, self.conversation)
         return self._needs
+
+    def _with(self, call: Call, preferences: tuple[Preferences, ...]) -> RouteRequest:
+        return RouteRequest(call, self.key_id, self.key_name, self.conversation, preferences, self.needs, self.of_key)
 
 
 class Router:
@@ -127,8 +136,8 @@ class Router:
         Raises ApiError 404 for an unknown name, 400 for invalid preferences, and 400 or 404 if no deployment may serve
         the request; NotWorkedOutError for a big request whose requirements are needed.
         """
-        own = asked.call.own
-        if own.provider is None and not own.models and self._no_preferences and not asked.preferences:
+        own, no_preferences = asked.call.own, self._no_preferences and asked.of_key is None
+        if own.provider is None and not own.models and no_preferences and not asked.preferences:
             fast_path = self._fast_paths.get(asked.call.model) or self._fast_path(asked.call.model)
             if fast_path is not None:
                 attempts = self._fast_attempts(fast_path, asked, now, deadline)
@@ -192,6 +201,8 @@ class Router:
         scopes = [settings.preferences]
         if of_key is not None:
             scopes.append(of_key)
+        if asked.of_key is not None:
+            scopes.append(asked.of_key)
         scopes += route.preferences
         if provider is None:
             return _entrusting(merge((*scopes, *asked.preferences)), asked.call)

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+import msgspec
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, update
 
-from weebill.accounts.api_key import ApiKey
+from weebill.accounts.api_key import ApiKey, FoundKey, KeyScopes, KeyUse
 from weebill.accounts.keys import Keys, KeyTable
 from weebill.accounts.pepper import ensure_pepper
+from weebill.accounts.scopes import said_preferences
+from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
+from weebill.config.routing import Preferences
 from weebill.config.schema import DatabaseSettings
 from weebill.storage.database import Database
 from weebill.storage.installation import claim
+from weebill.storage.key_use import uses_of_keys
 from weebill.storage.opening import open_ledger
 from weebill.storage.tables.ledger import API_KEYS
 from weebill.storage.versions import KEYS_VERSION, raise_version
 
 T = TypeVar("T")
 
-_KEY: Final = select(
-    API_KEYS.c.id, API_KEYS.c.name, API_KEYS.c.role, API_KEYS.c.hint, API_KEYS.c.created_at, API_KEYS.c.revoked_at
-)
+_FIELDS: Final = [API_KEYS.c[name] for name in ApiKey.__struct_fields__]
 _ACTIVE: Final = API_KEYS.c.revoked_at.is_(None)
+
+_names: Final = msgspec.json.Decoder(tuple[str, ...]).decode
+_preferences: Final = msgspec.json.Decoder(Preferences).decode
 
 
 @contextmanager
@@ -65,15 +71,15 @@ class KeyRows:
 
     def all(self) -> list[ApiKey]:
         """Returns every key, revoked ones included, oldest first."""
-        return self._found(_KEY)
+        return self._found()
 
     def named(self, name: str) -> list[ApiKey]:
         """Returns every key of this name, revoked ones included, oldest first."""
-        return self._found(_KEY.where(API_KEYS.c.name == name))
+        return self._found(API_KEYS.c.name == name)
 
     def find(self, key_id: str) -> ApiKey | None:
         """Returns the key with this id."""
-        return next(iter(self._found(_KEY.where(API_KEYS.c.id == key_id))), None)
+        return next(iter(self._found(API_KEYS.c.id == key_id)), None)
 
     def count_active(self) -> int:
         """Counts the keys that are not revoked."""
@@ -83,26 +89,82 @@ class KeyRows:
         """Stores a key."""
         row = {"id": key.id, "name": key.name, "role": key.role, "hint": key.hint, "created_at": key.created_at}
         version = raise_version(self._connection, KEYS_VERSION)
-        self._connection.execute(insert(API_KEYS).values(**row, digest=digest, made_in=version, changed_in=version))
+        made = insert(API_KEYS).values(**row, **_scopes(key), digest=digest, made_in=version, changed_in=version)
+        self._connection.execute(made)
 
     def revoke(self, key_id: str, now: int) -> None:
         """Marks a key as revoked."""
+        self._change(key_id, revoked_at=now)
+
+    def set_scopes(self, key: ApiKey, fields: Collection[str]) -> None:
+        """Stores those scopes of a key."""
+        self._change(key.id, **{name: value for name, value in _scopes(key).items() if name in fields})
+
+    def rotate(self, key_id: str, digest: bytes, hint: str, previous_until: int | None) -> None:
+        """Gives a key another digest; that of before is kept, unless `previous_until` is None."""
+        previous = None if previous_until is None else API_KEYS.c.digest
+        self._change(key_id, digest=digest, hint=hint, previous_digest=previous, previous_until=previous_until)
+
+    def uses(self, key_id: str | None = None) -> dict[str, KeyUse]:
+        """Returns the use of each key that was used, or of one alone, by its id."""
+        return uses_of_keys(self._connection, key_id)
+
+    def _change(self, key_id: str, **values: object) -> None:
         version = raise_version(self._connection, KEYS_VERSION)
-        revoked = update(API_KEYS).where(API_KEYS.c.id == key_id).values(revoked_at=now, changed_in=version)
-        self._connection.execute(revoked)
+        self._connection.execute(update(API_KEYS).where(API_KEYS.c.id == key_id).values(**values, changed_in=version))
 
-    def _found(self, query: Select[str, str, str, str, int, int | None]) -> list[ApiKey]:
+    def _found(self, *conditions: ColumnElement[bool]) -> list[ApiKey]:
         # Keys of one second are in the order in which they were made.
-        rows = self._connection.execute(query.order_by(API_KEYS.c.created_at, API_KEYS.c.made_in))
-        return [ApiKey(**row._mapping) for row in rows]
+        keys = select(*_FIELDS).where(*conditions).order_by(API_KEYS.c.created_at, API_KEYS.c.made_in)
+        return [_key(row) for row in self._connection.execute(keys).mappings()]
 
 
-def find_active(connection: Connection, digest: bytes) -> ApiKey | None:
-    """Returns the active key of this digest."""
-    row = connection.execute(_KEY.where(API_KEYS.c.digest == digest, _ACTIVE)).one_or_none()
-    return None if row is None else ApiKey(**row._mapping)
+def find_active(connection: Connection, digest: bytes) -> FoundKey | None:
+    """Returns the key with a secret of this digest, which is not revoked. Raises LedgerError."""
+    has_it = or_(API_KEYS.c.digest == digest, API_KEYS.c.previous_digest == digest)
+    found = connection.execute(select(*_FIELDS, API_KEYS.c.digest).where(has_it, _ACTIVE)).mappings().one_or_none()
+    if found is None:
+        return None
+    key = _key(found)
+    return FoundKey(key, None if found["digest"] == digest else key.previous_until)
 
 
-def changed_since(connection: Connection, version: int) -> list[bytes]:
-    """Returns the digests of the keys that have changed since `keys_version` was `version`."""
-    return list(connection.scalars(select(API_KEYS.c.digest).where(API_KEYS.c.changed_in > version)))
+def find_key(connection: Connection, id_or_name: str) -> ApiKey | None:
+    """Returns a key by id, or the latest of that name which is not revoked."""
+    rows = KeyRows(connection)
+    active = [key for key in rows.named(id_or_name) if key.revoked_at is None]
+    return rows.find(id_or_name) or (active[-1] if active else None)
+
+
+def changed_since(connection: Connection, version: int) -> dict[str, list[bytes]]:
+    """Returns the ids of the keys that have changed since `keys_version` was `version`, with their digests."""
+    columns = (API_KEYS.c.id, API_KEYS.c.digest, API_KEYS.c.previous_digest)
+    rows = connection.execute(select(*columns).where(API_KEYS.c.changed_in > version))
+    return {id_: [digest for digest in digests if digest is not None] for id_, *digests in rows}
+
+
+def _key(row: RowMapping) -> ApiKey:
+    """Returns the key in a row. Raises LedgerError if another release has made it."""
+    values = {name: row[name] for name in ApiKey.__struct_fields__}
+    try:
+        values |= {name: _names(values[name]) for name in ("networks", "models", "endpoints")}
+        values["preferences"] = _preferences(values["preferences"])
+    except msgspec.MsgspecError as error:
+        raise LedgerError(f"This release cannot read what the key {row['id']} is limited to: {error}.") from error
+    return ApiKey(**{**values, "local_only": bool(values["local_only"])})
+
+
+def _scopes(scopes: KeyScopes) -> dict[str, object]:
+    """Returns the values of the columns for scopes."""
+    return {
+        "expires_at": scopes.expires_at,
+        "networks": _json(scopes.networks),
+        "models": _json(scopes.models),
+        "endpoints": _json(scopes.endpoints),
+        "local_only": scopes.local_only,
+        "preferences": _json(said_preferences(scopes.preferences)),
+    }
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -10,10 +10,11 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from weebill.config.ledger_errors import RecordRefusedError
 from weebill.storage.database import Database
+from weebill.storage.key_use import note_uses
 from weebill.storage.sqlite.usage import SqliteRows
 from weebill.storage.tables.ledger import JOURNAL_MARKS, QUARANTINE
 from weebill.storage.usage_entries import Entries, Known
-from weebill.storage.usage_rows import Rows, Totals, without_nul
+from weebill.storage.usage_rows import Rows, Totals, Uses, without_nul
 from weebill.usage.ingest import UsageTables
 from weebill.usage.records import UsageRecord
 
@@ -60,6 +61,7 @@ class UsageRows:
         self._known = known
         self._rows = _rows(connection)
         self._totals: Totals = {}
+        self._uses: Uses = {}
 
     def marks(self, present: Collection[str]) -> dict[str, int]:
         """Returns the marks of the segments `present`, and of all others that are this machine's for sure."""
@@ -85,7 +87,8 @@ class UsageRows:
         """Inserts all records, or none if that raises; returns their number."""
         try:
             with self._connection.begin_nested():
-                return Entries(self._connection, _rows(self._connection), self._known).insert(pieces, self._totals)
+                entries = Entries(self._connection, _rows(self._connection), self._known)
+                return entries.insert(pieces, self._totals, self._uses)
         except Exception as error:
             self._known.forget()
             reason = self._rows.refusal(error)
@@ -99,9 +102,10 @@ class UsageRows:
         self._connection.execute(insert(QUARANTINE).values(**values, quarantined_at=int(time.time())))
 
     def finish(self) -> None:
-        """Adds what was inserted to the totals."""
+        """Adds what was inserted to the totals, and to what is known of keys."""
         if self._totals:
             self._rows.add_up(self._totals)
+            note_uses(self._connection, self._uses)
 
 
 def _rows(connection: Connection) -> Rows:

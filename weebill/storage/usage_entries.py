@@ -21,6 +21,7 @@ from weebill.storage.usage_rows import (
     Kind,
     Rows,
     Totals,
+    Uses,
     Value,
     fitting,
 )
@@ -55,14 +56,14 @@ class Entries:
         self._rows = rows
         self._known = known
 
-    def insert(self, pieces: Iterable[Iterable[UsageRecord]], totals: Totals) -> int:
-        """Inserts all records, and adds them to `totals`; returns their number.
+    def insert(self, pieces: Iterable[Iterable[UsageRecord]], totals: Totals, uses: Uses) -> int:
+        """Inserts all records, adds them to `totals`, and notes in `uses` when keys were used; returns their number.
 
         Raises the database's error if one breaks the invariants of `UsageRecord`, after some of the others have been
         inserted; nothing is added then.
         """
         # (day, id of the kind) -> the kind; requests, prompt, cached and completion tokens, nano-dollars, those of
-        # unknown price
+        # unknown price, and the beginning of the latest one
         sums: dict[tuple[int, int], tuple[Kind, list[int]]] = {}
         values: list[Value] = []
         kinds = self._known.kinds
@@ -84,7 +85,7 @@ class Entries:
                 group = (started_at // _DAY_US, kind_id)
                 found = sums.get(group)
                 if found is None:
-                    found = sums[group] = (kind, [0] * 6)
+                    found = sums[group] = (kind, [0] * 7)
                 sum_ = found[1]
                 sum_[0] += 1
                 sum_[1] += prompt
@@ -94,6 +95,8 @@ class Entries:
                     sum_[5] += 1
                 else:
                     sum_[4] += cost
+                if started_at > sum_[6]:
+                    sum_[6] = started_at
                 values += (
                     kind_id, record.request_id, prompt, cached, completion, started_at, record.first_byte_us,
                     record.total_us, record.cache_write_tokens, record.reasoning_tokens, cost, record.attempts,
@@ -103,7 +106,7 @@ class Entries:
         given = self._rows.finish(values)
         if given:
             kinds.update({kind: given[id_] for kind, id_ in kinds.items() if id_ in given})
-        return _add_up(((day, kind, found) for (day, _), (kind, found) in sums.items()), totals)
+        return _add_up(((day, kind, found) for (day, _), (kind, found) in sums.items()), totals, uses)
 
     def _find(self, kind: Kind) -> tuple[Kind, int]:
         """Returns what is kept of a kind, and its id: that is inserted if it is new, and remembered.
@@ -131,13 +134,14 @@ class Entries:
         return tuple(values)
 
 
-def _add_up(found: Iterable[tuple[int, Kind, list[int]]], totals: Totals) -> int:
-    """Adds sums by day and kind to the totals; returns the number of requests."""
+def _add_up(found: Iterable[tuple[int, Kind, list[int]]], totals: Totals, uses: Uses) -> int:
+    """Adds sums by day and kind to the totals, and notes uses; returns the number of requests."""
     count = 0
-    for day, kind, sums in found:
-        requests = sums[0]
+    for day, kind, (*sums, latest) in found:
+        requests, key_id = sums[0], str(kind[KEY])
         count += requests
-        total = totals.setdefault((day, str(kind[KEY]), str(kind[SERVED])), [0] * len(SUMS))
+        uses[key_id] = max(latest, uses.get(key_id, 0))
+        total = totals.setdefault((day, key_id, str(kind[SERVED])), [0] * len(SUMS))
         failures = 0 if kind[OUTCOME] in _NO_FAILURES else requests
         total[:] = [min(MOST, each + more) for each, more in zip(total, (*sums, failures), strict=True)]
     return count

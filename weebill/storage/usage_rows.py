@@ -43,6 +43,8 @@ SUMS: Final = (
 )  # fmt: skip
 Totals = dict[tuple[int, str, str], list[int]]
 """By day since 1970, key and model: `SUMS`, none above `MOST`."""
+Uses = dict[str, int]
+"""By id of the key: the beginning of its latest request, in Unix microseconds."""
 
 MOST_BYTES: Final = 1000
 """Of a text in an index, a row of which takes some 2,700 in PostgreSQL."""

@@ -53,6 +53,14 @@ def total(connection: Connection) -> UsageTotal:
     return _total("", *connection.execute(select(*_SUMS)).one())
 
 
+def totals_of_keys(connection: Connection, key_id: str | None = None) -> dict[str, UsageTotal]:
+    """The totals of each key, or of one alone, by its id."""
+    column = USAGE_DAILY.c.key_id
+    sums = select(column, *_SUMS).group_by(column)
+    rows = connection.execute(sums if key_id is None else sums.where(column == key_id))
+    return {name: _total(name, *each) for name, *each in rows}
+
+
 def summary(connection: Connection, by: Grouping) -> tuple[list[UsageTotal], UsageTotal]:
     """Totals and the sum over everything, which add up within a transaction that reads one moment."""
     return summarise(connection, by), total(connection)

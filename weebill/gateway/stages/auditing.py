@@ -139,7 +139,9 @@ class Auditing:
         call = CHAT.decode(judge_model.body(audit.models["large"], question, one, other), {}, "")
         # The judge reads what the client wrote, so it may go only where the client's request may.
         call = with_own(call, structs.replace(call.own, provider=judged.call.own.provider))
-        asked = RouteRequest(call, judged.key_id, judged.key_name, CHAT.conversation, judged.preferences)
+        asked = RouteRequest(
+            call, judged.key_id, judged.key_name, CHAT.conversation, judged.preferences, of_key=judged.of_key
+        )
         judging = selection._replace(request=Request[Api, Call](exchange, CHAT), call=call, asked=asked)
         reply = await self._asking.ask_aside(judging, audit.models["large"], meter)
         said = "" if reply is None else "".join(map(text_of, reply.choices))

@@ -1,4 +1,7 @@
-"""Authenticate: identifies the caller by its API key. A request without a valid key leaves no usage record."""
+"""Authenticate: identifies the caller by its API key, which may be used at the request's endpoint and from its address.
+
+Other requests leave no usage record.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Generic
 
 from weebill.gateway.authentication import Authenticator
+from weebill.gateway.permits import require_endpoint
 from weebill.gateway.request import C, E, Request
 from weebill.gateway.stages.chain import Stage
 from weebill.wire.errors import ApiError
@@ -19,17 +23,20 @@ class Authenticate(Generic[E, C]):
         self._next = next_stage
 
     def __call__(self, request: Request[E, C]) -> Coroutine[None, None, None]:
-        """Raises ApiError 401."""
+        """Raises ApiError 401 or 403."""
         caller = self._authenticator.known(request.exchange)
         if caller is None:
             return self._ask(request)
+        if caller.limits is not None:
+            require_endpoint(caller, request.endpoint.name)
         request.caller = caller
         return self._next(request)
 
     async def _ask(self, request: Request[E, C]) -> None:
         """Serves a request whose key is not known yet."""
         try:
-            request.caller = await self._authenticator.caller(request.exchange)
+            caller = request.caller = await self._authenticator.caller(request.exchange)
+            require_endpoint(caller, request.endpoint.name)
             answering = self._next(request)
         except ApiError as error:
             request.refuse(error)

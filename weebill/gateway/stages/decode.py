@@ -1,6 +1,6 @@
 """Decode: reads and checks the body of a request to an API that generates; large bodies off the event loop.
 
-Its metadata may rate an earlier answer.
+The models that it names must be permitted to the key. Its metadata may rate an earlier answer.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 from weebill.apis.base import Api
 from weebill.gateway.bounds import BIG, check_fields, read_call
 from weebill.gateway.feedback import Ratings
+from weebill.gateway.permits import require_models
 from weebill.gateway.request import Request
 from weebill.gateway.stages.chain import Stage
 from weebill.gateway.upstreams import Upstreams
@@ -23,7 +24,7 @@ _NO_HEADERS: Final[dict[bytes, bytes]] = {}
 
 
 class Decode:
-    """The stage that decodes the body. Raises ApiError 400 with the name of the field."""
+    """The stage that decodes the body. Raises ApiError 400 or 403 with the name of the field."""
 
     def __init__(self, upstreams: Upstreams, ratings: Ratings, next_stage: Stage[Api, Call]) -> None:
         self._upstreams = upstreams
@@ -55,6 +56,8 @@ class Decode:
         request.meter.model_asked = call.model
         request.meter.stream = call.stream
         request.call = call
+        if request.caller.limits is not None:
+            require_models(request.caller, call, self._upstreams.directory)
         if "metadata" in call.fields:
             self._ratings.note(call.fields["metadata"], request.meter.key_id)
         return self._next(request)

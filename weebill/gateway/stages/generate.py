@@ -44,7 +44,8 @@ class Generate:
     def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
         """Raises ApiError if there is no answer."""
         router, meter, call = self._upstreams.router, request.meter, request.call
-        asked = RouteRequest(call, meter.key_id, meter.key_name, request.endpoint.conversation)
+        conversation, of_key = request.endpoint.conversation, request.caller.preferences
+        asked = RouteRequest(call, meter.key_id, meter.key_name, conversation, of_key=of_key)
         deadline = deadline_of(request.exchange, meter, router.deadline_s)
         if call.big:
             return self._serve_big(request, asked, deadline)

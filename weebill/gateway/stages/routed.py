@@ -6,6 +6,7 @@ import time
 
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of
+from weebill.gateway.permits import require_models
 from weebill.gateway.request import C, E, Request
 from weebill.routing.attempts import Attempts
 from weebill.routing.openrouter import with_preferences
@@ -14,10 +15,13 @@ from weebill.routing.router import Router, RouteRequest
 
 def routed(router: Router, request: Request[E, C], call: C) -> Attempts:
     """Returns the attempts at a decoded call, and stores the call in the request. Raises ApiError."""
-    meter = request.meter
+    meter, caller = request.meter, request.caller
     meter.model_asked = call.model
+    if caller.limits is not None:
+        require_models(caller, call, router.directory)
     take_control(call.fields, None)  # these answers are not cached, and no provider is shown the field
     deadline = deadline_of(request.exchange, meter, router.deadline_s)
-    attempts = router.route(RouteRequest(call, meter.key_id, meter.key_name), time.monotonic(), deadline)
+    asked = RouteRequest(call, meter.key_id, meter.key_name, of_key=caller.preferences)
+    attempts = router.route(asked, time.monotonic(), deadline)
     request.call = with_preferences(call, attempts.wanted)
     return attempts

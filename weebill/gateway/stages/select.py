@@ -89,7 +89,9 @@ class Select:
 
     async def _serve_selected(self, request: Request[Api, Call], meant: str) -> None:
         api, meter = request.endpoint, request.meter
-        asked = RouteRequest(request.call, meter.key_id, meter.key_name, api.conversation).with_model(meant)
+        of_key = request.caller.preferences
+        asked = RouteRequest(request.call, meter.key_id, meter.key_name, api.conversation, of_key=of_key)
+        asked = asked.with_model(meant)
         selected = await with_requirements(asked.needs, partial(self._selector.select, asked, api))
         meter.arm = selected.arm
         deadline = deadline_of(request.exchange, meter, self._upstreams.router.deadline_s)

@@ -51,11 +51,24 @@ class _ApiKeys(TypedColumns):
     revoked_at: Named[int | None] = Column(Whole)
     made_in = Column(Whole, nullable=False)
     changed_in = Column(Whole, nullable=False)
+    expires_at: Named[int | None] = Column(Whole)
+    networks = Column(String, nullable=False)
+    models = Column(String, nullable=False)
+    endpoints = Column(String, nullable=False)
+    local_only = Column(Flag, nullable=False)
+    preferences = Column(String, nullable=False)
+    previous_digest: Named[bytes | None] = Column(Binary, CheckConstraint("length(previous_digest) = 32"))
+    previous_until: Named[int | None] = Column(Whole)
+    last_used_at: Named[int | None] = Column(Whole)
 
 
 API_KEYS: Final = Table("api_keys", LEDGER, _ApiKeys, sqlite_strict=True)
-"""`made_in` and `changed_in` are versions of the table (`weebill.storage.versions`)."""
+"""`made_in` and `changed_in` are versions of the table (`weebill.storage.versions`), which the last use does not raise.
+
+`networks`, `models`, `endpoints` and `preferences` are JSON.
+"""
 Index("api_keys_by_change", API_KEYS.c.changed_in)
+Index("api_keys_by_previous_digest", API_KEYS.c.previous_digest, unique=True)
 
 
 class _Experiments(TypedColumns):
@@ -151,6 +164,7 @@ class _UsageDaily(TypedColumns):
 
 USAGE_DAILY: Final = Table("usage_daily", LEDGER, _UsageDaily, sqlite_strict=True, sqlite_with_rowid=False)
 """Usage by day since 1970 (UTC), key and model."""
+Index("usage_daily_of_key", USAGE_DAILY.c.key_id)
 
 
 class _JournalMarks(TypedColumns):

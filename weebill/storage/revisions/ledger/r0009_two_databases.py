@@ -1,4 +1,4 @@
-"""Takes over the SQLite ledger of a release that knew no other database.
+"""Takes over the SQLite ledger of a release that knew no other database, and whose keys had no scopes.
 
 Revision ID: 0009
 Revises:
@@ -43,6 +43,17 @@ _KINDS: Final = """
         flags TEXT NOT NULL,
         fingerprint BLOB NOT NULL UNIQUE
     ) STRICT"""
+_SCOPES: Final = (
+    "expires_at INTEGER",
+    "networks TEXT NOT NULL DEFAULT '[]'",
+    "models TEXT NOT NULL DEFAULT '[]'",
+    "endpoints TEXT NOT NULL DEFAULT '[]'",
+    "local_only INTEGER NOT NULL DEFAULT 0",
+    "preferences TEXT NOT NULL DEFAULT '{}'",
+    "previous_digest BLOB CHECK (length(previous_digest) = 32)",
+    "previous_until INTEGER",
+    "last_used_at INTEGER",
+)
 
 
 def upgrade() -> None:
@@ -56,6 +67,10 @@ def upgrade() -> None:
     for table in ("api_keys", "experiments"):
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN made_in INTEGER NOT NULL DEFAULT 0")
         connection.exec_driver_sql(f"UPDATE {table} SET made_in = rowid")  # noqa: S608
+    for column in _SCOPES:
+        connection.exec_driver_sql(f"ALTER TABLE api_keys ADD COLUMN {column}")
+    connection.exec_driver_sql("CREATE UNIQUE INDEX api_keys_by_previous_digest ON api_keys (previous_digest)")
+    connection.exec_driver_sql("CREATE INDEX usage_daily_of_key ON usage_daily (key_id)")
     connection.exec_driver_sql("CREATE TABLE installation (id TEXT PRIMARY KEY, pepper BLOB) STRICT, WITHOUT ROWID")
     installations = sa.table("installation", sa.column("id", sa.Text()))
     op.bulk_insert(installations, [{"id": secrets.token_hex(16)}])
