@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Final
 
@@ -38,10 +39,8 @@ def pepper_hash(pepper: bytes) -> bytes:
 def claim(ledger: Database, home: Home, pepper: bytes) -> None:
     """Has the ledger know the pepper, unless active keys are made with another. Raises OtherPepperError, LedgerError."""
     known: bytes | None = None
-    try:
+    with suppress(LedgerError):  # no ledger yet, or one of an earlier release: a change mends that
         known = ledger.read(_known)
-    except LedgerError:  # no ledger yet, or one of an earlier release: a change mends that
-        known = None
     own = pepper_hash(pepper)
     if known != own:
         known = ledger.change(lambda connection: _claimed(connection, own))
