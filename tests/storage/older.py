@@ -8,9 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from weebill.storage.revisions.earlier import MIGRATIONS
 
 EARLIER: Final = range(1, len(MIGRATIONS) + 1)
+SOME: Final = (1, *(pytest.param(version, marks=pytest.mark.slow) for version in EARLIER[1:-1]), EARLIER[-1])
+"""The first and the last, which has rows of all; the others where there is time."""
 KINDS: Final = 6  # the version from which on records are kept as kinds and entries
 Row = Mapping[str, object]
 

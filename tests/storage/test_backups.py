@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -144,6 +145,17 @@ def test_there_has_to_be_a_ledger(home: Home, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*b.db*"))
 
 
+@pytest.fixture(scope="module")
+def backup(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The contents of a backup."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    home.create()
+    with open_ledger(home, SQLITE) as ledger:
+        fill(ledger, home)
+        back_up(ledger, home.root / "b.db")
+    return (home.root / "b.db").read_bytes()
+
+
 def _truncated(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-5000])
 
@@ -197,16 +209,15 @@ def _text(file: Path) -> None:
         (Path.unlink, "there is no file"),
     ],
 )
-def test_what_is_no_whole_ledger_is_not_restored(spoil, said, home: Home, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_no_whole_ledger_is_not_restored(
+    spoil: Callable[[Path], None], said: str, home: Home, backup: bytes, tmp_path: Path
+) -> None:
     file = tmp_path / "b.db"
-    with open_ledger(home, SQLITE) as ledger:
-        fill(ledger, home)
-        back_up(ledger, file)
-        before = rows_of(ledger)
-        spoil(file)
-        with pytest.raises(LedgerError, match=said):
-            put_back(ledger, file, home)
-        assert rows_of(ledger) == before
+    file.write_bytes(backup)
+    spoil(file)
+    with open_ledger(home, SQLITE) as ledger, pytest.raises(LedgerError, match=said):
+        put_back(ledger, file, home)
+    assert not home.database.exists()
     assert not [path for path in home.root.iterdir() if path.name.startswith(".")]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from tests.storage.older import DEFAULTS, EARLIER, make_ledger, read_table
+from tests.storage.older import DEFAULTS, SOME, make_ledger, read_table
 from weebill.config.paths import Home
 from weebill.storage.backups.candidates import candidate_of
 from weebill.storage.backups.restoring import restore
@@ -23,7 +23,7 @@ def records(ledger: Database) -> list[dict[str, object]]:
     return [row._asdict() for row in rows]
 
 
-@pytest.mark.parametrize("version", EARLIER)
+@pytest.mark.parametrize("version", SOME)
 def test_every_record_is_there_with_its_id(version: int, ledger: Database, home: Home, tmp_path: Path) -> None:
     file = tmp_path / "older.db"
     make_ledger(file, version)

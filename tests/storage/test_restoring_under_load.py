@@ -37,7 +37,7 @@ class Load:
         self.keys: list[ApiKey] = []
         self._database = database
         self._ending = threading.Event()
-        self._ingestion = IngestThread(home, database, 0.01)
+        self._ingestion = IngestThread(home, database, 0.05)
         self._threads = [threading.Thread(target=each) for each in (self._make_keys, self._serve)]
 
     @contextmanager
@@ -63,11 +63,11 @@ class Load:
 
     def _make_keys(self) -> None:
         with open_ledger(self.home, self._database) as ledger:
-            while not self._ending.is_set():
+            while not self._ending.wait(0.02):
                 self.keys.append(keys_in(ledger, self.home).create("load").key)
 
     def _serve(self) -> None:
-        while not self._ending.wait(0.005):
+        while not self._ending.wait(0.03):
             write_records(self.home, 50)
             self.records += 50
 
@@ -106,7 +106,7 @@ def test_a_backup_has_all_that_was_there_when_it_began(
     fill(ledger, home)
     load = Load(home, database_settings)
     with load.running():
-        for number in range(5):
+        for number in range(2):
             load.goes_on()
             keys, before = list(load.keys), rows_of(ledger)
             back_up(ledger, tmp_path / f"{number}.db")
@@ -131,7 +131,7 @@ def test_after_a_restore_under_load_nothing_is_mixed(
     before = rows_of(ledger)
     load = Load(home, database_settings)
     with load.running():
-        for _ in range(3):
+        for _ in range(2):
             load.goes_on()
             with candidate_of(tmp_path / "b.db", home.database) as candidate:
                 restore(ledger, candidate)
@@ -158,7 +158,7 @@ def test_a_killed_restore_leaves_the_old_or_the_new(
     took = time.monotonic() - begun
     chance = random.Random(15)
     seen = set()
-    for number in range(24):
+    for number in range(10):
         file = tmp_path / ("b.db" if number % 2 else "other.db")
         Forked(home, database_settings, file).kill_after(chance.uniform(0, 1.1 * took))
         with open_ledger(home, database_settings) as after:

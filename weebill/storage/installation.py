@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, not_, or_, select, update
 
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
@@ -36,15 +37,13 @@ def pepper_hash(pepper: bytes) -> bytes:
 
 
 def claim(ledger: Database, home: Home, pepper: bytes) -> None:
-    """Has the ledger know the pepper at first use. Raises OtherPepperError if it knows another one, LedgerError."""
+    """Has the ledger know the pepper, unless active keys are made with another. Raises OtherPepperError, LedgerError."""
     known: bytes | None = None
-    try:
+    with suppress(LedgerError):  # no ledger yet, or one of an earlier release: a change mends that
         known = ledger.read(_known)
-    except LedgerError:  # no ledger yet, or one of an earlier release: a change mends that
-        known = None
     own = pepper_hash(pepper)
-    if known is None:
-        known = ledger.change(lambda connection: _known_or(connection, own))
+    if known != own:
+        known = ledger.change(lambda connection: _claimed(connection, own))
     if known != own:
         raise OtherPepperError(home)
 
@@ -58,9 +57,11 @@ def _known(connection: Connection) -> bytes | None:
     return connection.execute(select(INSTALLATION.c.pepper)).scalar_one()
 
 
-def _known_or(connection: Connection, own: bytes) -> bytes:
-    connection.execute(update(INSTALLATION).where(INSTALLATION.c.pepper.is_(None)).values(pepper=own))
-    return _known(connection) or own
+def _claimed(connection: Connection, own: bytes) -> bytes | None:
+    active = select(API_KEYS.c.id).where(API_KEYS.c.revoked_at.is_(None)).exists()
+    unused = or_(INSTALLATION.c.pepper.is_(None), not_(active))
+    connection.execute(update(INSTALLATION).where(unused).values(pepper=own))
+    return _known(connection)
 
 
 def _rekeyed(connection: Connection, own: bytes) -> int:

@@ -18,6 +18,7 @@ _AT_START = (
     ("metering", "segment_bytes"),
     ("metering", "journal_max_bytes"),
     ("redis", "url"),
+    ("database", "url"),
 )
 _LIVE = (("local", "keep_alive_s"), ("local", "most_keep_alive_s"))
 AT_START: frozenset[KeyPath] = frozenset(

@@ -84,7 +84,7 @@ class UsageTables(Protocol):
 
 
 class UsageLedger(Protocol):
-    """The storage of usage."""
+    """The ledger, as ingestion changes it."""
 
     def change(self, change: Callable[[UsageTables], T]) -> T:
         """Returns the result of `change` once all its changes are kept; nothing is changed if it raises.
@@ -94,7 +94,7 @@ class UsageLedger(Protocol):
 
 
 class _Batch(NamedTuple):
-    """The outcome of ingesting a part of a segment."""
+    """A part of a segment that is in the ledger now: its records, its end, and if more follows."""
 
     records: int
     end: int
