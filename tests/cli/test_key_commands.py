@@ -152,3 +152,22 @@ def test_no_times(text):
         times.moment(text, 0.0, "--expires")
     with pytest.raises(CommandError, match="--overlap"):
         times.span_s(text, "--overlap")
+
+
+def test_a_route_is_explained_as_it_is_for_a_key(weebill, tmp_path):
+    acme = '[providers.acme]\nbase_url = "http://127.0.0.1:1/v1"\napi_key = "k"\nmodels = ["far", "both"]\n'
+    here = '[providers.here]\nbase_url = "http://127.0.0.1:1/v1"\napi_key = "k"\nmodels = ["both"]\nlocal = true\n'
+    (weebill.home.root / "weebill.toml").write_text(f"[local]\nmodels = []\n{acme}{here}")
+    weebill.ok("keys", "create", "mine", "--model", "both", "--local-only")
+    request = tmp_path / "request.json"
+
+    def explain(command, model, key):
+        request.write_text(json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}]}))
+        return command("route", "explain", str(request), "--key", key, "--json")
+
+    assert json.loads(explain(weebill.ok, "far", "another"))["choices"][0]["deployment"] == "acme/far"
+    plan = json.loads(explain(weebill.ok, "both", "mine"))
+    assert [each["deployment"] for each in plan["choices"]] == ["here/both"]
+    assert [each["param"] for each in plan["removed"]] == ["provider.local_only"]
+    refused = explain(lambda *arguments: weebill.fails(1, *arguments), "far", "mine")
+    assert "403: The API key 'mine' may not use the model 'far'" in refused
