@@ -37,7 +37,7 @@ def pepper_hash(pepper: bytes) -> bytes:
 
 
 def claim(ledger: Database, home: Home, pepper: bytes) -> None:
-    """Has the ledger know the pepper, unless it has active keys of another one: raises OtherPepperError or LedgerError."""
+    """Has the ledger know the pepper. Raises OtherPepperError if active keys are made with another one, LedgerError."""
     known: bytes | None = None
     with suppress(LedgerError):  # no ledger yet, or one of an earlier release: a change mends that
         known = ledger.read(_known)
