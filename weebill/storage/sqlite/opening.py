@@ -89,17 +89,15 @@ def open_writer(path: Path, busy_timeout_s: float, working: Callable[[], None] |
             except BaseException:
                 sqlite3.Connection.close(connection)
                 raise
-    except TimeoutError as error:
-        raise LedgerError(f"Cannot open the ledger {path}: {error}. {LOCKED}.") from error
     except OSError as error:
-        raise LedgerError(f"Cannot open the ledger {path}: {error}. Check the folder's permissions.") from error
+        raise _cannot_open(path, error) from error
     except sqlite3.Error as error:
         raise LedgerError(f"Cannot use the ledger {path}: {error}. {advice(error)}.") from error
     return connection
 
 
 def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> LedgerFile:
-    """Opens an existing ledger for reading alone. Raises sqlite3.Error if there is none, LedgerError if it is empty."""
+    """Opens an existing ledger for reading alone. Raises sqlite3.Error if there is none, else LedgerError."""
     try:
         with alone(path, busy_timeout_s) as note:
             if path.exists() and is_empty(path):
@@ -113,11 +111,16 @@ def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> LedgerFil
                 sqlite3.Connection.close(connection)
                 raise
     except OSError as error:
-        raise sqlite3.OperationalError(f"unable to open the ledger: {error}") from error
+        raise _cannot_open(path, error) from error
     return connection
 
 
 LEDGER_FILE: Final = Opening(open_writer, open_reader)
+
+
+def _cannot_open(path: Path, error: OSError) -> LedgerError:
+    hint = LOCKED if isinstance(error, TimeoutError) else "Check the folder's permissions"
+    return LedgerError(f"Cannot open the ledger {path}: {error}. {hint}.")
 
 
 def _connected(note: Note, path: Path, mode: str, timeout_s: float) -> LedgerFile:
