@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,14 @@ def back_up(home: Home) -> Path:
 def whole(path: Path) -> bool:
     with closing(sqlite3.connect(path)) as reader:
         return reader.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n")
+
+
+def has_lines(path: Path, count: int) -> bool:
+    return lines(path) >= count
 
 
 def rename_over(home: Home, copy: Path) -> Path:
@@ -341,7 +350,11 @@ def test_what_is_confirmed_while_backups_are_put_back_is_there(
         old = rename_over(home, back_up(home))
         replaced.append((began, time.monotonic()))
         went.append(old.rename(tmp_path / f"old-{number}.db"))
-        time.sleep(0.3)
+        told = [lines(output) for output in outputs]
+        # The first may have begun before, and the second not.
+        eventually(
+            lambda told=told: all(lines(output) >= before + 2 for output, before in zip(outputs, told, strict=True))
+        )
     for process in processes:
         process.kill()
         process.wait()
