@@ -350,11 +350,9 @@ def test_what_is_confirmed_while_backups_are_put_back_is_there(
         old = rename_over(home, back_up(home))
         replaced.append((began, time.monotonic()))
         went.append(old.rename(tmp_path / f"old-{number}.db"))
-        told = [lines(output) for output in outputs]
-        # The first may have begun before, and the second not.
-        eventually(
-            lambda told=told: all(lines(output) >= before + 2 for output, before in zip(outputs, told, strict=True))
-        )
+        for output in outputs:
+            # The first may have begun before, and the second not.
+            eventually(partial(has_lines, output, lines(output) + 2))
     for process in processes:
         process.kill()
         process.wait()
