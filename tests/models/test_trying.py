@@ -139,6 +139,17 @@ def test_what_could_not_be_tried_is_said_and_tried_later(stored: ModelStore) -> 
     assert len(tries.samples) == 2
 
 
+def test_two_that_make_the_same_name_at_once_are_both_tried(stored: ModelStore, tmp_path: Path) -> None:
+    """The end of one trial takes no file from the other."""
+    files = [adapters.save(tmp_path / f"{seed}.gguf", seed) for seed in adapters.SEEDS]
+
+    def other(sample: Sample) -> Outcome:
+        create(ModelStore(stored.folder, lambda sample: Outcome()), "adapted", Recipe(NAME, adapters=(files[1],)))
+        return Outcome(fault="" if Path(sample.path).exists() else "its file is gone")
+
+    assert create(ModelStore(stored.folder, other), "adapted", Recipe(NAME, adapters=(files[0],))).manifest.tried
+
+
 def test_a_curated_file_is_known_to_be_good(models: ModelStore, tiny: CuratedModel) -> None:
     tries = Tries()
     store = ModelStore(models.folder, tries)
