@@ -181,6 +181,15 @@ def test_a_trial_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "served by llama-server" in trial_by("llama-server")(sample).untried
 
 
+@pytest.mark.parametrize(("name", "is_outside"), [("KILL", True), ("TERM", True), ("SEGV", False), ("ABRT", False)])
+def test_an_end_from_outside_is_no_fault_of_the_file(tmp_path: Path, name: str, is_outside: bool) -> None:
+    """The system kills for want of memory, which the limits of containers may say earlier than what is free."""
+    sample = Sample(path=str(tmp_path / "none.gguf"), size=1)
+    outcome = by_engine(sample, ("/bin/sh", "-c", f"kill -{name} $$"))
+    assert f"by SIG{name}" in (outcome.untried if is_outside else outcome.fault)
+    assert bool(outcome.fault) is not is_outside
+
+
 def test_a_missing_engine_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "weebill.engine.llama", None)
     assert "is not installed" in tried(Sample(path=str(tmp_path / "none.gguf"), size=1)).untried
