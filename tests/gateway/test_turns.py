@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
+from tests.fixtures.upstream import complete, completion, running_upstream
+from tests.fixtures.worker import running_worker
+from weebill.config.schema import EngineSettings, LocalSettings, ServerSettings, Settings
 from weebill.gateway.slots import SlotQueue
 from weebill.gateway.turns import Turns
-from weebill.process.messages import Adapters, FromChild, Turn
+from weebill.process.messages import Adapters, Engines, EngineState, FromChild, Ping, Pong, Turn
 from weebill.supervisor.turns import Turns as Desk
 
 HOST = "llama:1"
@@ -102,3 +107,28 @@ async def test_a_turn_that_is_given_up_is_that_of_others() -> None:
     async with asyncio.timeout(20):
         await workers.ask(1, "two")
     assert workers.said == 3
+
+
+async def test_a_host_that_gets_its_first_adapters_is_used_in_turns(tmp_path: Path) -> None:
+    """Also if it was used before, when it had none and its slots were as many."""
+    settings = Settings(
+        server=ServerSettings(port=0, workers=2), local=LocalSettings(engine=EngineSettings(parallel=2))
+    )
+    body = {"model": "tiny:1b", "messages": [{"role": "user", "content": "Hello"}]}
+    async with running_upstream() as upstream:
+        upstream.script = complete(completion("Good day."))
+        origin = upstream.base_url.removesuffix("/v1")
+        plain = EngineState(model="tiny:1b", api_key="secret", base_url=origin, context=2048, host=HOST)
+        async with running_worker(tmp_path / "home", settings, (plain,)) as worker, asyncio.timeout(20):
+            assert (await worker.client.post("/v1/chat/completions", json=body)).status_code == 200
+            worker.link.send(Engines(engines=(replace(plain, adapters=("one",), scales=(1.0,)),)))
+            worker.link.send(Ping())
+            while not isinstance(await worker.link.receive(), Pong):
+                pass
+            asked = asyncio.create_task(worker.client.post("/v1/chat/completions", json=body))
+            while not isinstance(message := await worker.link.receive(), Adapters):
+                pass
+            assert (message.host, message.adapters, len(upstream.requests)) == (HOST, "one", 1)
+            worker.link.send(Turn(host=HOST, number=message.number, begins=True))
+            assert (await asked).status_code == 200
+        assert [b'"lora"' in each.body for each in upstream.requests] == [False, True]

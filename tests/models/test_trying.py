@@ -139,6 +139,17 @@ def test_what_could_not_be_tried_is_said_and_tried_later(stored: ModelStore) -> 
     assert len(tries.samples) == 2
 
 
+def test_two_that_make_the_same_name_at_once_are_both_tried(stored: ModelStore, tmp_path: Path) -> None:
+    """The end of one trial takes no file from the other."""
+    files = [adapters.save(tmp_path / f"{seed}.gguf", seed) for seed in adapters.SEEDS]
+
+    def other(sample: Sample) -> Outcome:
+        create(ModelStore(stored.folder, lambda sample: Outcome()), "adapted", Recipe(NAME, adapters=(files[1],)))
+        return Outcome(fault="" if Path(sample.path).exists() else "its file is gone")
+
+    assert create(ModelStore(stored.folder, other), "adapted", Recipe(NAME, adapters=(files[0],))).manifest.tried
+
+
 def test_a_curated_file_is_known_to_be_good(models: ModelStore, tiny: CuratedModel) -> None:
     tries = Tries()
     store = ModelStore(models.folder, tries)
@@ -168,6 +179,15 @@ def test_a_trial_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(trials, "free_memory", lambda: 100 << 20)
     assert by_engine(sample).untried == "it takes some 448 MiB of memory, and 100 are free"
     assert "served by llama-server" in trial_by("llama-server")(sample).untried
+
+
+@pytest.mark.parametrize(("name", "is_outside"), [("KILL", True), ("TERM", True), ("SEGV", False), ("ABRT", False)])
+def test_an_end_from_outside_is_no_fault_of_the_file(tmp_path: Path, name: str, is_outside: bool) -> None:
+    """The system kills for want of memory, which the limits of containers may say earlier than what is free."""
+    sample = Sample(path=str(tmp_path / "none.gguf"), size=1)
+    outcome = by_engine(sample, ("/bin/sh", "-c", f"kill -{name} $$"))
+    assert f"by SIG{name}" in (outcome.untried if is_outside else outcome.fault)
+    assert bool(outcome.fault) is not is_outside
 
 
 def test_a_missing_engine_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,9 +57,9 @@ class SlotQueue:
 
     def __init__(self, total: int, max_waiting: int, turn: Turn | None = None) -> None:
         self._total = self._free = total
-        self._turn = turn
+        self._turn: Turn | None = None
         if turn is not None:
-            turn.on_change = self._turned
+            self.take_turns(turn)
         self._max_waiting = max_waiting
         self._held: Counter[str] = Counter()
         # By key; the key that has waited longest since it got a slot comes first.
@@ -79,6 +79,12 @@ class SlotQueue:
     def idle(self) -> bool:
         """True if no slot is held or waited for."""
         return self._free == self._total and not self._waiting
+
+    def take_turns(self, turn: Turn) -> None:
+        """Begins requests in this turn alone from now on, as the host has adapters; those at work come to their end."""
+        if self._turn is not turn:
+            self._turn = turn
+            turn.on_change = self._turned
 
     async def take(self, key: str, count: int, adapters: str = "") -> int:
         """Waits for the slots of a request that needs `count` at once, with these adapters. Returns the number taken.

@@ -295,18 +295,18 @@ class Upstreams:
     def _slot_queue(self, upstream: Upstream) -> SlotQueue:
         """Returns the queue for this worker's part of the upstream's slots; at least one, maybe shared.
 
-        A host that is loaded again may have other slots; they count once the requests from before have ended.
+        A host that is loaded again may have other slots; they count once the requests from before have ended. It may
+        also have its first adapters.
         """
         part = len(range(self._index, upstream.slots, self.settings.workers)) or 1
-        known = self._slot_queues.get(upstream.host)
-        if known is not None and (known.total == part or not known.idle):
-            return known
-        for host in [host for host, queue in self._slot_queues.items() if queue.idle]:
-            del self._slot_queues[host]  # the model may be gone
-            self.turns.forget(host)
-        turn = self.turns.at(upstream.host) if upstream.added and self.settings.workers > 1 else None
-        waiting = upstream.max_in_flight - upstream.slots
-        queue = self._slot_queues[upstream.host] = SlotQueue(part, waiting, turn)
+        queue = self._slot_queues.get(upstream.host)
+        if queue is None or (queue.total != part and queue.idle):
+            for host in [host for host, known in self._slot_queues.items() if known.idle]:
+                del self._slot_queues[host]  # the model may be gone
+                self.turns.forget(host)
+            queue = self._slot_queues[upstream.host] = SlotQueue(part, upstream.max_in_flight - upstream.slots)
+        if upstream.added and self.settings.workers > 1:
+            queue.take_turns(self.turns.at(upstream.host))
         return queue
 
     async def _send_signed(

@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -245,7 +246,10 @@ class ModelStore:
     @contextlib.contextmanager
     def laid_out(self, manifest: Manifest) -> Iterator[InstalledModel]:
         """Yields a model that has no name yet, whose links are gone afterwards; to be called under `bringing`."""
-        folder = self.blobs.partial / f"{slug(manifest.name)}.{os.getpid()}"
+        with written_to(self.folder):
+            self.blobs.partial.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Of its own: others may bring the same name at once, in containers also under the same process id.
+            folder = Path(tempfile.mkdtemp(prefix=f"{slug(manifest.name)}.", dir=self.blobs.partial))
         try:
             self._link(manifest, folder)
             yield _installed(manifest, folder, verified=True)

@@ -7,6 +7,7 @@ memory and one of time.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ from weebill.models.tasks import Serving
 _LEAST_S: Final = 60.0
 _LEAST_SPEED: Final = 20 << 20
 _COMMAND: Final = (sys.executable, "-P", "-m", "weebill.engine.trial")
+# Nothing that an engine does to itself: somebody ended it, or the system for want of memory.
+_FROM_OUTSIDE: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 # The engine of the operator's own, which the one that is built in does not speak for.
 _PROGRAM: Final = "llama-server"
 
@@ -85,6 +88,9 @@ def by_engine(sample: Sample, command: tuple[str, ...] = _COMMAND) -> Outcome:
                 return Outcome(fault=f"the engine has not answered within {limit_s:.0f} s")
             finally:
                 process.kill()
+        if -process.returncode in _FROM_OUTSIDE:
+            ended = signal.Signals(-process.returncode).name
+            return Outcome(untried=f"the engine was ended from outside by {ended}, maybe for want of memory")
         if process.returncode:
             return Outcome(fault=last_words(both_ends(log), process.returncode))
         told.seek(0)
