@@ -175,7 +175,7 @@ def test_models_of_vectors_and_ratings_are_tried_as_such(models: ModelStore, tmp
 def test_a_trial_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sample = Sample(path=str(tmp_path / "none.gguf"), size=1)
     monkeypatch.setattr(trials, "_LEAST_S", 0.1)
-    assert "has not answered within" in by_engine(sample, ("/bin/sh", "-c", "exec sleep 60")).fault
+    assert "has not answered within" in by_engine(sample, ("/bin/sh", "-c", "exec sleep 60")).untried
     monkeypatch.setattr(trials, "free_memory", lambda: 100 << 20)
     assert by_engine(sample).untried == "it takes some 448 MiB of memory, and 100 are free"
     assert "served by llama-server" in trial_by("llama-server")(sample).untried

@@ -85,7 +85,8 @@ def by_engine(sample: Sample, command: tuple[str, ...] = _COMMAND) -> Outcome:
             try:
                 process.wait(limit_s)
             except subprocess.TimeoutExpired:
-                return Outcome(fault=f"the engine has not answered within {limit_s:.0f} s")
+                # Of a slow disk or a busy machine, or of the file: what was fetched is not thrown away for that.
+                return Outcome(untried=f"the engine has not answered within {limit_s:.0f} s")
             finally:
                 process.kill()
         if -process.returncode in _FROM_OUTSIDE:
