@@ -127,3 +127,22 @@ def test_a_postgresql_that_does_not_answer_is_told_without_its_password(weebill:
         said = weebill.fails(1, *command.split())
         assert "PostgreSQL is running" in said
         assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    ("parameter", "hint"),
+    [
+        ("sslmode=maybe", "mend `url` in [database]"),
+        ("sslmoode=require", "mend `url` in [database]"),
+        ("sslmode=require", "do without it"),
+    ],
+)
+def test_an_address_that_the_driver_refuses_is_told_without_its_password(
+    weebill: CommandLine, postgres: str, parameter: str, hint: str
+) -> None:
+    url = postgres.replace("weebill@", "weebill:s3cret@")
+    weebill.home.config_file.write_text(f'[database]\nurl = "{url}?{parameter}"\n')
+    said = weebill.fails(1, "db", "info")
+    assert hint in said
+    assert "Traceback" not in said
+    assert "s3cret" not in said

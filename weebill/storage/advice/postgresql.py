@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+UNREADABLE: Final = "Mend `url` in [database]: its parameters are those of `psql`, such as `sslmode`"
+WITHOUT_TLS: Final = "Turn TLS on in PostgreSQL, or let `sslmode` of `url` in [database] do without it"
+UNTRUSTED: Final = "See that PostgreSQL's certificate is valid for `sslmode` and `sslrootcert` of `url` in [database]"
+
 # By class or code of SQLSTATE, the longer first. Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _UNREACHABLE: Final = "See that PostgreSQL is running, and that `url` in [database] leads to it"
 _ADVICE: Final[Mapping[str, str]] = {
@@ -14,7 +18,8 @@ _ADVICE: Final[Mapping[str, str]] = {
     "25006": "It takes no changes: `url` in [database] has to lead to the primary server",
     "40": "Other changes were in its way: try again",
     "42501": "Let its user make and change tables there",
-    "42": "It may be another program's, or of another release: restore a backup",
+    "42704": UNREADABLE,  # a parameter that is none
+    "42": "It may be another program's, or of another release: restore a backup, or name another by `url`",
     "53100": "The disk of PostgreSQL is full: free some space and try again",
     "53300": "PostgreSQL has no more connections: raise `max_connections`, or end those of other programs",
     "53": "PostgreSQL has run out of a resource: its log says of which",

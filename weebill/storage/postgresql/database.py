@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from weebill.config.ledger_errors import LedgerError
-from weebill.storage.advice.postgresql import advice
+from weebill.storage.advice.postgresql import UNREADABLE, UNTRUSTED, WITHOUT_TLS, advice
 from weebill.storage.database import Database
 from weebill.storage.errors import LedgerFailedError, typed_errors
 from weebill.storage.postgresql.locks import lock
@@ -167,9 +168,18 @@ class PostgresDatabase(Database):
         }
         # Somewhat later than the server's own limit, which has the better message.
         late_s = self._statement_timeout_s + CONNECT_TIMEOUT_S
-        connection: DBAPIConnection = await asyncpg.connect(
-            self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=late_s, server_settings=settings
-        )
+        try:
+            connection: DBAPIConnection = await asyncpg.connect(
+                self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=late_s, server_settings=settings
+            )
+        except ssl.SSLError as error:
+            raise LedgerFailedError(error, UNTRUSTED, self._schema.title) from error
+        except ConnectionError as error:
+            if error.errno is not None:  # the system's own
+                raise
+            raise LedgerFailedError(error, WITHOUT_TLS, self._schema.title) from error
+        except ValueError as error:  # the driver reads the address only now
+            raise LedgerFailedError(error, UNREADABLE, self._schema.title) from error
         return connection
 
 
