@@ -199,17 +199,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return at
 
 
+@pytest.mark.parametrize("grace_s", [60, 300])
 async def test_known_keys_outlive_the_ledger_for_a_while(
-    ledger: Ledger, clock: Callable[[float], None], caplog: pytest.LogCaptureFixture
+    ledger: Ledger, clock: Callable[[float], None], caplog: pytest.LogCaptureFixture, grace_s: int
 ) -> None:
     caplog.set_level(logging.INFO)
-    ring = KeyRing(PEPPER, ledger.ask)
+    ring = KeyRing(PEPPER, ledger.ask, grace_s)
     assert not ring.ready
     ring.hear(anything(5))
     assert ring.ready
     await ring.find(TOKEN)
     ledger.away = True
-    for second in range(1, 60):
+    for second in range(1, grace_s):
         clock(second)
         ring.settle()
         assert is_known(ring, TOKEN)
@@ -221,7 +222,7 @@ async def test_known_keys_outlive_the_ledger_for_a_while(
     assert is_known(ring, TOKEN)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
-    clock(59 + 61)
+    clock(2 * grace_s)
     ring.settle()
     assert ring.known(TOKEN) is None
     assert not ring.ready

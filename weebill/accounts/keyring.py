@@ -5,7 +5,7 @@ pepper, so neither the time of the look-up nor the cache reveals anything about 
 
 1. The ledger process is asked about an unknown key; requests with the same key share one question.
 2. The ledger process announces changes within a quarter of a second; changed keys are removed from the cache.
-3. Without messages from the ledger process, known keys stay valid for `GRACE_S`.
+3. Without messages from the ledger process, known keys stay valid for `grace_s`: one may have been revoked meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from weebill.accounts.pepper import digest_of
 from weebill.process.questions import Position, Unanswered
 
 CAPACITY = 16_384  # of valid keys, and as many of refused ones
-GRACE_S = 60.0  # for known keys, without messages from the ledger process
+GRACE_S: Final = 60.0
 _QUIET_S = 3.0  # a heartbeat comes every second
 
 _decode_changes: Final = msgspec.msgpack.Decoder(KeyChanges).decode
@@ -62,9 +62,10 @@ class KeyRing:
     While `generation` is unchanged, a token that was found active still is, unless it has ended by itself.
     """
 
-    def __init__(self, pepper: bytes, ask: Asks) -> None:
+    def __init__(self, pepper: bytes, ask: Asks, grace_s: float = GRACE_S) -> None:
         self._pepper = pepper
         self._ask = ask
+        self._grace_s = grace_s
         self._known: dict[bytes, KnownKey] = {}
         self._refused: dict[bytes, None] = {}
         self._asking: dict[bytes, asyncio.Task[KnownKey | None]] = {}
@@ -76,7 +77,7 @@ class KeyRing:
 
     @property
     def ready(self) -> bool:
-        """True if a message from the ledger process came within `GRACE_S`."""
+        """True if a message from the ledger process came within `grace_s`."""
         return self._heard.is_set()
 
     async def wait(self, timeout_s: float) -> None:
@@ -134,12 +135,12 @@ class KeyRing:
         self._position = Position(changes.source, changes.version)
 
     def settle(self) -> None:
-        """Empties the cache after `GRACE_S` without a message."""
+        """Empties the cache after `grace_s` without a message."""
         silent_s = time.monotonic() - self._heard_at
         if silent_s > _QUIET_S and not self._quiet:
             log.warning("nothing is heard of the ledger, serving the keys known")
             self._quiet = True
-        if silent_s > GRACE_S and self.ready:
+        if silent_s > self._grace_s and self.ready:
             self._heard.clear()
             self._position = Position()
             self._forget()

@@ -200,13 +200,15 @@ class RedisSettings(Section, frozen=True, kw_only=True):
 class DatabaseSettings(Section, frozen=True, kw_only=True):
     """`[database]`: the PostgreSQL that has the ledger; SQLite files in the home folder have it without one.
 
-    `url` is a literal, `env:NAME` or `file:PATH`: a secret.
+    `url` is a literal, `env:NAME` or `file:PATH`: a secret. Keys that a worker knows go on being served for `grace_s`
+    while there is no ledger.
     """
 
     url: str | None = None
+    grace_s: PositiveSeconds = 60.0
 
     def __repr__(self) -> str:
-        return f"DatabaseSettings(url={'...' if self.url else None})"
+        return f"DatabaseSettings(url={'...' if self.url else None}, grace_s={self.grace_s})"
 
 
 class MeteringSettings(Section, frozen=True, kw_only=True):

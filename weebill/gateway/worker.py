@@ -99,7 +99,7 @@ class Worker:
         self._experiments = Experiments()
         followed: dict[str, Followed] = {EXPERIMENTS: self._experiments}
         self._questions = Questions(home.ledger_socket, followed)
-        self._keyring = followed[KEYS] = KeyRing(pepper, self._questions.ask)
+        self._keyring = followed[KEYS] = KeyRing(pepper, self._questions.ask, boot.settings.database.grace_s)
         # On a connection of their own: conversations are long, and keys must not wait for them.
         self._conversations = Questions(home.ledger_socket)
         lessons = Lessons()

@@ -19,6 +19,7 @@ _AT_START = (
     ("metering", "journal_max_bytes"),
     ("redis", "url"),
     ("database", "url"),
+    ("database", "grace_s"),
 )
 _LIVE = (("local", "keep_alive_s"), ("local", "most_keep_alive_s"))
 AT_START: frozenset[KeyPath] = frozenset(
