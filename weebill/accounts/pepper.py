@@ -45,8 +45,8 @@ def ensure_pepper(path: Path, count_active: Callable[[], int]) -> bytes:
         if active := count_active():
             raise LedgerError(
                 f"{path} is missing, and without it the {active} active API keys cannot be checked. "
-                "Copy it from another machine with this database, or restore it from a backup; if it is lost for good, `weebill db rekey` "
-                "revokes them all, and new ones can be made."
+                "Copy it from another machine with this database, or restore it from a backup; "
+                "if it is lost for good, `weebill db rekey` revokes them all, and new ones can be made."
             )
         _create_pepper(path)
     return read_pepper(path)
