@@ -83,8 +83,10 @@ def _nursery() -> socket.socket:
 
 
 def _serve(requests: socket.socket) -> None:
+
     import weebill.cli.app
     import weebill.cli.configuration
+    import weebill.cli.db
     import weebill.cli.experiment
     import weebill.cli.keys
     import weebill.cli.models

@@ -104,7 +104,7 @@ def fitted(record: UsageRecord) -> UsageRecord:
 
 
 @settings(
-    max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate],
+    max_examples=10, deadline=None, phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 @given(st.lists(st.lists(usage(), max_size=12), max_size=3))
