@@ -91,7 +91,8 @@ def _key(file: Path, server: subprocess.Popen[bytes]) -> str:
     until = time.monotonic() + _START_S
     while time.monotonic() < until and server.poll() is None:
         done = subprocess.run(["curl", "-sf", f"http://127.0.0.1:{_PORT}/readyz"], capture_output=True, check=False)
-        if file.exists() and done.returncode == 0:
+        # It is ready with any model, as is one that is loaded when it is asked for.
+        if file.exists() and b'"mini":true' in done.stdout:
             return file.read_text().strip()
         time.sleep(0.2)
     raise SessionError("weebill serve is not ready")
