@@ -53,6 +53,14 @@ def copied(folder: Path, original: Path, *names: str) -> Path:
     return folder
 
 
+def apart(folder: Path, original: Path, *names: str) -> Path:
+    """The same, but with files that differ: those of one file share a host."""
+    models = copied(folder / "models", original)
+    for name in names:
+        add_file(ModelStore(models), name, gguf(models, folder / f"{name}.gguf", name.encode()))
+    return models
+
+
 @pytest.fixture(scope="module")
 def weebill(tmp_path_factory: pytest.TempPathFactory, compact_model: Path) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("abuse")
@@ -174,7 +182,7 @@ async def test_a_file_of_another_name_under_the_same_one(weebill: Installation, 
 @pytest.mark.timeout(900)
 async def test_eight_models_share_the_memory_for_two(tmp_path: Path, compact_model: Path) -> None:
     names = [f"copy{n}" for n in range(8)]
-    models = copied(tmp_path / "models", compact_model, *names)
+    models = apart(tmp_path, compact_model, *names)
     config = CONFIG.replace('models = ["kept"]', f"models = []\nmemory_mb = {ROOM_FOR_TWO_MB}")
     with installation(tmp_path / "home", models, config) as weebill:
         most, over = [0, 0], asyncio.Event()
@@ -252,7 +260,7 @@ async def test_unloaded_removed_and_copied_while_in_use(weebill: Installation) -
 
 @pytest.mark.slow
 async def test_no_host_outlives_the_supervisor(tmp_path: Path, compact_model: Path) -> None:
-    models = copied(tmp_path / "models", compact_model, "other", "third")
+    models = apart(tmp_path, compact_model, "other", "third")
     with installation(tmp_path / "home", models, CONFIG.replace("kept", MODEL)) as weebill:
         async with client(weebill) as http:
             assert (await http.post(CHAT, json=body("other"))).status_code == 200
