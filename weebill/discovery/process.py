@@ -29,7 +29,6 @@ from weebill.routing.servers import TOPIC, watched
 from weebill.transport.client import Client
 
 PROCESS_NAME: Final = "discovery"
-_LOOK_S: Final = 0.25
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,6 @@ from weebill.storage.opening import open_outcomes
 from weebill.storage.outcomes import OutcomeError, OutcomeStore
 
 PROCESS_NAME: Final = "learner"
-_LOOK_S: Final = 0.25
 
 log = logging.getLogger(__name__)
 

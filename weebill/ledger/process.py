@@ -40,7 +40,6 @@ PROCESS_NAME: Final = "ledger"
 
 _PATIENCE_S: Final = 1.0  # with questions, which are asked again
 _FINISH_S: Final = 30.0
-_LOOK_S: Final = 0.25
 
 log = logging.getLogger(__name__)
 
