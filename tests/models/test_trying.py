@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gguf import GGMLQuantizationType, GGUFReader
 
 from tests.decoders import adapters, tiny
 from tests.decoders.engine import converted
@@ -108,6 +109,20 @@ def test_a_file_that_the_engine_cannot_load_is_refused(models: ModelStore, gguf:
     assert blobs(models) == 0
 
 
+@pytest.mark.parametrize("spoilt", [b"\x00\x7e", b"\x00\xfc"], ids=["none", "infinite"])
+def test_a_file_with_one_weight_that_is_no_number_is_refused(models: ModelStore, gguf: Path, spoilt: bytes) -> None:
+    """In the row of a token that the trial's own question does not have: a request with it would spoil its slot."""
+    embedding = next(each for each in GGUFReader(gguf).tensors if each.name == "token_embd.weight")
+    assert embedding.tensor_type == GGMLQuantizationType.F16
+    with gguf.open("r+b") as file:
+        file.seek(embedding.data_offset + embedding.n_bytes - 2)
+        file.write(spoilt)
+    said = "^The file F16.gguf cannot be used: its token_embd.weight has a weight that is no finite number.$"
+    with pytest.raises(UnfitError, match=said):
+        add_file(ModelStore(models.folder, by_engine), "bad:1", gguf)
+    assert models.list() == []
+
+
 @pytest.mark.parametrize(
     ("is_bad", "culprit"),
     [
@@ -166,10 +181,10 @@ def test_models_of_vectors_and_ratings_are_tried_as_such(models: ModelStore, tmp
     assert [sample.task for sample in tries.samples] == ["rerank" if rerank else "embed"]
     weights = tiny_bert.weights(rerank=rerank)
     name = next(each for each in weights if each.endswith("layer.0.attention.output.dense.weight"))
-    weights[name] = weights[name] * np.nan
-    tiny_bert.save(tmp_path / "nan", weights, rerank=rerank)
+    weights[name] = weights[name] * np.float32(1e38)  # each is a number, and their sums are none
+    tiny_bert.save(tmp_path / "large", weights, rerank=rerank)
     with pytest.raises(UnfitError, match="no finite numbers"):
-        create(store, "nan:1", Recipe(str(tmp_path / "nan"), precision="F32"))
+        create(store, "large:1", Recipe(str(tmp_path / "large"), precision="F32"))
 
 
 def test_a_trial_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

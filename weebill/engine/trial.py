@@ -3,7 +3,8 @@
 
 1. The process bounds itself, and ends with the one that holds the other end of its standard input.
 2. The engine loads the files. If it cannot, or dies, its words are on standard error, and the status is another one.
-3. It is asked once, with all adapters. Weights that are not finite, or beyond what an engine computes with, make a
+3. Each weight is looked at (`weebill.models.finite`), as one question leads to few tokens.
+4. It is asked once, with all adapters. Weights that are not finite, or beyond what an engine computes with, make a
    value that is none, which then spreads to all that it answers, those to other requests included. Finite values are
    not judged: an adapter of noise, ten times as large as any that is trained, gives odds of the usual size.
 """
@@ -28,6 +29,8 @@ from weebill.engine.llama_http import LlamaHttp
 from weebill.engine.role import EngineBoot, HostSettings
 from weebill.engine.spinning import limit_spinning
 from weebill.models.errors import ModelFormatError
+from weebill.models.finite import first_not_finite
+from weebill.models.sources.parts import parts_of
 from weebill.models.tasks import Serving
 from weebill.models.trial import Outcome, Sample
 
@@ -104,9 +107,24 @@ def _by_llama(sample: Sample) -> str:
         is_trial=True,
     )
     server = LlamaServer.start(told)
+    spoilt = next(filter(None, map(_spoilt, _files(sample))), "")
+    if spoilt:
+        return spoilt
     # Whoever wants to know bounds the time.
     found = [*_ASKED[sample.task](LlamaHttp(server.base_url, key, timeout_s=None), len(sample.adapters))]
     return "" if found and all(each is not None and math.isfinite(each) for each in found) else _NOT_FINITE
+
+
+def _files(sample: Sample) -> Iterable[Path]:
+    """Returns all files with weights."""
+    path = Path(sample.path)
+    projectors = () if sample.projector is None else (sample.projector,)
+    return (*map(path.with_name, parts_of(path.name)), *map(Path, (*sample.adapters, *projectors)))
+
+
+def _spoilt(path: Path) -> str:
+    tensor = first_not_finite(path)
+    return f"its {tensor} has a weight that is no finite number" if tensor else ""
 
 
 def _odds(server: LlamaHttp, adapters: int) -> Iterable[float | None]:

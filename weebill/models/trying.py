@@ -25,7 +25,7 @@ from weebill.models.tasks import UNSERVED
 from weebill.models.trial import Outcome, Sample, Trial
 
 # Of what a trial tells: more is asked of models that are tried by a later one.
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 @contextlib.contextmanager

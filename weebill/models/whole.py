@@ -36,7 +36,7 @@ def require_whole(path: Path, shown: str) -> None:
         contents = read_contents(path)
     except ModelFormatError as error:
         raise ModelDamagedError(f"{shown} is damaged: {error.__cause__ or error}.") from None
-    size, begin = path.stat().st_size, _begin(contents)
+    size, begin = path.stat().st_size, begin_of(contents)
     for tensor in contents.tensors:
         if begin + tensor.place + _bytes(tensor) > size:
             raise ModelDamagedError(
@@ -45,7 +45,7 @@ def require_whole(path: Path, shown: str) -> None:
             )
 
 
-def _begin(contents: Contents) -> int:
+def begin_of(contents: Contents) -> int:
     """Returns the place of the first tensor."""
     given = contents.values.get("general.alignment")
     alignment = given if isinstance(given, int) and 1 <= given <= _MOST_ALIGNMENT else _ALIGNMENT
