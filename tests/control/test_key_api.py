@@ -44,7 +44,8 @@ async def test_a_key_is_made_shown_and_changed(control: ControlProcess, admin: s
         expected = {
             "id": key["id"], "name": "ci", "role": "user", "hint": f"{secret[:8]}...{secret[-4:]}",
             "created_at": key["created_at"], "revoked_at": None, "previous_until": None, "status": "active",
-            "last_used_at": None, "usage": NO_USE, **SCOPES,
+            "last_used_at": None, "usage": NO_USE, "project_id": "proj_default", "user_id": None,
+            "service_account_id": None, **SCOPES,
         }  # fmt: skip
         assert key == expected
         assert (await client.get(address)).json() == expected

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, insert, select, update
 
 from tests.fixtures.records import RECORD, write
 from weebill.config.paths import Home
@@ -14,7 +14,8 @@ from weebill.storage.database import Database
 from weebill.storage.experiments import experiments_in
 from weebill.storage.keys import keys_in
 from weebill.storage.schema import LEDGER
-from weebill.storage.tables.ledger import INSTALLATION, USAGE
+from weebill.storage.tables.ledger import API_KEYS, INSTALLATION, USAGE
+from weebill.storage.tables.tenants import MEMBERSHIPS, ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USERS
 from weebill.storage.usage import StoredUsage
 from weebill.usage.ingest import Ingester
 from weebill.usage.journal import SEGMENT_SUFFIX
@@ -28,6 +29,7 @@ def fill(ledger: Database, home: Home) -> None:
     keys.create_first("first", "admin")
     keys.create("ci @home")
     keys.revoke(keys.create("gone").key.id)
+    ledger.change(add_tenants)
     experiments = experiments_in(ledger)
     experiments.create("faster", "mini", "micro", 0.25, False)
     experiments.promote("faster")
@@ -46,6 +48,23 @@ def fill(ledger: Database, home: Home) -> None:
     segment = next(home.journal.glob(f"*{SEGMENT_SUFFIX}"))
     segment.write_bytes(segment.read_bytes() + b"no record \x00\xff"[:9] + b"\n")
     Ingester(StoredUsage(ledger), home.journal).run()
+
+
+def add_tenants(connection: Connection) -> None:
+    organisation = {"id": "org_1", "name": "Acme", "created_at": 1, "archived_at": None, "changed_in": 1}
+    project = {**organisation, "id": "proj_1", "organisation_id": "org_1"}
+    user = {"id": "user_1", "email": "a@b.example", "name": "名", "created_at": 1, "disabled_at": 2, "changed_in": 1}
+    account = {**user, "id": "svc_1", "project_id": "proj_1", "role": "member"}
+    del account["email"]
+    connection.execute(insert(ORGANISATIONS).values(organisation))
+    connection.execute(insert(PROJECTS).values(project))
+    connection.execute(insert(USERS).values(user))
+    connection.execute(
+        insert(MEMBERSHIPS).values(organisation_id="org_1", user_id="user_1", role="owner", created_at=1)
+    )
+    connection.execute(insert(SERVICE_ACCOUNTS).values(account))
+    of_user = update(API_KEYS).where(API_KEYS.c.name == "gone")
+    connection.execute(of_user.values(project_id="proj_1", user_id="user_1"))
 
 
 def rows_of(ledger: Database) -> Rows:

@@ -33,7 +33,8 @@ DEFAULTS: Final[Row] = {
 """What records of releases that had no such column are said to have."""
 NO_SCOPES: Final[Row] = {
     "expires_at": None, "networks": "[]", "models": "[]", "endpoints": "[]", "local_only": 0, "preferences": "{}",
-    "previous_digest": None, "previous_until": None, "last_used_at": None,
+    "previous_digest": None, "previous_until": None, "last_used_at": None, "project_id": "proj_default",
+    "user_id": None, "service_account_id": None,
 }  # fmt: skip
 """What keys of those releases are limited to."""
 

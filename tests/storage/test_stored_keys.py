@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import pytest
 from msgspec import structs
-from sqlalchemy import select, update
+from sqlalchemy import Connection, Table, select, update
 
+from tests.fixtures.databases import execute
 from tests.fixtures.records import RECORD, write
-from weebill.accounts.api_key import FoundKey, KeyUse
+from tests.storage.contents import add_tenants
+from weebill.accounts.api_key import ApiKey, FoundKey, KeyUse
 from weebill.accounts.errors import BadKeyError, RevokedKeyError, UnknownKeyError
 from weebill.accounts.keys import MOST_OVERLAP_S, Keys, KeyTable
 from weebill.accounts.pepper import digest_of, read_pepper
@@ -23,8 +25,9 @@ from weebill.storage.database import Database
 from weebill.storage.key_use import note_uses
 from weebill.storage.keys import changed_since, find_active, keys_in
 from weebill.storage.tables.ledger import API_KEYS
+from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USERS
 from weebill.storage.usage import StoredUsage
-from weebill.storage.versions import KEYS_VERSION, positions
+from weebill.storage.versions import KEYS_VERSION, positions, raise_version
 from weebill.usage.ingest import Ingester
 from weebill.usage.records import UsageRecord
 
@@ -183,3 +186,70 @@ def test_no_use_is_noted_of_the_future_or_of_what_is_no_key(ledger: Database, ke
     assert last is not None
     assert last <= time.time()
     assert ledger.read(lambda connection: list(connection.scalars(select(API_KEYS.c.id)))) == [key.id]
+
+
+def since(ledger: Database, version: int, most: int | None = None) -> dict[str, list[bytes]]:
+    return ledger.read(lambda connection: changed_since(connection, version, most))
+
+
+def place(ledger: Database, key: ApiKey, **values: str) -> None:
+    """Put a key into another project, or give it a holder."""
+    ledger.change(lambda connection: connection.execute(update(API_KEYS).where(API_KEYS.c.id == key.id).values(values)))
+
+
+def test_a_key_is_found_with_its_project_holder_and_organisation(ledger: Database, keys: Keys, found: Find) -> None:
+    plain, placed = keys.create("plain"), keys.create("placed")
+    assert found(plain.secret) == FoundKey(plain.key, None, "org_default")
+    assert (plain.key.project_id, plain.key.user_id, plain.key.service_account_id) == ("proj_default", None, None)
+    ledger.change(add_tenants)
+    place(ledger, placed.key, project_id="proj_1", service_account_id="svc_1")
+    execute(ledger, "UPDATE service_accounts SET disabled_at = NULL")
+    expected = structs.replace(placed.key, project_id="proj_1", service_account_id="svc_1")
+    assert found(placed.secret) == FoundKey(expected, None, "org_1")
+    with pytest.raises(Exception, match=r"CHECK|violates check"):
+        place(ledger, placed.key, user_id="user_1")
+
+
+SHUT: list[tuple[Table, str, dict[str, str]]] = [
+    (ORGANISATIONS, "archived_at", {}),
+    (PROJECTS, "archived_at", {}),
+    (USERS, "disabled_at", {"user_id": "user_1"}),
+    (SERVICE_ACCOUNTS, "disabled_at", {"service_account_id": "svc_1"}),
+]
+
+
+@pytest.mark.parametrize(("table", "column", "holder"), SHUT, ids=[each[0].name for each in SHUT])
+def test_keys_are_shut_out_with_what_they_belong_to(
+    ledger: Database, keys: Keys, found: Find, table: Table, column: str, holder: dict[str, str]
+) -> None:
+    """And let in again; followers are told of them, and of no others."""
+    created, other = keys.create("a"), keys.create("b")
+    rotated = keys.rotate("a")
+    ledger.change(add_tenants)
+    for name in ("users", "service_accounts"):
+        execute(ledger, f"UPDATE {name} SET disabled_at = NULL")
+    place(ledger, created.key, project_id="proj_1", **holder)
+
+    def set_(at: int | None) -> int:
+        def change(connection: Connection) -> int:
+            version = raise_version(connection, KEYS_VERSION)
+            row = update(table).where(table.c.id.not_like("%default"))
+            connection.execute(row.values({column: at, "changed_in": version}))
+            return version
+
+        return ledger.change(change)
+
+    for at_, is_found in ((7, False), (None, True)):
+        version = set_(at_)
+        for secret in (created.secret, rotated.secret):
+            assert (found(secret) is not None) == is_found
+        assert found(other.secret) is not None
+        changes = since(ledger, version - 1)
+        assert {id_: len(digests) for id_, digests in changes.items()} == {created.key.id: 2}
+        assert since(ledger, version) == {}
+
+
+def test_of_changed_keys_no_more_are_read_than_are_told(ledger: Database, keys: Keys) -> None:
+    for number in range(5):
+        keys.create(f"key {number}")
+    assert len(since(ledger, 0, 3)) == 3

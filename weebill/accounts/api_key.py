@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from weebill.accounts.tenants import DEFAULT_ORGANISATION, DEFAULT_PROJECT
 from weebill.config.routing import Preferences
 
 KeyRole = Literal["user", "admin"]
@@ -37,7 +38,8 @@ class KeyScopes(msgspec.Struct, frozen=True, kw_only=True):
 class ApiKey(KeyScopes, frozen=True, kw_only=True):
     """An API key without its secret. Times are Unix seconds; `hint` is the part shown in lists.
 
-    The secret that it had before its last rotation is valid until `previous_until`, None if it had none.
+    The secret that it had before its last rotation is valid until `previous_until`, None if it had none. It belongs to
+    a project; a user or a service account may hold it.
     """
 
     id: str
@@ -47,13 +49,20 @@ class ApiKey(KeyScopes, frozen=True, kw_only=True):
     created_at: int
     revoked_at: int | None = None
     previous_until: int | None = None
+    project_id: str = DEFAULT_PROJECT
+    user_id: str | None = None
+    service_account_id: str | None = None
 
 
 class FoundKey(msgspec.Struct, frozen=True):
-    """The key with a secret, which is not revoked; `until` is the end of the secret itself, if it was replaced."""
+    """The key with a secret, which may be used; `until` is the end of the secret itself, if it was replaced.
+
+    `organisation_id` is that of the key's project.
+    """
 
     key: ApiKey
     until: int | None = None
+    organisation_id: str = DEFAULT_ORGANISATION
 
 
 class KeyUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,8 +84,8 @@ class KeyUse(msgspec.Struct, frozen=True, kw_only=True):
 class KeyChanges(msgspec.Struct, frozen=True):
     """The changes to keys in the ledger `source`, up to a version.
 
-    `changed` has the ids of keys that were created or changed, each with the digests of its present secrets; None if
-    any key may have changed.
+    `changed` has the ids of keys that were created or changed, or let in or shut out with their project, organisation
+    or holder, each with the digests of its present secrets; None if any key may have changed.
     """
 
     source: str

@@ -69,15 +69,17 @@ class Limits:
 class KnownKey:
     """An active key that was found by one of its secrets.
 
-    `limits` is None if it has none. From `ends_at` on, in Unix seconds, the secret is not valid, None if it has no end.
+    `organisation_id` is that of its project. `limits` is None if it has none. From `ends_at` on, in Unix seconds, the
+    secret is not valid, None if it has no end.
     """
 
-    __slots__ = ("ends_at", "key", "limits")
+    __slots__ = ("ends_at", "key", "limits", "organisation_id")
 
     def __init__(self, found: FoundKey) -> None:
         key = found.key
         ends = [end for end in (key.expires_at, found.until) if end is not None]
         self.key = key
+        self.organisation_id = found.organisation_id
         self.ends_at = min(ends, default=None)
         limited = key.networks or key.models or key.endpoints or key.local_only or key.preferences != _NO_PREFERENCES
         self.limits = Limits(key) if limited else None

@@ -77,7 +77,7 @@ class KeyFeed:
         # Otherwise another ledger is there, or an older state of this one.
         if now.source != known.source or now.version < known.version:
             return now, None
-        changed = changed_since(connection, known.version)
+        changed = changed_since(connection, known.version, _MAX_CHANGES + 1)
         return now, changed if len(changed) <= _MAX_CHANGES else None
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, union_all, update
 
 from weebill.accounts.api_key import ApiKey, FoundKey, KeyScopes, KeyUse
 from weebill.accounts.keys import Keys, KeyTable
@@ -22,12 +22,26 @@ from weebill.storage.installation import claim
 from weebill.storage.key_use import uses_of_keys
 from weebill.storage.opening import open_ledger
 from weebill.storage.tables.ledger import API_KEYS
+from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USERS
 from weebill.storage.versions import KEYS_VERSION, raise_version
 
 T = TypeVar("T")
 
 _FIELDS: Final = [API_KEYS.c[name] for name in ApiKey.__struct_fields__]
+_GIVEN: Final = ("id", "name", "role", "hint", "created_at", "project_id", "user_id", "service_account_id")
 _ACTIVE: Final = API_KEYS.c.revoked_at.is_(None)
+_PLACED: Final = (
+    API_KEYS.join(PROJECTS)
+    .join(ORGANISATIONS)
+    .outerjoin(USERS)
+    .outerjoin(SERVICE_ACCOUNTS, API_KEYS.c.service_account_id == SERVICE_ACCOUNTS.c.id)
+)
+_LET_IN: Final = (
+    PROJECTS.c.archived_at.is_(None),
+    ORGANISATIONS.c.archived_at.is_(None),
+    USERS.c.disabled_at.is_(None),
+    SERVICE_ACCOUNTS.c.disabled_at.is_(None),
+)
 
 _names: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _preferences: Final = msgspec.json.Decoder(Preferences).decode
@@ -87,7 +101,7 @@ class KeyRows:
 
     def add(self, key: ApiKey, digest: bytes) -> None:
         """Stores a key."""
-        row = {"id": key.id, "name": key.name, "role": key.role, "hint": key.hint, "created_at": key.created_at}
+        row = {name: getattr(key, name) for name in _GIVEN}
         version = raise_version(self._connection, KEYS_VERSION)
         made = insert(API_KEYS).values(**row, **_scopes(key), digest=digest, made_in=version, changed_in=version)
         self._connection.execute(made)
@@ -120,13 +134,18 @@ class KeyRows:
 
 
 def find_active(connection: Connection, digest: bytes) -> FoundKey | None:
-    """Returns the key with a secret of this digest, which is not revoked. Raises LedgerError."""
+    """Returns the key with a secret of this digest, which may be used. Raises LedgerError.
+
+    It is not revoked, nor is its project or organisation archived or its holder disabled.
+    """
     has_it = or_(API_KEYS.c.digest == digest, API_KEYS.c.previous_digest == digest)
-    found = connection.execute(select(*_FIELDS, API_KEYS.c.digest).where(has_it, _ACTIVE)).mappings().one_or_none()
+    columns = (*_FIELDS, API_KEYS.c.digest, PROJECTS.c.organisation_id)
+    query = select(*columns).select_from(_PLACED).where(has_it, _ACTIVE, *_LET_IN)
+    found = connection.execute(query).mappings().one_or_none()
     if found is None:
         return None
     key = _key(found)
-    return FoundKey(key, None if found["digest"] == digest else key.previous_until)
+    return FoundKey(key, None if found["digest"] == digest else key.previous_until, found["organisation_id"])
 
 
 def find_key(connection: Connection, id_or_name: str) -> ApiKey | None:
@@ -136,10 +155,26 @@ def find_key(connection: Connection, id_or_name: str) -> ApiKey | None:
     return rows.find(id_or_name) or (active[-1] if active else None)
 
 
-def changed_since(connection: Connection, version: int) -> dict[str, list[bytes]]:
-    """Returns the ids of the keys that have changed since `keys_version` was `version`, with their digests."""
-    columns = (API_KEYS.c.id, API_KEYS.c.digest, API_KEYS.c.previous_digest)
-    rows = connection.execute(select(*columns).where(API_KEYS.c.changed_in > version))
+def changed_since(connection: Connection, version: int, most: int | None = None) -> dict[str, list[bytes]]:
+    """Returns the ids of the keys that have changed since `keys_version` was `version`, with their digests.
+
+    Those are among them whose project, organisation or holder has been let in or shut out. There are at most `most`.
+    """
+    columns = select(API_KEYS.c.id, API_KEYS.c.digest, API_KEYS.c.previous_digest)
+    organisations = select(ORGANISATIONS.c.id).where(ORGANISATIONS.c.changed_in > version)
+    whose_projects = select(PROJECTS.c.id).where(
+        or_(PROJECTS.c.changed_in > version, PROJECTS.c.organisation_id.in_(organisations))
+    )
+    # Each by its own index: a project may have a million keys.
+    found = union_all(
+        columns.where(API_KEYS.c.changed_in > version),
+        columns.where(API_KEYS.c.project_id.in_(whose_projects)),
+        *(
+            columns.where(holder.in_(select(table.c.id).where(table.c.changed_in > version)))
+            for holder, table in ((API_KEYS.c.user_id, USERS), (API_KEYS.c.service_account_id, SERVICE_ACCOUNTS))
+        ),
+    )
+    rows = connection.execute(found.limit(most))
     return {id_: [digest for digest in digests if digest is not None] for id_, *digests in rows}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Final
 
 from sqlalchemy import Connection, MetaData, Table, insert
 
+from weebill.accounts.tenants import DEFAULT_NAME, DEFAULT_ORGANISATION, DEFAULT_PROJECT
 from weebill.storage.tables.ledger import INSTALLATION, META
 from weebill.storage.tables.ledger import LEDGER as LEDGER_TABLES
 from weebill.storage.tables.outcomes import OUTCOMES_TABLES
 from weebill.storage.tables.responses import RESPONSES_TABLES, SIZE
+from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,9 @@ class Schema:
 def _fill_ledger(connection: Connection) -> None:
     connection.execute(insert(INSTALLATION).values(id=secrets.token_hex(16)))
     connection.execute(insert(META), [{"name": name, "value": 0} for name in ("keys_version", "experiments_version")])
+    made = {"name": DEFAULT_NAME, "created_at": int(time.time()), "changed_in": 0}
+    connection.execute(insert(ORGANISATIONS).values(id=DEFAULT_ORGANISATION, **made))
+    connection.execute(insert(PROJECTS).values(id=DEFAULT_PROJECT, organisation_id=DEFAULT_ORGANISATION, **made))
 
 
 def _fill_responses(connection: Connection) -> None:
@@ -56,6 +62,6 @@ def _nothing(connection: Connection) -> None:
     del connection
 
 
-LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0009", _fill_ledger, "ledger")
+LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0010", _fill_ledger, "ledger")
 RESPONSES: Final = Schema("responses", RESPONSES_TABLES, "0002", _fill_responses, "store of responses")
 OUTCOMES: Final = Schema("outcomes", OUTCOMES_TABLES, "0004", _nothing, "store of outcomes")

@@ -18,9 +18,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateView
 
+from weebill.accounts.tenants import DEFAULT_PROJECT
 from weebill.storage.tables.types import Binary, Flag, Fraction, String, Whole
 
 LEDGER: Final = MetaData()
+"""Those of `weebill.storage.tables.tenants`, which keys refer to, are in it as well."""
+
+_HOLDER: Final = "service_account_id IS NULL OR user_id IS NULL"
 
 
 class _Meta(TypedColumns):
@@ -60,15 +64,22 @@ class _ApiKeys(TypedColumns):
     previous_digest: Named[bytes | None] = Column(Binary, CheckConstraint("length(previous_digest) = 32"))
     previous_until: Named[int | None] = Column(Whole)
     last_used_at: Named[int | None] = Column(Whole)
+    project_id = Column(String, ForeignKey("projects.id"), nullable=False, server_default=DEFAULT_PROJECT)
+    user_id: Named[str | None] = Column(String, ForeignKey("users.id"))
+    service_account_id: Named[str | None] = Column(String, ForeignKey("service_accounts.id"), CheckConstraint(_HOLDER))
 
 
 API_KEYS: Final = Table("api_keys", LEDGER, _ApiKeys, sqlite_strict=True)
 """`made_in` and `changed_in` are versions of the table (`weebill.storage.versions`), which the last use does not raise.
 
-`networks`, `models`, `endpoints` and `preferences` are JSON.
+`networks`, `models`, `endpoints` and `preferences` are JSON. A release that knows no projects makes keys of the first.
 """
 Index("api_keys_by_change", API_KEYS.c.changed_in)
 Index("api_keys_by_previous_digest", API_KEYS.c.previous_digest, unique=True)
+Index("api_keys_of_project", API_KEYS.c.project_id)
+Index("api_keys_of_user", API_KEYS.c.user_id, sqlite_where=API_KEYS.c.user_id.is_not(None))
+_OF_SERVICE_ACCOUNT: Final = API_KEYS.c.service_account_id.is_not(None)
+Index("api_keys_of_service_account", API_KEYS.c.service_account_id, sqlite_where=_OF_SERVICE_ACCOUNT)
 
 
 class _Experiments(TypedColumns):

@@ -1,0 +1,64 @@
+"""PostgreSQL ledgers of earlier releases are brought up to date, and replicas of those releases go on beside it.
+
+On SQLite, all revisions are run by what is taken over in `test_upgrading.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from tests.fixtures.databases import execute, rows
+from tests.storage.test_upgrading import differences, touch
+from weebill.config.paths import Home
+from weebill.config.schema import DatabaseSettings
+from weebill.storage.database import Database
+from weebill.storage.opening import open_ledger
+from weebill.storage.schema import LEDGER
+
+# What makes a ledger of today into one of the release before the revision.
+UNDONE: Final = {
+    "0010": (
+        *(f"ALTER TABLE api_keys DROP COLUMN {name}" for name in ("service_account_id", "user_id", "project_id")),
+        *(f"DROP TABLE {name}" for name in ("service_accounts", "memberships", "users", "projects", "organisations")),
+    ),
+}
+
+
+def go_back(ledger: Database, before: str) -> None:
+    for revision in sorted(UNDONE, reverse=True):
+        if revision >= before:
+            for statement in UNDONE[revision]:
+                execute(ledger, statement)
+    execute(ledger, f"UPDATE ledger_revision SET version_num = '{int(before) - 1:04}'")
+
+
+def make_key(ledger: Database, name: str) -> None:
+    """Make a key as a release does that knows no projects."""
+    scopes = "networks, models, endpoints, local_only, preferences"
+    execute(
+        ledger,
+        f"INSERT INTO api_keys (id, name, role, hint, digest, created_at, made_in, changed_in, {scopes}) "
+        f"VALUES ('{name}', '{name}', 'user', 'sk', sha256('{name}'), 1, 1, 1, '[]', '[]', '[]', false, '{{}}')",
+    )
+
+
+@pytest.mark.parametrize("revision", sorted(UNDONE))
+def test_a_ledger_of_the_release_before_is_brought_up_to_date(home: Home, postgres: str, revision: str) -> None:
+    settings = DatabaseSettings(url=postgres)
+    with open_ledger(home, settings) as earlier, open_ledger(home, settings) as later:
+        touch(earlier)
+        go_back(earlier, revision)
+        make_key(earlier, "key_1")
+        touch(later)
+        assert later.read(differences) == []
+        make_key(earlier, "key_2")  # by a replica of that release, which is at work yet
+        found = rows(later, "SELECT id, project_id, user_id FROM api_keys ORDER BY id")
+        assert found == [("key_1", "proj_default", None), ("key_2", "proj_default", None)]
+        assert rows(later, "SELECT id, organisation_id FROM projects") == [("proj_default", "org_default")]
+        assert rows(later, "SELECT id, archived_at FROM organisations") == [("org_default", None)]
+
+
+def test_every_later_revision_is_tried() -> None:
+    assert sorted(UNDONE) == [f"{number:04}" for number in range(10, int(LEDGER.newest) + 1)]
