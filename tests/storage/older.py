@@ -28,7 +28,7 @@ RECORD: Final[Row] = {
 }  # fmt: skip
 DEFAULTS: Final[Row] = {
     "cache_write_tokens": 0, "reasoning_tokens": 0, "cost_nano": 0, "attempts": "", "checked": "", "arm": "",
-    "dropped": "", "cost_reported": 0, "flags": "",
+    "dropped": "", "cost_reported": 0, "flags": "", "end_user": None, "tags": None,
 }  # fmt: skip
 """What records of releases that had no such column are said to have."""
 NO_SCOPES: Final[Row] = {

@@ -23,6 +23,16 @@ UNDONE: Final = {
         *(f"ALTER TABLE api_keys DROP COLUMN {name}" for name in ("service_account_id", "user_id", "project_id")),
         *(f"DROP TABLE {name}" for name in ("service_accounts", "memberships", "users", "projects", "organisations")),
     ),
+    "0011": (
+        "DROP VIEW usage",
+        *(f"DROP TABLE {name}" for name in ("usage_label_sums", "usage_label_series", "usage_sums", "usage_series")),
+        "DROP INDEX usage_entries_of_labels",
+        "ALTER TABLE usage_entries DROP COLUMN labels",
+        "DROP TABLE usage_labels",
+        "CREATE VIEW usage AS SELECT entry.id, started_at, key_id, model_served, upstream, endpoint, prompt_tokens, "
+        "cached_tokens, completion_tokens, cost_nano, outcome FROM usage_entries AS entry "
+        "JOIN usage_kinds AS kind ON kind.id = entry.kind",
+    ),
 }
 
 

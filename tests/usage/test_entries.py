@@ -26,7 +26,7 @@ from weebill.storage.usage_names import MANY
 from weebill.storage.usage_rows import KIND, MOST_BYTES, fingerprint
 from weebill.storage.usage_totals import recent, summarise
 from weebill.usage.ingest import Ingester, UsageTables
-from weebill.usage.records import UsageRecord
+from weebill.usage.records import Labels, UsageRecord
 from weebill.usage.totals import Grouping, UsageEntry, UsageTotal
 
 T = TypeVar("T")
@@ -34,6 +34,7 @@ T = TypeVar("T")
 UNLIKE_ANY = UsageRecord(
     "req-é", "key_2", "embeddings", "m1", "m2", "up", False, 20, 5, 9, False, 502, "upstream_error", STARTED_AT + 1, 7,
     8, 6, 4, 2**52, "a/b:500:12ms,c/d:200:9ms", "schema", "faster/control", "top_k,metadata", True, "tokens",
+    Labels("ann", (("team", "a b"), ("é", ""))),
 )  # fmt: skip
 FASTER = Experiment("faster", "m1", "c", 0.5, False, "running", 0, 0)
 

@@ -135,7 +135,7 @@ class _Management:
         with available():
             entries = self._ledger.read(lambda connection: recent(connection, limit, cursor))
         following = entries[-1].id if len(entries) == limit else None
-        data = [{"id": entry.id, **msgspec.structs.asdict(entry.record)} for entry in entries]
+        data = [entry.shown() for entry in entries]
         return Json({"object": "list", "data": data, "next_cursor": following})
 
     def _usage_summary(self, by: Grouping = "model") -> Response:

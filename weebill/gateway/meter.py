@@ -14,7 +14,7 @@ from weebill.routing.deployments import Deployment
 from weebill.transport.client import Sender
 from weebill.transport.tally import Tally
 from weebill.usage.journal import JournalError, JournalWriter
-from weebill.usage.records import Intent, Outcome, UsageRecord
+from weebill.usage.records import Intent, Labels, Outcome, UsageRecord
 from weebill.wire.reply import MOST, Usage
 
 
@@ -88,13 +88,14 @@ class Meter(Spending):
     attempt.
 
     `route` is the header line with the attempts, `attempts` the same for the record if there were several, `trying` the
-    attempts under way. `checked` and `arm` are fields of the record; `spent_nano` (None if unknown) and `outcome` are
-    set by settling. With a `journal`, the request holds a `slot` in the table of intents while an upstream works on it.
+    attempts under way. `checked`, `arm` and `labels` are fields of the record; `spent_nano` (None if unknown) and
+    `outcome` are set by settling. With a `journal`, the request holds a `slot` in the table of intents while an
+    upstream works on it.
     """
 
     __slots__ = (
         "_computed", "_earlier_nano", "_estimated", "_journal", "_reported", "_request_id", "_settled",
-        "_started", "arm", "attempts", "checked", "endpoint", "key_id", "key_name", "model_asked",
+        "_started", "arm", "attempts", "checked", "endpoint", "key_id", "key_name", "labels", "model_asked",
         "outcome", "route", "slot", "spent_nano", "stream", "timeout_s", "trying",
     )  # fmt: skip
 
@@ -142,6 +143,7 @@ class Meter(Spending):
         self.trying: Attempts | None = None
         self.checked = ""
         self.arm = ""
+        self.labels: Labels | None = None
         self.spent_nano: int | None = 0
         self.outcome: Outcome | None = None
 
@@ -285,6 +287,8 @@ class Meter(Spending):
             self.arm,
             ",".join(self.dropped)[:MAX_DROPPED],
             self._reported and not self._computed,
+            "",
+            self.labels,
         )
 
 

@@ -11,10 +11,11 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from weebill.config.ledger_errors import RecordRefusedError
 from weebill.storage.database import Database
 from weebill.storage.key_use import note_uses
+from weebill.storage.rollups import Rolled, RollUps
 from weebill.storage.sqlite.usage import SqliteRows
 from weebill.storage.tables.ledger import JOURNAL_MARKS, QUARANTINE
 from weebill.storage.usage_entries import Entries, Known
-from weebill.storage.usage_rows import Rows, Totals, Uses, without_nul
+from weebill.storage.usage_rows import Rows, Uses, without_nul
 from weebill.usage.ingest import UsageTables
 from weebill.usage.records import UsageRecord
 
@@ -60,7 +61,7 @@ class UsageRows:
         self._connection = connection
         self._known = known
         self._rows = _rows(connection)
-        self._totals: Totals = {}
+        self._rolled = Rolled()
         self._uses: Uses = {}
 
     def marks(self, present: Collection[str]) -> dict[str, int]:
@@ -88,7 +89,7 @@ class UsageRows:
         try:
             with self._connection.begin_nested():
                 entries = Entries(self._connection, _rows(self._connection), self._known)
-                return entries.insert(pieces, self._totals, self._uses)
+                return entries.insert(pieces, self._rolled, self._uses)
         except Exception as error:
             self._known.forget()
             reason = self._rows.refusal(error)
@@ -102,9 +103,9 @@ class UsageRows:
         self._connection.execute(insert(QUARANTINE).values(**values, quarantined_at=int(time.time())))
 
     def finish(self) -> None:
-        """Adds what was inserted to the totals, and to what is known of keys."""
-        if self._totals:
-            self._rows.add_up(self._totals)
+        """Adds what was inserted to the roll-ups, and to what is known of keys."""
+        if self._rolled.hours:
+            RollUps(self._connection, self._rows, self._known.series).add(self._rolled)
             note_uses(self._connection, self._uses)
 
 

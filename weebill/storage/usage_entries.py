@@ -6,46 +6,59 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
-from weebill.storage.tables.types import MOST
+from weebill.storage import usage_names
+from weebill.storage.rollups import KnownSeries, Rolled, Series, Sums, add_to
+from weebill.storage.tables.ledger import USAGE_KINDS, USAGE_LABELS
 from weebill.storage.usage_names import Names
 from weebill.storage.usage_rows import (
     ASKED,
     DROPPED,
+    ENDPOINT,
     KEY,
     KIND,
     OUTCOME,
     SERVED,
-    SUMS,
+    UPSTREAM,
     Kind,
     Rows,
-    Totals,
     Uses,
     Value,
     fitting,
+    row_of,
 )
 from weebill.usage.plausibility import flagged, is_doubtful
-from weebill.usage.records import UsageRecord
+from weebill.usage.records import Labels, UsageRecord
 
-MAX_KINDS: Final = 8192  # whose row is remembered
-_DAY_US: Final = 86_400_000_000
+MAX_KINDS: Final = 8192  # whose row is remembered, and labels
+_HOUR_US: Final = 3_600_000_000
+_LABELS: Final = ("end_user", "tags")
 _MADE_UP: Final = (ASKED, SERVED, DROPPED)
 _NO_FAILURES: Final = frozenset({"ok", "client_cancelled"})
 
 
 @dataclass(slots=True)
 class Known:
-    """The kinds and names that are remembered from one transaction to the next."""
+    """The kinds, names, labels and series that are remembered from one transaction to the next."""
 
     kinds: dict[Kind, int] = field(default_factory=dict)
-    names: dict[int, Names] = field(default_factory=lambda: {at: Names(KIND[at]) for at in _MADE_UP})
+    names: dict[int, Names] = field(default_factory=lambda: {at: _names(KIND[at]) for at in _MADE_UP})
+    labels: dict[Labels, int] = field(default_factory=dict)
+    series: KnownSeries = field(default_factory=KnownSeries)
 
     def forget(self) -> None:
         """Knows nothing any more: some may have been inserted by what has been rolled back."""
         self.kinds.clear()
+        self.labels.clear()
+        self.series.forget()
         for names in self.names.values():
             names.forget()
+
+
+def _names(column: str) -> Names:
+    name = USAGE_KINDS.c[column]
+    return Names(select(name).group_by(name).order_by(func.min(USAGE_KINDS.c.id)), usage_names.MOST_NAMES)
 
 
 class Entries:
@@ -56,16 +69,18 @@ class Entries:
         self._rows = rows
         self._known = known
 
-    def insert(self, pieces: Iterable[Iterable[UsageRecord]], totals: Totals, uses: Uses) -> int:
-        """Inserts all records, adds them to `totals`, and notes in `uses` when keys were used; returns their number.
+    def insert(self, pieces: Iterable[Iterable[UsageRecord]], rolled: Rolled, uses: Uses) -> int:
+        """Inserts all records, adds them to `rolled`, and notes in `uses` when keys were used; returns their number.
 
         Raises the database's error if one breaks the invariants of `UsageRecord`, after some of the others have been
         inserted; nothing is added then.
         """
-        # (day, id of the kind) -> the kind; requests, prompt, cached and completion tokens, nano-dollars, those of
+        # (hour, id of the kind) -> the kind; requests, prompt, cached and completion tokens, nano-dollars, those of
         # unknown price, and the beginning of the latest one
         sums: dict[tuple[int, int], tuple[Kind, list[int]]] = {}
         values: list[Value] = []
+        labelled: list[tuple[Labels, tuple[Value, ...]]] = []
+        labelled_sums: dict[tuple[int, Kind, Labels], Sums] = {}
         kinds = self._known.kinds
         for records in pieces:
             for record in records:
@@ -82,7 +97,7 @@ class Entries:
                 prompt, cached = record.prompt_tokens, record.cached_tokens
                 completion, cost = record.completion_tokens, record.cost_nano
                 started_at = record.started_at
-                group = (started_at // _DAY_US, kind_id)
+                group = (started_at // _HOUR_US, kind_id)
                 found = sums.get(group)
                 if found is None:
                     found = sums[group] = (kind, [0] * 7)
@@ -97,16 +112,45 @@ class Entries:
                     sum_[4] += cost
                 if started_at > sum_[6]:
                     sum_[6] = started_at
-                values += (
+                row = (
                     kind_id, record.request_id, prompt, cached, completion, started_at, record.first_byte_us,
                     record.total_us, record.cache_write_tokens, record.reasoning_tokens, cost, record.attempts,
                     record.arm,
                 )  # fmt: skip
+                labels = record.labels
+                if labels is None:
+                    values += row
+                    continue
+                labelled.append((labels, row))
+                failed = kind[OUTCOME] not in _NO_FAILURES
+                add_to(
+                    labelled_sums,
+                    (group[0], kind, labels),
+                    [1, prompt, cached, completion, cost or 0, cost is None, failed],
+                )
             self._rows.add(values)
-        given = self._rows.finish(values)
+        given = self._rows.finish(values, self._with_labels(labelled) if labelled else ())
         if given:
             kinds.update({kind: given[id_] for kind, id_ in kinds.items() if id_ in given})
-        return _add_up(((day, kind, found) for (day, _), (kind, found) in sums.items()), totals, uses)
+        for (hour, kind, labels), more in labelled_sums.items():
+            add_to(rolled.labelled, (hour, _series(kind), labels), more)
+        return _add_up(((hour, kind, found) for (hour, _), (kind, found) in sums.items()), rolled, uses)
+
+    def _with_labels(self, labelled: Iterable[tuple[Labels, tuple[Value, ...]]]) -> list[tuple[Value, ...]]:
+        """Returns the rows of entries, the ids of their labels included."""
+        known = self._known.labels
+        labelled = list(labelled)
+        if len(known) >= MAX_KINDS:
+            known.clear()
+        rows: dict[tuple[str, str], list[Labels]] = {}
+        for labels, _ in labelled:
+            if labels not in known:
+                known[labels] = 0
+                rows.setdefault(row_of(labels), []).append(labels)
+        ids = self._rows.ids(USAGE_LABELS, _LABELS, list(rows))
+        for id_, alike in zip(ids, rows.values(), strict=True):
+            known.update(dict.fromkeys(alike, id_))
+        return [(*row, known[labels]) for labels, row in labelled]
 
     def _find(self, kind: Kind) -> tuple[Kind, int]:
         """Returns what is kept of a kind, and its id: that is inserted if it is new, and remembered.
@@ -134,14 +178,17 @@ class Entries:
         return tuple(values)
 
 
-def _add_up(found: Iterable[tuple[int, Kind, list[int]]], totals: Totals, uses: Uses) -> int:
-    """Adds sums by day and kind to the totals, and notes uses; returns the number of requests."""
+def _series(kind: Kind) -> Series:
+    return str(kind[KEY]), str(kind[SERVED]), str(kind[UPSTREAM]), str(kind[ENDPOINT])
+
+
+def _add_up(found: Iterable[tuple[int, Kind, list[int]]], rolled: Rolled, uses: Uses) -> int:
+    """Adds sums by hour and kind to the roll-ups, and notes uses; returns the number of requests."""
     count = 0
-    for day, kind, (*sums, latest) in found:
+    for hour, kind, (*sums, latest) in found:
         requests, key_id = sums[0], str(kind[KEY])
         count += requests
         uses[key_id] = max(latest, uses.get(key_id, 0))
-        total = totals.setdefault((day, key_id, str(kind[SERVED])), [0] * len(SUMS))
         failures = 0 if kind[OUTCOME] in _NO_FAILURES else requests
-        total[:] = [min(MOST, each + more) for each, more in zip(total, (*sums, failures), strict=True)]
+        add_to(rolled.hours, (hour, _series(kind)), [*sums, failures])
     return count

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
-from sqlalchemy import case
+from sqlalchemy import Table
 
-from weebill.storage.tables.ledger import USAGE_DAILY
-from weebill.storage.tables.types import MOST
-
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql, sqlite
+from weebill.usage.records import Labels
 
 Value = str | int | None
 Kind = tuple[Value, ...]
@@ -29,6 +25,8 @@ KIND: Final = (
 KEY: Final = KIND.index("key_id")
 ASKED: Final = KIND.index("model_asked")
 SERVED: Final = KIND.index("model_served")
+UPSTREAM: Final = KIND.index("upstream")
+ENDPOINT: Final = KIND.index("endpoint")
 OUTCOME: Final = KIND.index("outcome")
 DROPPED: Final = KIND.index("dropped")
 
@@ -37,12 +35,12 @@ ENTRY: Final = (
     "total_us", "cache_write_tokens", "reasoning_tokens", "cost_nano", "attempts", "arm",
 )  # fmt: skip
 WIDTH: Final = len(ENTRY)
+LABELLED: Final = (*ENTRY, "labels")
+"""The columns of the few entries that have labels."""
 
 SUMS: Final = (
     "requests", "prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano", "unpriced", "failures",
 )  # fmt: skip
-Totals = dict[tuple[int, str, str], list[int]]
-"""By day since 1970, key and model: `SUMS`, none above `MOST`."""
 Uses = dict[str, int]
 """By id of the key: the beginning of its latest request, in Unix microseconds."""
 
@@ -65,14 +63,20 @@ class Rows(Protocol):
     def add(self, values: list[Value]) -> None:
         """Inserts entries, whose values come one after another, and takes those from the list; or leaves them there."""
 
-    def finish(self, values: list[Value]) -> dict[Value, int]:
-        """Inserts the rest; returns the ids of the kinds that had none."""
+    def finish(self, values: list[Value], labelled: Sequence[tuple[Value, ...]]) -> dict[Value, int]:
+        """Inserts the rest, and those with labels; returns the ids of the kinds that had none."""
 
     def refusal(self, error: Exception) -> str:
         """Returns why a table does not take a row, if that is the error that another method has raised; else ""."""
 
-    def add_up(self, totals: Totals) -> None:
-        """Adds to the totals of days."""
+    def ids(self, table: Table, columns: Sequence[str], values: Sequence[tuple[Value, ...]]) -> list[int]:
+        """Returns the ids of rows, each of them other values; those that are not there are inserted.
+
+        The table has a `fingerprint` of the columns.
+        """
+
+    def add_up(self, table: Table, sums: Sequence[tuple[Value, ...]]) -> None:
+        """Adds to totals: a primary key, then `SUMS`. The order is always the same: so none waits for each other."""
 
 
 def fingerprint(kind: Sequence[Value]) -> bytes:
@@ -94,18 +98,6 @@ def fitting(kind: Kind) -> Kind:
     return tuple(values)
 
 
-def rows_of_totals(totals: Totals) -> list[dict[str, str | int]]:
-    """Returns the rows that add to `usage_daily`, always in the same order: so writers never wait for each other."""
-    return [
-        {"day": day, "key_id": key_id, "model": model, **dict(zip(SUMS, sums, strict=True))}
-        for (day, key_id, model), sums in sorted(totals.items())
-    ]
-
-
-def adding(rows: sqlite.Insert | postgresql.Insert) -> sqlite.Insert | postgresql.Insert:
-    """Returns the statement that inserts into `usage_daily`, or adds to what is there, up to `MOST`."""
-    sums = {}
-    for name in SUMS:
-        there, more = USAGE_DAILY.c[name], rows.excluded[name]
-        sums[name] = case((there > MOST - more, MOST), else_=there + more)
-    return rows.on_conflict_do_update(index_elements=list(USAGE_DAILY.primary_key), set_=sums)
+def row_of(labels: Labels) -> tuple[str, str]:
+    """Returns the columns `end_user` and `tags` of labels."""
+    return without_nul(labels.user), without_nul(msgspec.json.encode(dict(labels.tags)).decode())

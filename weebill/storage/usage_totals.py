@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Integer, func, literal, select
 
 from weebill.storage.tables.ledger import USAGE, USAGE_DAILY
 from weebill.storage.tables.types import MOST
-from weebill.usage.records import UsageRecord
+from weebill.usage.records import Labels, UsageRecord
 from weebill.usage.totals import Grouping, UsageEntry, UsageTotal
 
 # Of many days only the latest are shown; keys and models are few by nature, but bounded all the same.
@@ -34,7 +34,8 @@ _SUMS: Final = (
         )
     ),
 )
-_RECORDS: Final = select(USAGE.c.id, *(USAGE.c[name] for name in UsageRecord.__struct_fields__)).order_by(
+_FIELDS: Final = tuple(name for name in UsageRecord.__struct_fields__ if name != "labels")
+_RECORDS: Final = select(USAGE.c.id, USAGE.c.end_user, USAGE.c.tags, *(USAGE.c[name] for name in _FIELDS)).order_by(
     USAGE.c.id.desc()
 )
 _DAY_S: Final = 86_400
@@ -70,7 +71,15 @@ def recent(connection: Connection, limit: int, before: int | None = None) -> lis
     """The newest `limit` records, or those that came before the one with id `before`."""
     found = _RECORDS.limit(limit)
     rows = connection.execute(found if before is None else found.where(USAGE.c.id < before))
-    return [UsageEntry(id_, msgspec.convert(values, UsageRecord, strict=False)) for id_, *values in rows]
+    return [entry_of(id_, user, tags, values) for id_, user, tags, *values in rows]
+
+
+def entry_of(id_: int, user: str | None, tags: str | None, values: list[object]) -> UsageEntry:
+    """Returns an entry from a row of `usage`: its id, labels, and the other fields in the order of the record's."""
+    labels = (
+        None if user is None else Labels(user, tuple(msgspec.json.decode(tags or "{}", type=dict[str, str]).items()))
+    )
+    return UsageEntry(id_, msgspec.convert([*values, labels], UsageRecord, strict=False))
 
 
 def _total(name: str, *sums: int) -> UsageTotal:

@@ -17,6 +17,16 @@ Outcome = Literal[
 ]
 
 
+class Labels(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The end user that a request is made for and tags, which its client says for its own accounts.
+
+    Tags are names and values, in the order of the names; no name is there twice. `labels_of` keeps them within bounds.
+    """
+
+    user: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+
+
 class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One request to a metered endpoint; exactly one is kept for each.
 
@@ -32,6 +42,7 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `arm` is the request's arm of an experiment, as `faster/candidate`.
     `dropped` are the fields of the request that its target does not support, as `top_k,metadata`.
     `flags` name the implausible values, as `tokens,time` (`weebill.usage.plausibility`).
+    `labels` is None if the client said nothing of the kind, as most do.
     `first_byte_us` is the time from the request's head to the first body byte from the upstream, 0 if none came.
     """
 
@@ -60,6 +71,7 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     dropped: str = ""
     cost_reported: bool = False
     flags: str = ""
+    labels: Labels | None = None
 
 
 class Intent(msgspec.Struct, frozen=True, array_like=True, gc=False):

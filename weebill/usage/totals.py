@@ -33,3 +33,10 @@ class UsageEntry(msgspec.Struct, frozen=True):
 
     id: int
     record: UsageRecord
+
+    def shown(self) -> dict[str, object]:
+        """Returns the form of an entry in the management API and in exports."""
+        labels = self.record.labels
+        fields = {name: value for name, value in msgspec.structs.asdict(self.record).items() if name != "labels"}
+        named = {} if labels is None else dict(labels.tags)
+        return {"id": self.id, **fields, "end_user": "" if labels is None else labels.user, "tags": named}

@@ -12,6 +12,7 @@ from typing import Final
 from weebill.apis.base import Api
 from weebill.gateway.bounds import BIG, check_fields, read_call
 from weebill.gateway.feedback import Ratings
+from weebill.gateway.labels import labels_of
 from weebill.gateway.permits import require_models
 from weebill.gateway.request import Request
 from weebill.gateway.stages.chain import Stage
@@ -58,8 +59,12 @@ class Decode:
         request.call = call
         if request.caller.limits is not None:
             require_models(request.caller, call, self._upstreams.directory)
-        if "metadata" in call.fields:
-            self._ratings.note(call.fields["metadata"], request.meter.key_id)
+        fields = call.fields
+        if "metadata" in fields:
+            self._ratings.note(fields["metadata"], request.meter.key_id)
+            request.meter.labels = labels_of(fields)
+        elif "user" in fields or "safety_identifier" in fields:
+            request.meter.labels = labels_of(fields)
         return self._next(request)
 
 

@@ -6,6 +6,7 @@ import time
 
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of
+from weebill.gateway.labels import labels_of
 from weebill.gateway.permits import require_models
 from weebill.gateway.request import C, E, Request
 from weebill.routing.attempts import Attempts
@@ -19,6 +20,7 @@ def routed(router: Router, request: Request[E, C], call: C) -> Attempts:
     meter.model_asked = call.model
     if caller.limits is not None:
         require_models(caller, call, router.directory)
+    meter.labels = labels_of(call.fields)
     take_control(call.fields, None)  # these answers are not cached, and no provider is shown the field
     deadline = deadline_of(request.exchange, meter, router.deadline_s)
     asked = RouteRequest(call, meter.key_id, meter.key_name, of_key=caller.preferences)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
-from sqlalchemy import Connection
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Table
 
-from weebill.storage.tables.ledger import USAGE_DAILY
-from weebill.storage.usage_rows import ENTRY, KIND, WIDTH, Kind, Totals, Value, adding, fingerprint, rows_of_totals
+from weebill.storage.tables.types import MOST
+from weebill.storage.usage_rows import ENTRY, KIND, LABELLED, SUMS, WIDTH, Kind, Value, fingerprint
 
 _ROWS: Final = 64  # in a statement: a quarter cheaper than one by one, and more gain nothing
 _CHUNK: Final = _ROWS * WIDTH
@@ -26,7 +27,20 @@ _ADD_KIND: Final = (
     "ON CONFLICT DO NOTHING"
 )
 _FIND_KIND: Final = "SELECT id FROM usage_kinds WHERE fingerprint = ?"
-_ADD_UP: Final = adding(insert(USAGE_DAILY))
+_INSERT_LABELLED: Final = f"INSERT INTO usage_entries ({', '.join(LABELLED)}) VALUES {_placeholders(len(LABELLED))}"  # noqa: S608
+
+
+@cache
+def _add_up(table: Table) -> str:
+    """Returns the statement that takes a primary key and `SUMS`, and inserts them or adds them to what is there."""
+    key = table.primary_key.columns.keys()
+    sums = ", ".join(
+        f"{name} = iif({name} > {MOST} - excluded.{name}, {MOST}, {name} + excluded.{name})" for name in SUMS
+    )
+    return (
+        f"INSERT INTO {table.name} ({', '.join((*key, *SUMS))}) VALUES {_placeholders(len(key) + len(SUMS))} "  # noqa: S608
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sums}"
+    )
 
 
 class SqliteRows:
@@ -56,15 +70,30 @@ class SqliteRows:
             self._driver.execute(_INSERT_ROWS, values[:_CHUNK])
             del values[:_CHUNK]
 
-    def finish(self, values: list[Value]) -> dict[Value, int]:
+    def finish(self, values: list[Value], labelled: Sequence[tuple[Value, ...]]) -> dict[Value, int]:
         """Inserts the rest; every kind has had its id before."""
         self._driver.executemany(_INSERT, [values[start : start + WIDTH] for start in range(0, len(values), WIDTH)])
+        if labelled:
+            self._driver.executemany(_INSERT_LABELLED, labelled)
         return {}
 
     def refusal(self, error: Exception) -> str:
         """Returns why a table does not take a row; "" if that is not the error."""
         return str(error) if isinstance(error, OverflowError | sqlite3.IntegrityError) else ""
 
-    def add_up(self, totals: Totals) -> None:
-        """Adds to the totals of days."""
-        self._connection.execute(_ADD_UP, rows_of_totals(totals))
+    def ids(self, table: Table, columns: Sequence[str], values: Sequence[tuple[Value, ...]]) -> list[int]:
+        """Returns the ids of rows; those that are not there are inserted."""
+        names = ", ".join((*columns, "fingerprint"))
+        add = f"INSERT INTO {table.name} ({names}) VALUES {_placeholders(len(columns) + 1)} ON CONFLICT DO NOTHING"  # noqa: S608
+        find = f"SELECT id FROM {table.name} WHERE fingerprint = ?"  # noqa: S608
+        found = []
+        for each in values:
+            hashed = fingerprint(each)
+            self._driver.execute(add, (*each, hashed))
+            [(id_,)] = self._driver.execute(find, (hashed,)).fetchall()
+            found.append(int(id_))
+        return found
+
+    def add_up(self, table: Table, sums: Sequence[tuple[Value, ...]]) -> None:
+        """Adds to totals."""
+        self._driver.executemany(_add_up(table), sums)

@@ -123,6 +123,18 @@ USAGE_KINDS: Final = Table("usage_kinds", LEDGER, _UsageKinds, sqlite_strict=Tru
 """Values that thousands of records have in common."""
 
 
+class _UsageLabels(TypedColumns):
+    id = Column(Whole, Identity(), primary_key=True)
+    end_user = Column(String, nullable=False)
+    tags = Column(String, nullable=False)
+    fingerprint = Column(Binary, nullable=False, unique=True)
+
+
+USAGE_LABELS: Final = Table("usage_labels", LEDGER, _UsageLabels, sqlite_strict=True)
+"""Labels that clients give requests: the end user, "" if there is none, and the tags, a JSON object."""
+Index("usage_labels_of_user", USAGE_LABELS.c.end_user)
+
+
 class _UsageEntries(TypedColumns):
     id = Column(Whole, Identity(), primary_key=True)
     kind = Column(Whole, ForeignKey("usage_kinds.id"), nullable=False)
@@ -138,6 +150,7 @@ class _UsageEntries(TypedColumns):
     cost_nano: Named[int | None] = Column(Whole, CheckConstraint("cost_nano >= 0"))
     attempts = Column(String, nullable=False)
     arm = Column(String, nullable=False)
+    labels: Named[int | None] = Column(Whole)
 
 
 USAGE_ENTRIES: Final = Table(
@@ -153,10 +166,17 @@ USAGE_ENTRIES: Final = Table(
 )
 _OF_AN_ARM: Final = USAGE_ENTRIES.c.arm != ""
 Index("usage_entries_of_arm", USAGE_ENTRIES.c.arm, sqlite_where=_OF_AN_ARM)
+_LABELLED: Final = USAGE_ENTRIES.c.labels.is_not(None)
+Index("usage_entries_of_labels", USAGE_ENTRIES.c.labels, sqlite_where=_LABELLED)
 
-_ENTRY: Final = [column for column in USAGE_ENTRIES.c if column.name != "kind"]
+_ENTRY: Final = [column for column in USAGE_ENTRIES.c if column.name not in ("kind", "labels")]
 _KIND: Final = [column for column in USAGE_KINDS.c if column.name not in ("id", "fingerprint")]
-USAGE: Final = CreateView(select(*_ENTRY, *_KIND).join_from(USAGE_ENTRIES, USAGE_KINDS), "usage", metadata=LEDGER).table
+_JOINED: Final = USAGE_ENTRIES.join(USAGE_KINDS, USAGE_ENTRIES.c.kind == USAGE_KINDS.c.id).outerjoin(
+    USAGE_LABELS, USAGE_ENTRIES.c.labels == USAGE_LABELS.c.id
+)
+USAGE: Final = CreateView(
+    select(*_ENTRY, *_KIND, USAGE_LABELS.c.end_user, USAGE_LABELS.c.tags).select_from(_JOINED), "usage", metadata=LEDGER
+).table
 """Whole records. In a file of an earlier release it has those that are kept as they were then, too."""
 
 
@@ -176,6 +196,70 @@ class _UsageDaily(TypedColumns):
 USAGE_DAILY: Final = Table("usage_daily", LEDGER, _UsageDaily, sqlite_strict=True, sqlite_with_rowid=False)
 """Usage by day since 1970 (UTC), key and model."""
 Index("usage_daily_of_key", USAGE_DAILY.c.key_id)
+
+
+class _UsageSeries(TypedColumns):
+    id = Column(Whole, Identity(), primary_key=True)
+    key_id = Column(String, nullable=False)
+    model = Column(String, nullable=False)
+    upstream = Column(String, nullable=False)
+    endpoint = Column(String, nullable=False)
+    fingerprint = Column(Binary, nullable=False, unique=True)
+
+
+USAGE_SERIES: Final = Table("usage_series", LEDGER, _UsageSeries, sqlite_strict=True)
+"""The values that roll-ups are told apart by. Upstream and endpoint are "" where only totals were kept."""
+Index("usage_series_of_key", USAGE_SERIES.c.key_id)
+
+
+class _UsageSums(TypedColumns):
+    hours = Column(Whole, primary_key=True, autoincrement=False)
+    start = Column(Whole, primary_key=True, autoincrement=False)
+    series = Column(Whole, primary_key=True, autoincrement=False)
+    requests = Column(Whole, nullable=False)
+    failures = Column(Whole, nullable=False)
+    prompt_tokens = Column(Whole, nullable=False)
+    cached_tokens = Column(Whole, nullable=False)
+    completion_tokens = Column(Whole, nullable=False)
+    cost_nano = Column(Whole, nullable=False)
+    unpriced = Column(Whole, nullable=False)
+
+
+USAGE_SUMS: Final = Table("usage_sums", LEDGER, _UsageSums, sqlite_strict=True, sqlite_with_rowid=False)
+"""Usage by hour and by day (UTC): `hours` is 1 or 24, `start` the number of hours since 1970 at the beginning."""
+
+
+class _UsageLabelSeries(TypedColumns):
+    id = Column(Whole, Identity(), primary_key=True)
+    name = Column(String, nullable=False)
+    value = Column(String, nullable=False)
+    series = Column(Whole, ForeignKey("usage_series.id"), nullable=False)
+    fingerprint = Column(Binary, nullable=False, unique=True)
+
+
+USAGE_LABEL_SERIES: Final = Table("usage_label_series", LEDGER, _UsageLabelSeries, sqlite_strict=True)
+"""An end user (`name` is "end_user") or a tag ("tag:" and its name), within a series."""
+Index("usage_label_series_of_value", USAGE_LABEL_SERIES.c.name, USAGE_LABEL_SERIES.c.value)
+
+
+class _UsageLabelSums(TypedColumns):
+    hours = Column(Whole, primary_key=True, autoincrement=False)
+    start = Column(Whole, primary_key=True, autoincrement=False)
+    label_series = Column(Whole, primary_key=True, autoincrement=False)
+    requests = Column(Whole, nullable=False)
+    failures = Column(Whole, nullable=False)
+    prompt_tokens = Column(Whole, nullable=False)
+    cached_tokens = Column(Whole, nullable=False)
+    completion_tokens = Column(Whole, nullable=False)
+    cost_nano = Column(Whole, nullable=False)
+    unpriced = Column(Whole, nullable=False)
+
+
+USAGE_LABEL_SUMS: Final = Table(
+    "usage_label_sums", LEDGER, _UsageLabelSums, sqlite_strict=True, sqlite_with_rowid=False
+)
+"""As `usage_sums`, of the requests that have an end user or tags: one with both counts in several rows."""
+Index("usage_label_sums_of_series", USAGE_LABEL_SUMS.c.label_series)
 
 
 class _JournalMarks(TypedColumns):

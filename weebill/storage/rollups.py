@@ -1,0 +1,147 @@
+"""Roll-ups: sums of usage by hour and day, from those of one transaction to rows of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, Select, func, select
+
+from weebill.storage.tables.ledger import USAGE_DAILY, USAGE_LABEL_SERIES, USAGE_LABEL_SUMS, USAGE_SERIES, USAGE_SUMS
+from weebill.storage.tables.types import MOST
+from weebill.storage.usage_names import MANY, Names
+from weebill.storage.usage_rows import Rows, without_nul
+from weebill.usage.records import Labels
+
+HOUR: Final = 1
+DAY: Final = 24
+"""The hours of a sum."""
+END_USER: Final = "end_user"
+TAG: Final = "tag:"
+MOST_TAGS: Final = 200
+MOST_LABELS: Final = 20_000
+"""End users that have sums of their own, and values of each of so many tags; the sums of others are as one."""
+MAX_SERIES: Final = 8192  # whose id is remembered
+
+_SERIES: Final = ("key_id", "model", "upstream", "endpoint")
+_LABEL_SERIES: Final = ("name", "value", "series")
+
+_NAME: Final = USAGE_LABEL_SERIES.c.name
+_VALUE: Final = USAGE_LABEL_SERIES.c.value
+_NAMES: Final = (
+    select(_NAME).where(_NAME.not_in([MANY, END_USER])).group_by(_NAME).order_by(func.min(USAGE_LABEL_SERIES.c.id))
+)
+_VALUES: Final = select(_VALUE).where(_VALUE != MANY).group_by(_VALUE).order_by(func.min(USAGE_LABEL_SERIES.c.id))
+
+Series = tuple[str, str, str, str]
+"""The key, the model served, its upstream and the endpoint."""
+Sums = list[int]
+"""As `usage_rows.SUMS`, none above `MOST`."""
+K = TypeVar("K")
+
+
+@dataclass(slots=True)
+class Rolled:
+    """The sums of a transaction, by the hour since 1970 and the series; and by labels, too, where requests have any."""
+
+    hours: dict[tuple[int, Series], Sums] = field(default_factory=dict)
+    labelled: dict[tuple[int, Series, Labels], Sums] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class KnownSeries:
+    """The series that are remembered, from one transaction to the next."""
+
+    series: dict[Series, int] = field(default_factory=dict)
+    labels: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    names: dict[str, Names] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Knows nothing any more."""
+        self.series.clear()
+        self.labels.clear()
+        self.names.clear()
+
+
+class RollUps:
+    """Adds to the roll-ups, in a transaction of the caller's."""
+
+    def __init__(self, connection: Connection, rows: Rows, known: KnownSeries) -> None:
+        self._connection = connection
+        self._rows = rows
+        self._known = known
+
+    def add(self, rolled: Rolled) -> None:
+        """Adds the sums to the totals of keys, to hours and to days."""
+        daily: dict[tuple[int, str, str], Sums] = {}
+        by_day: dict[tuple[int, Series], Sums] = {}
+        for (hour, series), sums in rolled.hours.items():
+            add_to(by_day, (hour - hour % DAY, series), sums)
+            add_to(daily, (hour // DAY, series[0], series[1]), sums)
+        self._rows.add_up(USAGE_DAILY, [(*key, *sums) for key, sums in sorted(daily.items())])
+        ids = self._series({series for _, series in rolled.hours})
+        rows = [(HOUR, hour, ids[series], *sums) for (hour, series), sums in rolled.hours.items()]
+        rows += [(DAY, day, ids[series], *sums) for (day, series), sums in by_day.items()]
+        self._rows.add_up(USAGE_SUMS, sorted(rows))
+        if rolled.labelled:
+            self._add_labelled(rolled, ids)
+
+    def _add_labelled(self, rolled: Rolled, ids: dict[Series, int]) -> None:
+        found: dict[tuple[int, int, tuple[str, str, int]], Sums] = {}
+        for (hour, series, labels), sums in rolled.labelled.items():
+            for label in self._kept(labels):
+                one = (*label, ids[series])
+                add_to(found, (HOUR, hour, one), sums)
+                add_to(found, (DAY, hour - hour % DAY, one), sums)
+        labels_ids = self._label_series({label for _, _, label in found})
+        rows = [(hours, start, labels_ids[label], *sums) for (hours, start, label), sums in found.items()]
+        self._rows.add_up(USAGE_LABEL_SUMS, sorted(rows))
+
+    def _kept(self, labels: Labels) -> Iterator[tuple[str, str]]:
+        """Yields names and values, with one in place of those beyond the bounds."""
+        if labels.user:
+            yield END_USER, self._value(END_USER, without_nul(labels.user))
+        for tag, value in labels.tags:
+            name = self._name(TAG + without_nul(tag))
+            yield name, self._value(name, without_nul(value))
+
+    def _name(self, name: str) -> str:
+        return self._names("", _NAMES, MOST_TAGS).kept(self._connection, name)
+
+    def _value(self, name: str, value: str) -> str:
+        values = _VALUES.where(USAGE_LABEL_SERIES.c.name == name)
+        return self._names(name, values, MOST_LABELS).kept(self._connection, value)
+
+    def _names(self, of: str, query: Select[str], most: int) -> Names:
+        found = self._known.names.get(of)
+        if found is None:
+            found = self._known.names[of] = Names(query, most)
+        return found
+
+    def _series(self, wanted: Collection[Series]) -> dict[Series, int]:
+        known = self._known.series
+        new = sorted(series for series in wanted if series not in known)
+        if len(known) + len(new) > MAX_SERIES:
+            known.clear()
+            new = sorted(wanted)
+        known.update(zip(new, self._rows.ids(USAGE_SERIES, _SERIES, new), strict=True))
+        return known
+
+    def _label_series(self, wanted: Collection[tuple[str, str, int]]) -> dict[tuple[str, str, int], int]:
+        known = self._known.labels
+        new = sorted(label for label in wanted if label not in known)
+        if len(known) + len(new) > MAX_SERIES:
+            known.clear()
+            new = sorted(wanted)
+        known.update(zip(new, self._rows.ids(USAGE_LABEL_SERIES, _LABEL_SERIES, new), strict=True))
+        return known
+
+
+def add_to(sums: dict[K, Sums], key: K, more: Sums) -> None:
+    """Adds to the sums of a key, up to `MOST`."""
+    there = sums.get(key)
+    if there is None:
+        sums[key] = [min(MOST, each) for each in more]
+    else:
+        there[:] = [min(MOST, each + another) for each, another in zip(there, more, strict=True)]
