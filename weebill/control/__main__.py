@@ -1,8 +1,9 @@
 """`python -m weebill.control`: the control process, started by the supervisor."""
 
-import asyncio
 import sys
+
+import uvloop
 
 from weebill.control.process import main
 
-sys.exit(asyncio.run(main()))
+sys.exit(uvloop.run(main()))

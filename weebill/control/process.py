@@ -47,6 +47,7 @@ PROCESS_NAME = "control"
 _MAX_REQUESTS = 1024
 _MAX_MESSAGE_BYTES = 65_536
 _STOCK_TIMEOUT_S = 8.0
+_DATE_S = 1.0  # between two updates of the header Date, which has seconds
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._ending = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -65,6 +67,19 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
+
+    async def main_loop(self) -> None:
+        # uvicorn's own wakes up ten times a second, to see whether a signal has come.
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DATE_S):
+                    await self._ending.wait()
+
+    def end(self, grace_s: float) -> None:
+        """Begins to drain: `serve` returns once requests under way are answered, or after `grace_s`."""
+        self.config.timeout_graceful_shutdown = max(1, int(grace_s))
+        self.should_exit = True
+        self._ending.set()
 
 
 async def main() -> int:
@@ -98,8 +113,7 @@ async def main() -> int:
     drain = await _follow(link, overview, discovery, stock)
     if drain is None:
         os._exit(1)  # at once, without draining
-    server.config.timeout_graceful_shutdown = max(1, int(drain.grace_s))
-    server.should_exit = True
+    server.end(drain.grace_s)
     await serving
     questions.close()
     learner.close()
