@@ -39,6 +39,29 @@ def test_others_notices_are_read_once(tmp_path: Path) -> None:
     assert one.read() == [b"3"]
 
 
+def test_a_look_tells_if_there_may_be_news(tmp_path: Path) -> None:
+    one, other = NoticeDirectory(tmp_path, "one"), NoticeDirectory(tmp_path, "other")
+
+    def age() -> None:
+        """Have the folder look as if nothing had changed lately: two changes at once may have the same time."""
+        os.utime(tmp_path, (1, 1))
+
+    other.post(b"first")
+    assert one.changed()
+    assert one.read() == [b"first"]
+    age()
+    one.read()
+    assert not one.changed()
+    other.post(b"second")
+    assert one.changed()
+    assert one.read() == [b"second"]
+    assert one.changed()  # so soon after, another one might have come unnoticed
+    age()
+    one.read()
+    other.remove()
+    assert one.changed()
+
+
 def test_a_notice_is_bounded(tmp_path: Path) -> None:
     one, other = NoticeDirectory(tmp_path, "one"), NoticeDirectory(tmp_path, "other")
     with pytest.raises(ValueError, match="allowed"):
