@@ -47,6 +47,7 @@ from weebill.gateway.shadows import Shadows
 from weebill.gateway.thresholds import ThresholdGauges
 from weebill.gateway.upstreams import Upstreams
 from weebill.process import logs
+from weebill.process.beats import next_beat
 from weebill.process.link import Link
 from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Kept, Ping, Pong, Ready, Reload, Turn
 from weebill.process.questions import Followed, Questions
@@ -261,7 +262,7 @@ class Worker:
     async def _keep_up(self) -> None:
         """Updates the state that changes with time, and the gauges of the metrics."""
         while True:
-            await asyncio.sleep(_UPKEEP_INTERVAL_S)
+            await next_beat(_UPKEEP_INTERVAL_S)
             self._keyring.settle()
             self._upstreams.warming.tell()
             self._selector.refresh()
@@ -278,9 +279,10 @@ class Worker:
     async def _sync_journal(self) -> None:
         """Writes the journal to the disk every second or two, in a thread, as the event loop must not wait for it."""
         while True:
-            await asyncio.sleep(_SYNC_INTERVAL_S)
+            await next_beat(_SYNC_INTERVAL_S)
             try:
-                await asyncio.to_thread(sync, self._journal.unsynced())
+                if unsynced := self._journal.unsynced():
+                    await asyncio.to_thread(sync, unsynced)
             except OSError as error:
                 log.error("the journal cannot be written to the disk: %s", error)
 

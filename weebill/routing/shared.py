@@ -23,6 +23,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
+from weebill.process.beats import next_beat
 from weebill.shared.notice_directory import NoticeDirectory
 from weebill.shared.redis import Commands, Redis, RedisDown
 
@@ -79,13 +80,15 @@ class SharedHealth(Generic[Notice]):
         """Exchanges notices every `INTERVAL_S` seconds, until cancelled."""
         while True:
             await self.exchange(tuple(notices()), hear)
-            await asyncio.sleep(INTERVAL_S)
+            await next_beat(INTERVAL_S)
 
     async def exchange(self, notices: tuple[Notice, ...], hear: Hear[Notice]) -> None:
         """Sends this worker's notices, and passes on what is new from others."""
         message = self._message(notices)
         loop = asyncio.get_running_loop()
-        messages = await loop.run_in_executor(self._thread, self._through_directory, message)
+        messages: list[bytes] = []
+        if message is not None or self._may_have_news():
+            messages = await loop.run_in_executor(self._thread, self._through_directory, message)
         if self._redis is not None:
             messages += await self._through_redis(self._redis, message)
         now = self._clock()
@@ -127,6 +130,13 @@ class SharedHealth(Generic[Notice]):
             return
         self._heard[source] = (count, now)
         hear(source, notices)
+
+    def _may_have_news(self) -> bool:
+        """Looks without a thread: what is in use all the time, such as the folder's time, the system has in memory."""
+        try:
+            return self._directory is None or self._directory.changed()
+        except OSError:
+            return True
 
     def _through_directory(self, message: bytes | None) -> list[bytes]:
         try:

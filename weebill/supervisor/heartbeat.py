@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
+from weebill.process.beats import until_beat
 from weebill.process.effort import Effort
 
-# Between an answer and the next Ping: a hang is noticed at most this much later than the limit.
-_INTERVAL_S: Final = 0.5
+# Between two Pings: a hang is noticed at most this much later than the limit. All children get theirs at once.
+_INTERVAL_S: Final = 1.0
 _TICK_S: Final = 0.25
 # After this time a child counts as one that does not answer; no step of ordinary work takes as long.
 _DOUBT_S: Final = 2.5
@@ -85,7 +87,9 @@ class Heartbeat:
                     self._doubt(True)
                 if 0 < self._limit_s() <= overdue_s:
                     return owed_s
-            await _set_within(self._hurried, _INTERVAL_S)
+            pause = asyncio.get_running_loop().call_later(until_beat(_INTERVAL_S), self._hurried.set)
+            await self._hurried.wait()
+            pause.cancel()
 
     def _doubt(self, doubtful: bool) -> None:
         if doubtful != self.doubtful:
@@ -94,11 +98,10 @@ class Heartbeat:
 
 
 async def _set_within(event: asyncio.Event, limit_s: float) -> bool:
-    try:
-        await asyncio.wait_for(event.wait(), limit_s)
-    except TimeoutError:
-        return False
-    return True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            await event.wait()
+    return event.is_set()
 
 
 async def until_idle(pid: int, limit_s: float) -> None:
