@@ -43,7 +43,7 @@ class Seen(Experiments):
 
     def __init__(self, ledger: Database) -> None:
         super().__init__()
-        self._feed = RunningExperiments(ledger, Positions(ledger, 0.0)).feed(Raw(encode(self.position())))
+        self._feed = RunningExperiments(ledger, Positions(ledger)).feed(Raw(encode(self.position())))
 
     def refresh(self) -> None:
         with suppress(Unanswered):

@@ -19,7 +19,7 @@ from weebill.config.routing import RoutingSettings
 from weebill.config.schema import CatalogSettings, DiscoverySettings, LocalSettings, ProviderSettings, Settings
 from weebill.discovery.process import Watching
 from weebill.discovery.states import States
-from weebill.process.questions import QuestionServer
+from weebill.process.question_server import QuestionServer
 from weebill.routing.servers import TOPIC
 
 BASE = "Qwen/Qwen3-8B"

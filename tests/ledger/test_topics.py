@@ -44,7 +44,7 @@ def ledger(home: Home) -> Iterator[Database]:
 
 @pytest.fixture
 def topic(ledger: Database) -> Keys:
-    return Keys(ledger, Positions(ledger, 0.0))
+    return Keys(ledger, Positions(ledger))
 
 
 def asked(topic: Keys, home: Home, secret: str) -> ApiKey | None:
@@ -172,7 +172,7 @@ def test_a_ledger_that_another_keeps_to_itself(home: Home, topic: Keys, monkeypa
 def test_experiments_are_told_whole(home: Home, ledger: Database) -> None:
     known = Experiments()
     with open_experiments(home, SQLITE) as store:
-        following = RunningExperiments(ledger, Positions(ledger, 0.0)).feed(Raw(encode(known.position())))
+        following = RunningExperiments(ledger, Positions(ledger)).feed(Raw(encode(known.position())))
 
         def follow() -> bool:
             news = following.news()

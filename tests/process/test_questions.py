@@ -14,8 +14,9 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from weebill.process import questions
-from weebill.process.questions import Feed, Follow, Questions, QuestionServer, Unanswered, encode
+from weebill.process import question_server, questions
+from weebill.process.question_server import Feed, QuestionServer
+from weebill.process.questions import Follow, Questions, Unanswered, encode
 
 
 class Source:
@@ -65,7 +66,7 @@ def fail(question: Raw) -> NoReturn:
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "_POLL_S", 0.01)
+    monkeypatch.setattr(question_server, "_POLL_S", 0.01)
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ async def test_a_call_that_never_ends_is_noticed(path: Path, monkeypatch: pytest
     async with serving(path, Source(), hold=hold) as server, asking(path) as client:
         slow = asyncio.ensure_future(client.ask("hold", 1))
         await asyncio.sleep(0.1)
-        monkeypatch.setattr(questions, "_LONGEST_S", 0.05)
+        monkeypatch.setattr(question_server, "_LONGEST_S", 0.05)
         assert not server.moves
         held.set()
         await slow
@@ -201,7 +202,8 @@ async def test_a_call_that_never_ends_is_noticed(path: Path, monkeypatch: pytest
 async def test_lengths_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(path, Source(), grow=lambda question: encode(b"x" * 5000)), asking(path) as client:
         await client.ask("echo", 1)
-        monkeypatch.setattr(questions, "MAX_FRAME_BYTES", 4096)
+        for each in (questions, question_server):
+            monkeypatch.setattr(each, "MAX_FRAME_BYTES", 4096)
         with pytest.raises(Unanswered, match="too long"):
             await client.ask("echo", b"x" * 5000)
         with pytest.raises(Unanswered, match="too long"):
@@ -293,7 +295,7 @@ async def test_whoever_asks_while_a_connection_breaks_waits_for_the_next(
     path: Path, lose: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It asked without an end, and kept its loop from learning of the break."""
-    write, tries = questions._write, 0
+    write, tries = questions.write, 0
 
     def sending(writer: asyncio.StreamWriter, parts: tuple[bytes, ...]) -> None:
         nonlocal tries
@@ -304,7 +306,7 @@ async def test_whoever_asks_while_a_connection_breaks_waits_for_the_next(
     async with serving(path, Source()), asking(path) as client:
         await client.ask("echo", 1)
         assert client._writer is not None
-        monkeypatch.setattr(questions, "_write", sending)
+        monkeypatch.setattr(questions, "write", sending)
         getattr(client._writer.transport, lose)()
         assert msgspec.msgpack.decode(await client.ask("echo", 2)) == 2
 
@@ -329,6 +331,48 @@ async def test_one_topic_that_fails_leaves_the_others(path: Path, caplog: pytest
     assert caplog.text.count("broken cannot be followed") == 1
     client.close()
     server.close()
+
+
+async def test_feeds_are_asked_when_the_state_is_another_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is cheaper to ask than they are. Without a change they are asked now and then: each has signs of life."""
+    monkeypatch.setattr(question_server, "_SIGN_S", 60.0)
+    source, follower = Source(), Follower()
+    known, asked = [0], [0]
+
+    def state() -> int:
+        asked[0] += 1
+        if known[0] < 0:
+            raise Unanswered("not readable")
+        return known[0]
+
+    async def asked_again() -> None:
+        before = asked[0]
+        await until(lambda: asked[0] > before + 1)
+
+    server = QuestionServer({}, {"numbers": source.feed}, state)
+    await server.listen(path)
+    async with asking(path, follower):
+        await until(lambda: follower.heard == [1, 2, 3])
+        await asked_again()
+        source.newest = 4
+        await asked_again()
+        assert follower.heard == [1, 2, 3]
+        known[0] = 1
+        await until(lambda: follower.heard == [1, 2, 3, 4])
+        known[0] = -1  # feeds are asked each time: they say what is wrong, or are well
+        source.newest = 5
+        await until(lambda: follower.heard == [1, 2, 3, 4, 5])
+        source.newest = 6
+        await until(lambda: follower.heard == [1, 2, 3, 4, 5, 6])
+        monkeypatch.setattr(question_server, "_SIGN_S", 0.01)
+        known[0] = 2
+        await asked_again()
+        source.newest = 7
+        await until(lambda: follower.heard == [1, 2, 3, 4, 5, 6, 7])
+    server.close()
+    ended = asked[0]
+    await asyncio.sleep(0.05)
+    assert asked[0] == ended
 
 
 async def test_news_that_cannot_be_taken_in_end_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,7 +417,7 @@ async def test_what_nobody_waits_for_any_more_is_not_worked_on(path: Path) -> No
 
 async def test_a_long_queue_is_no_call_that_never_ends(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call has its time from its beginning, or whoever locks the ledger would have the process killed."""
-    monkeypatch.setattr(questions, "_LONGEST_S", 0.3)
+    monkeypatch.setattr(question_server, "_LONGEST_S", 0.3)
 
     def slow(question: Raw) -> bytes:
         time.sleep(0.1)

@@ -187,7 +187,7 @@ def test_no_new_ledger_is_made_where_one_was(home: Home, lost: Callable[[Path], 
 def test_keys_of_the_file_that_is_there_are_followed(
     home: Home, ledger: Database, journal: JournalWriter, ingestion: IngestThread, caplog: pytest.LogCaptureFixture
 ) -> None:
-    topic = Keys(ledger, Positions(ledger, 0.0))
+    topic = Keys(ledger, Positions(ledger))
     journal.append(make_record("before"))
     eventually(lambda: ids(home.database) == {"before"})
     with caplog.at_level(logging.WARNING):
@@ -335,7 +335,7 @@ def test_what_is_confirmed_while_backups_are_put_back_is_there(
     home: Home, ledger: Database, journal: JournalWriter, ingestion: IngestThread, tmp_path: Path
 ) -> None:
     """But for what was changed after the backup was begun and before it was in place."""
-    reader = Keys(ledger, Positions(ledger, 0.0)).feed(Raw(encode(Position())))
+    reader = Keys(ledger, Positions(ledger)).feed(Raw(encode(Position())))
     command = [sys.executable, str(Path(__file__).parents[1] / "accounts" / "key_process.py"), str(home.root)]
     outputs = [tmp_path / f"changes-{number}" for number in range(2)]
     processes = [subprocess.Popen(command, stdout=output.open("wb")) for output in outputs]

@@ -329,6 +329,46 @@ def test_drafts_of_dead_writers_are_cleared(home: Home, ledger: Database, monkey
     assert not draft.exists()
 
 
+def test_nothing_is_written_while_nothing_happens(
+    home: Home, ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage, changes = StoredUsage(ledger), [0]
+    ingester = Ingester(usage, home.journal)
+    change = usage.change
+
+    def counted(function: Any) -> Any:
+        changes[0] += 1
+        return change(function)
+
+    monkeypatch.setattr(usage, "change", counted)
+
+    def changed() -> int:
+        before = changes[0]
+        ingester.run()
+        return changes[0] - before
+
+    journal = JournalWriter(home.journal, 0, MeteringSettings())
+    journal.append(make_record("a"))
+    assert ingester.run() == 1
+    assert changed()
+    assert changed() == changed() == 0
+    journal.append(make_record("b"))
+    assert ingester.run() == 1
+    assert changed()
+    assert not changed()
+    # As where a backup is put back: what it lacks is ingested again.
+    execute(ledger, "DELETE FROM usage_entries")
+    execute(ledger, "DELETE FROM journal_marks")
+    ingester.run()
+    ingester.run()
+    assert [id_ for (id_,) in rows(ledger, "SELECT request_id FROM usage ORDER BY id")] == ["a", "b"]
+    assert changed()
+    assert not changed()
+    journal.close()
+    ingester.run()
+    assert list(home.journal.iterdir()) == []
+
+
 def test_totals_by_model_key_and_day(home: Home, ledger: Database) -> None:
     day_us = 86_400_000_000
     records = [

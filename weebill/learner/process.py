@@ -23,7 +23,7 @@ from weebill.process import logs
 from weebill.process.following import follow
 from weebill.process.link import Link
 from weebill.process.messages import Failed, Ready
-from weebill.process.questions import QuestionServer
+from weebill.process.question_server import QuestionServer
 from weebill.storage.opening import open_outcomes
 from weebill.storage.outcomes import OutcomeError, OutcomeStore
 

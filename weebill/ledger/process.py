@@ -30,7 +30,7 @@ from weebill.process import logs
 from weebill.process.following import follow
 from weebill.process.link import Link
 from weebill.process.messages import Engines, Failed, Ready, ToChild
-from weebill.process.questions import QuestionServer
+from weebill.process.question_server import QuestionServer
 from weebill.storage.database import Database
 from weebill.storage.opening import bring_up_to_date, open_ledger, open_responses
 from weebill.storage.versions import Positions
@@ -51,6 +51,7 @@ def question_server(ledger: Database, responses: Database) -> QuestionServer:
     return QuestionServer(
         answers={KEYS: keys.answer, RESPONSES: Responses(responses).answer},
         feeds={KEYS: keys.feed, EXPERIMENTS: RunningExperiments(ledger, positions).feed},
+        state=ledger.stamp,
     )
 
 

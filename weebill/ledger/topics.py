@@ -25,7 +25,7 @@ from weebill.storage.responses import ResponseStore, StoreError
 from weebill.storage.versions import EXPERIMENTS_VERSION, KEYS_VERSION, Positions, positions
 from weebill.wire.responses_store import Delete, Get, History, Items, Put, StoreQuestion
 
-_SIGN_OF_LIFE_S: Final = 1.0
+_SIGN_OF_LIFE_S: Final = 0.9  # less than the second after which a feed is asked at the latest
 _MAX_CHANGES: Final = 10_000  # with more, all keys count as changed
 
 T = TypeVar("T")

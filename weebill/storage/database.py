@@ -36,6 +36,13 @@ class Database(metaclass=ABCMeta):
         """Returns a name for the contents that a function is given; another one once a backup is in their place."""
 
     @abstractmethod
+    def stamp(self) -> str:
+        """Returns a text that is another one after each change of a table, whoever has made it, at little cost.
+
+        It may be another one without a change, too, and is to be compared with those of this object alone.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Closes all connections."""
 

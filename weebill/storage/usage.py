@@ -52,6 +52,10 @@ class StoredUsage:
         result, self._known_of = self._ledger.change(changed)
         return result
 
+    def stamp(self) -> str:
+        """Returns a text that is another one after each change. Raises LedgerError."""
+        return self._ledger.stamp()
+
 
 class UsageRows:
     """The `UsageTables` of `weebill.usage.ingest`, within a transaction, which `finish` completes."""

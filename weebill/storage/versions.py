@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Final
 
 from sqlalchemy import Connection, select, update
@@ -14,7 +13,6 @@ from weebill.storage.tables.ledger import META
 
 KEYS_VERSION: Final = "keys_version"
 EXPERIMENTS_VERSION: Final = "experiments_version"
-FRESH_S: Final = 0.2
 
 
 def raise_version(connection: Connection, name: str) -> int:
@@ -30,19 +28,19 @@ def positions(ledger: Database, connection: Connection) -> dict[str, Position]:
 
 
 class Positions:
-    """The versions in a ledger, read once in `fresh_s` for all who follow them. May be used in any thread."""
+    """The versions in a ledger, read once after each change for all who follow them. May be used in any thread."""
 
-    def __init__(self, ledger: Database, fresh_s: float = FRESH_S) -> None:
+    def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
-        self._fresh_s = fresh_s
         self._lock = threading.Lock()
         self._known: dict[str, Position] = {}
-        self._stale_at = 0.0
+        self._stamp = ""
 
     def now(self, name: str) -> Position:
-        """Returns the version of that name, as it was at most `fresh_s` ago. Raises LedgerError."""
+        """Returns the version of that name. Raises LedgerError."""
         with self._lock:
-            if time.monotonic() >= self._stale_at:
+            stamp = self._ledger.stamp()  # before they are read, lest a change between the two go unnoticed
+            if stamp != self._stamp:
                 self._known = self._ledger.read(lambda connection: positions(self._ledger, connection))
-                self._stale_at = time.monotonic() + self._fresh_s
+                self._stamp = stamp
             return self._known[name]

@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from weebill.config.ledger_errors import RecordRefusedError
+from weebill.config.ledger_errors import LedgerError, RecordRefusedError
 from weebill.usage.drafts import DRAFT_SUFFIX
 from weebill.usage.intents import INTENTS_SUFFIX
 from weebill.usage.journal import SEGMENT_SUFFIX
@@ -92,6 +92,9 @@ class UsageLedger(Protocol):
         It may be called again, on the tables as they were, and so it changes nothing else. Raises LedgerError.
         """
 
+    def stamp(self) -> str:
+        """Returns a text that is another one after each change, whoever has made it. Raises LedgerError."""
+
 
 class _Batch(NamedTuple):
     """A part of a segment that is in the ledger now: its records, its end, and if more follows."""
@@ -123,12 +126,55 @@ class Ingester:
         self._cost = cost
         self._source = ""
         self._marks: dict[str, int] = {}
+        self._rested: tuple[str, list[str]] | None = None
+        self._rests_until = 0.0
 
     def run(self) -> int:
         """Ingests all present records, and deletes finished segments. Returns the number of records.
 
-        Raises LedgerError or OSError; nothing is lost then, and the next call resumes.
+        It costs next to nothing where nothing has happened since a call that found nothing to do. Raises LedgerError
+        or OSError; nothing is lost then, and the next call resumes.
         """
+        seen = self._seen()
+        if (
+            seen is not None
+            and seen == self._rested
+            and time.monotonic() < self._rests_until
+            and self._is_quiet(seen[1])
+        ):
+            return 0
+        self._rested = None
+        total = self._run()
+        if not total:
+            self._rested, self._rests_until = seen, time.monotonic() + DRAFT_AGE_S
+        return total
+
+    def _seen(self) -> tuple[str, list[str]] | None:
+        """Returns the stamp of the ledger and the names of all files; None if the ledger cannot be read."""
+        try:
+            return self._ledger.stamp(), self._names()
+        except LedgerError:  # a change says what to do about it
+            return None
+
+    def _is_quiet(self, names: Iterable[str]) -> bool:
+        """True if no segment has grown since the last run, and no writer is gone."""
+        return all(self._is_as_it_was(name) for name in names if name.endswith((SEGMENT_SUFFIX, INTENTS_SUFFIX)))
+
+    def _is_as_it_was(self, name: str) -> bool:
+        try:
+            descriptor = os.open(f"{self._folder}/{name}", os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            if name.endswith(SEGMENT_SUFFIX):
+                first = os.pread(descriptor, 1, self._marks.get(name, 0))
+                if first and first != UNUSED:
+                    return False
+            return not try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _run(self) -> int:
         total = 0
         if not self._source:
             self._look()
@@ -156,11 +202,17 @@ class Ingester:
 
     def _segments(self) -> list[str]:
         """Returns the names of all segments, oldest first."""
-        return sorted(path.name for path in self._folder.glob(f"*{SEGMENT_SUFFIX}"))
+        return [name for name in self._names() if name.endswith(SEGMENT_SUFFIX)]
 
-    def _tables(self) -> Iterator[Path]:
-        """Finds the tables in which workers have noted their open requests."""
-        return self._folder.glob(f"*{INTENTS_SUFFIX}")
+    def _tables(self) -> list[Path]:
+        """Returns the tables in which workers have noted their open requests."""
+        return [self._folder / name for name in self._names() if name.endswith(INTENTS_SUFFIX)]
+
+    def _names(self) -> list[str]:
+        try:
+            return sorted(os.listdir(self._folder))
+        except FileNotFoundError:
+            return []
 
     def _record_open(self, table: str) -> int:
         """Inserts a record for each request that a dead worker left without one; returns their number."""

@@ -39,6 +39,8 @@ _CONNECTIONS: Final = 4
 _ATTEMPTS: Final = 5  # of a change that others are in the way of
 _REPEATED: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 _TICK_S: Final = 0.5
+# The transactions that a new one would not see: between two equal ones, none has been committed.
+_SNAPSHOT: Final = "SELECT pg_current_snapshot()::text"
 
 T = TypeVar("T")
 
@@ -66,6 +68,9 @@ class PostgresDatabase(Database):
         self._working = working
         self._upgraded = False
         self._upgrading = threading.Lock()
+        self._watcher: asyncpg.Connection | None = None
+        self._watching = asyncio.Lock()
+        self._watchers = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="postgresql", daemon=True)
         self._thread.start()
@@ -101,10 +106,15 @@ class PostgresDatabase(Database):
         """Returns the random name that the contents have."""
         return connection.execute(select(INSTALLATION.c.id)).scalar_one()
 
+    def stamp(self) -> str:
+        """Returns which transactions are over, of all in the cluster. Tables are made or upgraded before."""
+        self._bring_up_to_date()
+        return self._run(self._stamp())
+
     def close(self) -> None:
         """Closes all connections, and ends the thread."""
         with typed_errors(self._schema.title):
-            self._run(self._engine.dispose())
+            self._run(self._dispose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -146,6 +156,19 @@ class PostgresDatabase(Database):
         async with self._engine.begin() as connection:
             return await connection.run_sync(begun)
 
+    async def _stamp(self) -> str:
+        async with self._watching:
+            if self._watcher is None or self._watcher.is_closed():
+                self._watcher = await self._driver_connection()
+                self._watchers += 1
+            snapshot: str = await self._watcher.fetchval(_SNAPSHOT)
+            return f"{self._watchers}:{snapshot}"
+
+    async def _dispose(self) -> None:
+        if self._watcher is not None:
+            self._watcher.terminate()  # nothing is under way on it
+        await self._engine.dispose()
+
     def _run(self, work: Coroutine[object, object, T]) -> T:
         with _typed_errors(self._schema.title):
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -159,6 +182,10 @@ class PostgresDatabase(Database):
             return future.result()
 
     async def _connect(self) -> DBAPIConnection:
+        connection: DBAPIConnection = await self._driver_connection()
+        return connection
+
+    async def _driver_connection(self) -> asyncpg.Connection:
         settings = {
             "application_name": f"weebill {self._schema.name}",
             # Whatever the server does by default: journals are deleted once their usage is committed.
@@ -169,7 +196,7 @@ class PostgresDatabase(Database):
         # Somewhat later than the server's own limit, which has the better message.
         late_s = self._statement_timeout_s + CONNECT_TIMEOUT_S
         try:
-            connection: DBAPIConnection = await asyncpg.connect(
+            return await asyncpg.connect(
                 self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=late_s, server_settings=settings
             )
         except ssl.SSLError as error:
@@ -180,7 +207,6 @@ class PostgresDatabase(Database):
             raise LedgerFailedError(error, WITHOUT_TLS, self._schema.title) from error
         except ValueError as error:  # the driver reads the address only now
             raise LedgerFailedError(error, UNREADABLE, self._schema.title) from error
-        return connection
 
 
 def _make_indexes_partial(schema: Schema) -> None:

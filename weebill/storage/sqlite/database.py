@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -52,6 +53,7 @@ class SqliteDatabase(Database):
             lambda: opening.writer(path, busy_timeout_s, working), "BEGIN IMMEDIATE", 1, busy_timeout_s
         )
         self._reader = _engine(lambda: opening.reader(path, busy_timeout_s), "BEGIN", _READERS, busy_timeout_s)
+        self._watcher = _Watcher(lambda: opening.reader(path, busy_timeout_s))
 
     def read(self, query: Callable[[Connection], T]) -> T:
         """Returns the result of `query`. Raises LedgerError, also if there is no file."""
@@ -78,9 +80,15 @@ class SqliteDatabase(Database):
         file = _opened(connection).file
         return f"{file.device}:{file.inode}"
 
+    def stamp(self) -> str:
+        """Returns the version of the file, as a connection sees it that changes nothing itself."""
+        with typed_errors(self._schema.title):
+            return self._watcher.stamp()
+
     def close(self) -> None:
         """Closes all connections."""
         with typed_errors(self._schema.title):
+            self._watcher.close()
             self._reader.dispose()
             self._writer.dispose()
 
@@ -90,6 +98,36 @@ class SqliteDatabase(Database):
         with connection.begin():
             upgrade(connection, self._schema, f"The {self._what}")
         connection.info[_UP_TO_DATE] = True
+
+
+class _Watcher:
+    """A connection that is kept to tell whether others have changed the file. May be used in any thread."""
+
+    def __init__(self, opened: Callable[[], OpenFile]) -> None:
+        self._opened = opened
+        self._lock = threading.Lock()
+        self._file: OpenFile | None = None
+        self._files = 0
+
+    def stamp(self) -> str:
+        """Returns a text that differs once the file has changed. Raises sqlite3.Error, LedgerError."""
+        with self._lock:
+            if self._file is not None and not self._file.is_current():
+                self._file.close()
+                self._file = None
+            if self._file is None:
+                self._file = self._opened()
+                self._files += 1
+            # Of one connection, versions may be compared: https://www.sqlite.org/pragma.html#pragma_data_version
+            [(version,)] = self._file.execute("PRAGMA data_version").fetchall()
+            return f"{self._files}:{version}"
+
+    def close(self) -> None:
+        """Closes the connection."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
 
 def _engine(opened: Callable[[], OpenFile], begin: str, connections: int, timeout_s: float) -> Engine:

@@ -7,6 +7,7 @@ committed. It is affordable because commits are few: ingestion makes a handful a
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -33,9 +34,10 @@ class LedgerFile(OpenFile):
     def is_current(self) -> bool:
         """True if the file at the path is still the one that is open, and not emptied."""
         try:
-            return file_at(self.path) == self.file and not is_empty(self.path)
+            status = os.stat(self.path)
         except OSError:
             return False
+        return (status.st_dev, status.st_ino) == self.file and status.st_size > 0
 
     def close(self) -> None:
         """Closes it; what the log of a replaced file holds goes into the file that it belongs to."""
