@@ -33,6 +33,7 @@ UNDONE: Final = {
         "cached_tokens, completion_tokens, cost_nano, outcome FROM usage_entries AS entry "
         "JOIN usage_kinds AS kind ON kind.id = entry.kind",
     ),
+    "0012": ("ALTER TABLE installation DROP COLUMN sealed_with",),
 }
 
 

@@ -13,7 +13,9 @@ from weebill.config.section import Section
 
 PREFIX = "WEEBILL_"
 # Variables with the prefix that are no settings: folders, a child's link, the key of `weebill run`.
-OTHER_VARIABLES = frozenset({"WEEBILL_HOME", "WEEBILL_CONFIG", "WEEBILL_LINK_FD", "WEEBILL_API_KEY"})
+OTHER_VARIABLES = frozenset(
+    {"WEEBILL_HOME", "WEEBILL_CONFIG", "WEEBILL_LINK_FD", "WEEBILL_API_KEY", "WEEBILL_MASTER_KEY"}
+)
 
 
 def setting_types(section: type[Section] = Settings, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:

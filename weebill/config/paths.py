@@ -91,6 +91,11 @@ class Home:
         return self.root / "secret.key"
 
     @property
+    def master_key(self) -> Path:
+        """The keys that secrets in the ledger are sealed with, a line each, the newest first; mode 0600."""
+        return self.root / "master.key"
+
+    @property
     def first_key(self) -> Path:
         """The first API key, if there was no terminal to show it on; mode 0600."""
         return self.root / "first.key"
@@ -158,6 +163,6 @@ class Home:
         """Yields the installation's existing files: of an older release, a restored backup, a copy."""
         for database in (self.database, self.responses, self.lessons):
             yield from self.root.glob(f"{database.name}*")  # with SQLite's companion files
-        yield from (self.pepper, self.first_key, self.outcomes, self.router, self.catalogue)
+        yield from (self.pepper, self.master_key, self.first_key, self.outcomes, self.router, self.catalogue)
         for folder in (self.journal, self.run, self.counters, self.health):
             yield from (path for path in folder.glob("*") if not path.is_dir())

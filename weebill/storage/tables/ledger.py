@@ -39,10 +39,12 @@ META: Final = Table("meta", LEDGER, _Meta, sqlite_strict=True, sqlite_with_rowid
 class _Installation(TypedColumns):
     id = Column(String, primary_key=True)
     pepper: Named[bytes | None] = Column(Binary)
+    sealed_with: Named[bytes | None] = Column(Binary)
 
 
 INSTALLATION: Final = Table("installation", LEDGER, _Installation, sqlite_strict=True, sqlite_with_rowid=False)
-"""One row: a random name of the contents, another one after a backup is restored, and a hash of the pepper of keys."""
+"""One row: a random name of the contents, another one after a backup is restored; a hash of the pepper of keys, and the
+id of the master key that secrets are sealed with."""
 
 
 class _ApiKeys(TypedColumns):
