@@ -29,6 +29,7 @@ MANAGED = [
     ("POST", "/api/v1/keys/key_1/rotate"),
     ("GET", "/api/v1/usage"),
     ("GET", "/api/v1/usage/summary"),
+    ("GET", "/api/v1/usage/report"),
     ("GET", "/api/v1/auto"),
     ("GET", "/api/v1/auto/curve"),
     ("GET", "/api/v1/adapters"),

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response, WebSocket
 
 from weebill import __version__
 from weebill.accounts.keyring import KeyDirectory
@@ -17,17 +17,16 @@ from weebill.auto.tradeoff import sentence as present
 from weebill.config.auto import AUTO
 from weebill.control.access import bearer_token, peer_of, require_admin
 from weebill.control.adapters import AdapterRoutes
-from weebill.control.answers import Json, LimitBody, SecureHeaders, available, handle_errors
+from weebill.control.answers import Json, LimitBody, SecureHeaders, handle_errors
 from weebill.control.keys import KeyRoutes
 from weebill.control.live import LiveFeed
 from weebill.control.manual import Manual, documentation
 from weebill.control.ollama import OllamaManagement
 from weebill.control.overview import Overview
 from weebill.control.page import Page
+from weebill.control.usage import UsageRoutes
 from weebill.process.questions import Unanswered
 from weebill.storage.database import Database
-from weebill.storage.usage_totals import recent, summary
-from weebill.usage.totals import Grouping
 from weebill.wire.errors import ApiError
 
 PREFIX = "/api/v1"
@@ -62,9 +61,10 @@ def create_app(
     app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
     app.include_router(_public(overview, LiveFeed(overview, keys)), prefix=PREFIX)
     app.include_router(OllamaManagement(overview, keys, models_changed).router)
-    management = _Management(overview, keys, ledger, ask_learner)
+    management = _Management(overview, keys, ask_learner)
     management.router.include_router(AdapterRoutes(overview, ask_discovery).router)
     management.router.include_router(KeyRoutes(overview, ledger).router)
+    management.router.include_router(UsageRoutes(ledger).router)
     app.include_router(management.router, prefix=PREFIX)
     return app
 
@@ -85,19 +85,16 @@ def _public(overview: Overview, feed: LiveFeed) -> APIRouter:
 
 
 class _Management:
-    """The endpoints for admin keys. Those that use the ledger run in threads, with connections of their own."""
+    """The endpoints for admin keys. Those that use the ledger run in threads."""
 
-    def __init__(self, overview: Overview, keys: KeyDirectory, ledger: Database, ask_learner: Ask) -> None:
+    def __init__(self, overview: Overview, keys: KeyDirectory, ask_learner: Ask) -> None:
         self._overview = overview
         self._keys = keys
-        self._ledger = ledger
         self._ask_learner = ask_learner
         self.router = APIRouter(dependencies=[Depends(self._authorise)])
         self.router.add_api_route("/status", self._status)
         self.router.add_api_route("/auto", self._auto)
         self.router.add_api_route("/auto/curve", self._curve)
-        self.router.add_api_route("/usage", self._recent_usage)
-        self.router.add_api_route("/usage/summary", self._usage_summary)
 
     async def _authorise(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
         await require_admin(self._keys, bearer_token(authorization), peer_of(request.headers))
@@ -126,19 +123,3 @@ class _Management:
             return await self._ask_learner(TOPIC, question)
         except Unanswered as error:
             raise ApiError(503, "The learner does not answer right now.", code="learner_unavailable") from error
-
-    def _recent_usage(
-        self,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
-        cursor: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
-    ) -> Response:
-        with available():
-            entries = self._ledger.read(lambda connection: recent(connection, limit, cursor))
-        following = entries[-1].id if len(entries) == limit else None
-        data = [entry.shown() for entry in entries]
-        return Json({"object": "list", "data": data, "next_cursor": following})
-
-    def _usage_summary(self, by: Grouping = "model") -> Response:
-        with available():
-            groups, total = self._ledger.read(lambda connection: summary(connection, by))
-        return Json({"object": "list", "by": by, "data": groups, "total": total})
