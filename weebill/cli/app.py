@@ -14,6 +14,7 @@ from weebill.cli.equivalents import Guide
 from weebill.cli.experiment_commands import experiment_app
 from weebill.cli.key_commands import keys_app
 from weebill.cli.router import router_app
+from weebill.cli.usage_commands import usage_app
 
 app = typer.Typer(
     name="weebill",
@@ -38,6 +39,7 @@ app.add_typer(adapters_app, name="adapters")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(router_app, name="router")
 app.add_typer(db_app, name="db")
+app.add_typer(usage_app, name="usage")
 
 
 @app.callback(invoke_without_command=True)

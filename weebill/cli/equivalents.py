@@ -14,7 +14,6 @@ _STOP = "end it with Ctrl-C where it runs, or with SIGTERM to the process that `
 _KEY = f"give the provider's `api_key` in {_FILE}, or set its variable; `weebill providers` says which"
 _EDIT = f"edit {_FILE}, then `weebill config check` and `weebill reload`"
 _PROVIDER = f"put [providers.NAME] into {_FILE}, or set its variable; `weebill providers` says which"
-_USAGE = "see the status page at `/`, or `GET /api/v1/usage` with an admin key"
 _PRICES = "`weebill catalog refresh --from FILE|URL` brings prices up to date, and pip Weebill itself"
 
 # By group: the typed command, and its equivalent. If it begins with `weebill`, it is a command with the same arguments.
@@ -36,7 +35,7 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("down", "kill", "quit"), _STOP),
         "unload": "weebill stop",
         **dict.fromkeys(("login", "signin", "auth"), _KEY),
-        **dict.fromkeys(("usage", "stats", "cost", "costs", "spend"), _USAGE),
+        **dict.fromkeys(("stats", "cost", "costs", "spend"), "weebill usage"),
         **dict.fromkeys(("log", "logs"), "Weebill logs to the standard error of `weebill serve`; [log] says how much"),
         "copy": "weebill cp",
         "alias": f"[aliases] in {_FILE} gives a model another name, and `weebill cp` one of this machine",
@@ -96,6 +95,10 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("migrate", "update", "init"), "weebill db upgrade"),
         **dict.fromkeys(("dump", "export", "save"), "weebill db backup"),
         **dict.fromkeys(("load", "import"), "weebill db restore"),
+    },
+    "usage": {
+        **dict.fromkeys(("show", "list", "ls", "stats"), "weebill usage report"),
+        **dict.fromkeys(("dump", "download", "save"), "weebill usage export"),
     },
     "catalog": {
         **dict.fromkeys(("update", "sync", "fetch", "pull", "upgrade"), "weebill catalog refresh"),

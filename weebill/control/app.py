@@ -22,6 +22,7 @@ from weebill.control.keys import KeyRoutes
 from weebill.control.live import LiveFeed
 from weebill.control.manual import Manual, documentation
 from weebill.control.ollama import OllamaManagement
+from weebill.control.openai_usage import OpenAIUsageRoutes
 from weebill.control.overview import Overview
 from weebill.control.page import Page
 from weebill.control.usage import UsageRoutes
@@ -30,6 +31,7 @@ from weebill.storage.database import Database
 from weebill.wire.errors import ApiError
 
 PREFIX = "/api/v1"
+OPENAI_ROOTS = ("/v1", "/openai/v1")
 
 # Puts a question to another process: its topic, and the question itself. Raises Unanswered.
 Ask = Callable[[str, object], Awaitable[msgspec.Raw]]
@@ -66,6 +68,8 @@ def create_app(
     management.router.include_router(KeyRoutes(overview, ledger).router)
     management.router.include_router(UsageRoutes(ledger).router)
     app.include_router(management.router, prefix=PREFIX)
+    for root in OPENAI_ROOTS:
+        app.include_router(OpenAIUsageRoutes(ledger).router, prefix=root, dependencies=[Depends(management.authorise)])
     return app
 
 
@@ -91,12 +95,13 @@ class _Management:
         self._overview = overview
         self._keys = keys
         self._ask_learner = ask_learner
-        self.router = APIRouter(dependencies=[Depends(self._authorise)])
+        self.router = APIRouter(dependencies=[Depends(self.authorise)])
         self.router.add_api_route("/status", self._status)
         self.router.add_api_route("/auto", self._auto)
         self.router.add_api_route("/auto/curve", self._curve)
 
-    async def _authorise(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
+    async def authorise(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
+        """Raises ApiError 401 or 403 unless the request has an admin key."""
         await require_admin(self._keys, bearer_token(authorization), peer_of(request.headers))
 
     async def _status(self) -> Response:

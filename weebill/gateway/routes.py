@@ -82,6 +82,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(b"POST", _at(_OLLAMA, b"/push"), "unmanaged"),
     Route(b"GET", (b"/", b"/ollama"), "greeting", permission="anyone"),
     Route(b"", (b"/api/v1", b"/api/v1/"), "control", permission="anyone"),
+    Route(b"GET", _at(_OPENAI, b"/organization/"), "control", permission="anyone"),  # of OpenAI's admin API
 )
 # Unknown paths below these are answered here, in the format of the API that the client speaks; all others are the
 # control process's.

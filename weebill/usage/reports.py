@@ -94,7 +94,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page goes on: in the bucket that begins at an hour, after a group, or at its beginning."""
+    """The place where a page goes on: in the bucket that begins at an hour, after a group, or at its beginning."""
 
     start: int
     after: tuple[str, ...] | None = None

@@ -1,0 +1,105 @@
+"""`weebill usage`: reports for people and programs, and exports that other programs read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from pyarrow import parquet
+
+from tests.fixtures.databases import insert
+from tests.fixtures.ledger import SQLITE
+from tests.fixtures.records import RECORD
+from weebill.storage.opening import open_ledger
+from weebill.usage.records import Labels
+
+NOW_US = int(time.time()) * 1_000_000
+SINCE = ("--since", "2d")
+RECORDS = [
+    msgspec.structs.replace(
+        RECORD, request_id="a", started_at=NOW_US, cost_nano=2_500_000_000, labels=Labels("ann", (("team", "x, y"),))
+    ),
+    msgspec.structs.replace(
+        RECORD, request_id="b", started_at=NOW_US, cost_nano=None, model_served="new", dropped='top_k,"x"\n'
+    ),
+    msgspec.structs.replace(RECORD, request_id="c", started_at=NOW_US - 86_400_000_000, cost_nano=1_000_000),
+]
+
+
+@pytest.fixture
+def used(weebill):
+    with open_ledger(weebill.home, SQLITE) as ledger:
+        insert(ledger, RECORDS)
+    return weebill
+
+
+def test_a_report_for_people(used):
+    shown = used.ok("usage", "--by", "model", *SINCE)
+    lines = shown.splitlines()
+    assert lines[0].split()[:3] == ["model", "requests", "failed"]
+    assert [line.split()[0] for line in lines[1:4]] == ["smollm2:135m", "new", "total"]
+    assert "$2.5010" in lines[1]
+    assert "█" * 16 in lines[1]
+    assert "The price of 1 requests is not known" in shown
+    days = used.ok("usage", *SINCE).splitlines()
+    assert days[0].split()[0] == "day"
+    assert len(days) in (4, 5)
+    assert used.ok("usage", "report", *SINCE) == used.ok("usage", *SINCE)
+    assert used.ok("usage", "--only", "model=other").startswith("No usage from ")
+
+
+def test_a_report_for_programs(used):
+    rows = [json.loads(line) for line in used.ok("usage", "--by", "end_user", *SINCE, "--json").splitlines()]
+    assert {row["group"]["end_user"]: row["requests"] for row in rows} == {"ann": 1, None: 2}
+    table = list(csv.DictReader(io.StringIO(used.ok("usage", "--by", "tag:team", *SINCE, "--csv", "-"))))
+    assert [(row["tag:team"], row["requests"]) for row in table] == [("", "2"), ("x, y", "1")]
+
+
+def test_requests_are_exported_as_csv_and_parquet(used, tmp_path):
+    table = tmp_path / "requests.csv"
+    assert used.ok("usage", "export", *SINCE, "--csv", str(table)) == f"Wrote 3 rows to {table}\n"
+    with table.open(newline="") as opened:
+        rows = {row["request_id"]: row for row in csv.DictReader(opened)}
+    assert rows.keys() == {"a", "b", "c"}
+    assert (rows["b"]["dropped"], rows["b"]["cost_nano"], rows["a"]["cost_nano"]) == ('top_k,"x"\n', "", "2500000000")
+    assert datetime.fromisoformat(rows["a"]["started_at"]).timestamp() == NOW_US / 1_000_000
+    assert json.loads(rows["a"]["tags"]) == {"team": "x, y"}
+    assert table.stat().st_mode & 0o777 == 0o600
+    columns = tmp_path / "requests.parquet"
+    used.ok("usage", "export", *SINCE, "--parquet", str(columns))
+    found = {row["request_id"]: row for row in parquet.read_table(columns).to_pylist()}
+    assert found["b"]["cost_nano"] is None
+    assert found["a"]["started_at"] == datetime.fromtimestamp(NOW_US / 1_000_000, UTC)
+    assert (found["a"]["stream"], found["a"]["end_user"], found["c"]["end_user"]) == (True, "ann", None)
+    for name in ("prompt_tokens", "total_us", "endpoint", "model_served"):
+        assert {each[name] for each in found.values()} == {getattr(record, name) for record in RECORDS}
+    only = tmp_path / "ann.csv"
+    used.ok("usage", "export", *SINCE, "--only", "end_user=ann", "--only", "tag:team=x, y", "--csv", str(only))
+    assert only.read_text().count("\n") == 2
+    assert {each.name for each in tmp_path.iterdir()} >= {"requests.csv", "requests.parquet", "ann.csv"}
+    assert not list(tmp_path.glob(".*.draft"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--since", "soon"), "--since"),
+        (("--by", "colour"), "--by"),
+        (("--bucket", "year"), "--bucket"),
+        (("--timezone", "Mars"), "--timezone"),
+        (("--only", "model"), "--only"),
+        (("--only", "colour=red"), "--only"),
+    ],
+)
+def test_what_cannot_be_reported_is_refused_by_its_option(used, options, said):
+    assert f"error: {said}: " in used.fails(2, "usage", *options)
+
+
+def test_an_export_needs_a_file(used):
+    assert "--csv FILE or --parquet FILE" in used.fails(2, "usage", "export")
+    assert "at once" in used.fails(2, "usage", "--csv", "a", "--parquet", "b")

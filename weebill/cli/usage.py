@@ -1,0 +1,243 @@
+"""`weebill usage`: reads the ledger, even if Weebill is not running."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, tzinfo
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import typer
+
+from weebill.cli.errors import USAGE, CommandError, warn
+from weebill.cli.output import NOTHING, count, print_table
+from weebill.cli.usage_files import Column, Sort, write_csv, write_parquet
+from weebill.config.load import Sources, load_database
+from weebill.storage.database import Database
+from weebill.storage.opening import open_ledger
+from weebill.storage.usage_export import FLAGS, RECORD_COLUMNS, records
+from weebill.storage.usage_reports import report
+from weebill.usage.asked import read_query
+from weebill.usage.reports import MOST_ROWS, Amounts, BadReportError, ReportQuery, ReportRow, is_label
+from weebill.usage.spans import HOUR_S, BadSpanError, Bucket, zone_of
+
+MOST_SHOWN: Final = 200
+"""Rows of a table on a terminal; files have all."""
+_NANO: Final = 1_000_000_000
+_BAR: Final = 16
+_EIGHTHS: Final = " ▏▎▍▌▋▊▉"
+_SUMS: Final = Amounts.__struct_fields__
+_HEADINGS: Final = ("requests", "failed", "tokens in", "cached", "tokens out", "cost", "")
+_TIMES: Final[Mapping[Bucket, str]] = {
+    "hour": "%Y-%m-%d %H:%M", "day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m", "all": "",
+}  # fmt: skip
+# The option for each name of a report.
+_OPTIONS: Final[Mapping[str, str]] = {
+    "start": "--since", "end": "--until", "bucket": "--bucket", "timezone": "--timezone", "group_by": "--by",
+}  # fmt: skip
+_TEXTS: Final = frozenset(
+    {"request_id", "organization_id", "project_id", "key_id", "end_user", "tags", "endpoint", "model_asked",
+     "model_served", "upstream", "outcome", "attempts", "checked", "arm", "dropped", "flags"}
+)  # fmt: skip
+
+
+class Given(NamedTuple):
+    """The options of a report; "" and () for those that are not given."""
+
+    since: str
+    until: str
+    bucket: str
+    timezone: str
+    by: Sequence[str]
+    only: Sequence[str]
+
+    def filters(self) -> dict[str, list[str]]:
+        """Returns the values of each dimension that count. Raises CommandError."""
+        given: dict[str, list[str]] = {}
+        for text in self.only:
+            name, sign, value = text.partition("=")
+            if not sign or name in _OPTIONS:
+                raise CommandError(f"--only: {text!r} is no NAME=VALUE", "such as --only model=mini", USAGE)
+            given.setdefault(name, []).append(value)
+        return given
+
+    def query(self, filters: Mapping[str, list[str]]) -> ReportQuery:
+        """Returns the report that is asked for, of what these filters leave. Raises CommandError."""
+        given = dict(filters)
+        options = {"start": self.since, "end": self.until, "bucket": self.bucket, "timezone": self.timezone}
+        given |= {name: [value] for name, value in options.items() if value}
+        if self.by:
+            given["group_by"] = list(self.by)
+        with _named_by_options():
+            return read_query(given, time.time())
+
+
+class Files(NamedTuple):
+    """The file to write a table to."""
+
+    csv: Path | None
+    parquet: Path | None
+
+    def write(self, columns: Sequence[Column], batches: Iterator[list[Sequence[object]]]) -> None:
+        """Writes to the file that is given, and says so unless it is standard output. Raises CommandError."""
+        if self.csv is not None and self.parquet is not None:
+            raise CommandError("--csv and --parquet cannot be given at once", "write one after the other", USAGE)
+        if self.parquet is not None:
+            written, file = write_parquet(self.parquet, columns, batches), self.parquet
+        elif self.csv is not None:
+            written, file = write_csv(self.csv, columns, batches), self.csv
+        else:
+            raise CommandError("there is no file to write to", "give --csv FILE or --parquet FILE", USAGE)
+        if str(file) != "-":
+            typer.echo(f"Wrote {written} rows to {file}")
+
+
+def show(sources: Sources, given: Given, files: Files, as_json: bool) -> None:
+    """Prints a report, or writes it to a file."""
+    query = given.query(given.filters())
+    with open_ledger(sources.home, load_database(sources)) as ledger, _named_by_options():
+        if files.csv is not None or files.parquet is not None:
+            files.write(_report_columns(query), _report_rows(ledger, query))
+        elif as_json:
+            for page in _pages(ledger, query):
+                for row in page:
+                    typer.echo(msgspec.json.encode(_json_row(query, row)).decode())
+        else:
+            _print(query, _first(ledger, query))
+
+
+def export(sources: Sources, given: Given, files: Files) -> None:
+    """Writes single requests to a file."""
+    filters = given.filters()
+    # Unlike in reports, several labels may count at once.
+    span = given.query({name: values for name, values in filters.items() if not is_label(name)}).span
+    with open_ledger(sources.home, load_database(sources)) as ledger:
+        batches: Iterator[list[Sequence[object]]] = (list(batch) for batch in records(ledger, span, filters))
+        files.write([Column(name, _sort(name)) for name in RECORD_COLUMNS], batches)
+
+
+def _sort(name: str) -> Sort:
+    if name == "started_at":
+        return "time"
+    return "text" if name in _TEXTS else "flag" if name in FLAGS else "whole"
+
+
+@contextmanager
+def _named_by_options() -> Iterator[None]:
+    """Raises CommandError for what is wrong with a report, by the name of the option."""
+    try:
+        yield
+    except (BadReportError, BadSpanError) as error:
+        raise CommandError(f"{_OPTIONS.get(error.param, '--only')}: {error}", exit_code=USAGE) from error
+
+
+def _pages(ledger: Database, query: ReportQuery) -> Iterator[list[ReportRow]]:
+    cursor: str | None = None
+    while True:
+        page = ledger.read(partial(report, query=query, limit=MOST_ROWS, cursor=cursor))
+        yield page.rows
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def _first(ledger: Database, query: ReportQuery) -> list[ReportRow]:
+    """Returns the rows to show: of one bucket the dearest ones, else the last in time."""
+    rows: list[ReportRow] = []
+    left_out = 0
+    for page in _pages(ledger, query):
+        rows += page
+        if query.bucket == "all":
+            rows.sort(key=_weight, reverse=True)
+            left_out += len(rows[MOST_SHOWN:])
+            del rows[MOST_SHOWN:]
+        else:
+            left_out += len(rows[:-MOST_SHOWN])
+            del rows[:-MOST_SHOWN]
+    if left_out:
+        warn(f"{left_out} more rows are not shown; --csv FILE writes all")
+    return rows
+
+
+def _weight(row: ReportRow) -> tuple[int, int]:
+    return row.amounts.cost_nano, row.amounts.prompt_tokens + row.amounts.completion_tokens
+
+
+def _report_columns(query: ReportQuery) -> list[Column]:
+    ends = [Column("start", "time"), Column("end", "time")]
+    return [*ends, *(Column(name, "text") for name in query.group_by), *(Column(name, "whole") for name in _SUMS)]
+
+
+def _report_rows(ledger: Database, query: ReportQuery) -> Iterator[list[Sequence[object]]]:
+    for page in _pages(ledger, query):
+        yield [
+            (
+                row.span.start * HOUR_S * 1_000_000,
+                row.span.end * HOUR_S * 1_000_000,
+                *row.group,
+                *msgspec.structs.astuple(row.amounts),
+            )
+            for row in page
+        ]
+
+
+def _json_row(query: ReportQuery, row: ReportRow) -> Mapping[str, object]:
+    group = dict(zip(query.group_by, row.group, strict=True))
+    times = {"start": row.span.start * HOUR_S, "end": row.span.end * HOUR_S}
+    return {**times, "group": group, **msgspec.structs.asdict(row.amounts)}
+
+
+def _print(query: ReportQuery, rows: Sequence[ReportRow]) -> None:
+    zone = zone_of(query.timezone)
+    if not rows:
+        typer.echo(f"No usage from {_time(query.span.start, zone)} to {_time(query.span.end, zone)} ({query.timezone})")
+        return
+    by_cost = any(row.amounts.cost_nano for row in rows)
+    most = max(_length(row, by_cost) for row in rows)
+    form = _TIMES[query.bucket]
+    times = [query.bucket] if form else []
+    table = [
+        (
+            *([datetime.fromtimestamp(row.span.start * HOUR_S, zone).strftime(form)] if form else ()),
+            *(value or NOTHING for value in row.group),
+            *_amounts(row.amounts),
+            _bar(_length(row, by_cost), most),
+        )
+        for row in rows
+    ]
+    total = Amounts(**{name: sum(getattr(row.amounts, name) for row in rows) for name in _SUMS})
+    empty = [""] * (len(times) + len(query.group_by))
+    last = ("total", *empty[1:], *_amounts(total), "") if empty else None
+    print_table((*times, *query.group_by, *_HEADINGS), [*table, last] if last and len(rows) > 1 else table)
+    if total.unpriced:
+        typer.echo(f"The price of {total.unpriced} requests is not known: their cost is in no sum.")
+
+
+def _amounts(sums: Amounts) -> Sequence[str]:
+    return (
+        f"{sums.requests:,}",
+        f"{sums.failures:,}" if sums.failures else NOTHING,
+        count(sums.prompt_tokens),
+        count(sums.cached_tokens),
+        count(sums.completion_tokens),
+        NOTHING if sums.unpriced == sums.requests else f"${sums.cost_nano / _NANO:,.4f}",
+    )
+
+
+def _length(row: ReportRow, by_cost: bool) -> int:
+    """Returns the amount that a row's bar shows: its cost, or its tokens where nothing costs anything."""
+    sums = row.amounts
+    return sums.cost_nano if by_cost else sums.prompt_tokens + sums.completion_tokens
+
+
+def _bar(amount: int, most: int) -> str:
+    eighths = round(8 * _BAR * amount / most) if most else 0
+    return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip()
+
+
+def _time(hour: int, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(hour * HOUR_S, zone).strftime("%Y-%m-%d %H:%M")
