@@ -22,7 +22,7 @@ LAYERS = (
     ("supervisor",),
     ("gateway", "control", "engine", "ledger", "learner", "discovery", "factory"),
     ("storage",),
-    ("auto", "cache", "accounts", "usage"),
+    ("auto", "cache", "accounts", "usage", "billing"),
     ("routing", "apis", "providers"),
     ("transport", "telemetry", "shared", "models", "images"),
     ("wire", "process", "config"),

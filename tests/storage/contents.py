@@ -9,11 +9,18 @@ import msgspec
 from sqlalchemy import Connection, insert, select, update
 
 from tests.fixtures.records import RECORD, write
+from weebill.billing.credits import Origin
+from weebill.billing.rates import Rate
+from weebill.billing.webhooks import Alert
 from weebill.config.paths import Home
+from weebill.storage.credit_alerts import set_alert
+from weebill.storage.credits import credits_in
 from weebill.storage.database import Database
 from weebill.storage.experiments import experiments_in
 from weebill.storage.keys import keys_in
+from weebill.storage.rates import add_rate
 from weebill.storage.schema import LEDGER
+from weebill.storage.tables.credits import CREDIT_CHECKOUTS, STRIPE_EVENTS
 from weebill.storage.tables.ledger import API_KEYS, INSTALLATION, USAGE
 from weebill.storage.tables.tenants import MEMBERSHIPS, ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USERS
 from weebill.storage.usage import StoredUsage
@@ -30,6 +37,7 @@ def fill(ledger: Database, home: Home) -> None:
     keys.create("ci @home")
     keys.revoke(keys.create("gone").key.id)
     ledger.change(add_tenants)
+    add_credits(ledger)
     experiments = experiments_in(ledger)
     experiments.create("faster", "mini", "micro", 0.25, False)
     experiments.promote("faster")
@@ -65,6 +73,21 @@ def add_tenants(connection: Connection) -> None:
     connection.execute(insert(SERVICE_ACCOUNTS).values(account))
     of_user = update(API_KEYS).where(API_KEYS.c.name == "gone")
     connection.execute(of_user.values(project_id="proj_1", user_id="user_1"))
+
+
+def add_credits(ledger: Database) -> None:
+    books = credits_in(ledger)
+    books.grant("org_1", 10**9, Origin("grant:1", "ci", "名"), 4_000_000_000)
+    books.adjust("org_1", -(2 * 10**9), Origin("adjustment:1"))
+
+    def fill_rest(connection: Connection) -> None:
+        set_alert(connection, "org_1", Alert(1, "https://example.com/hook", 1), 1)
+        add_rate(connection, Rate("proj_1", "*", 1_200_000, 2), 1)
+        checkout = {"organisation": "org_1", "amount_nano": 5, "payment": "pi_1", "made_at": 1, "actor": "key_1"}
+        connection.execute(insert(CREDIT_CHECKOUTS).values(id="chk_1", **checkout))
+        connection.execute(insert(STRIPE_EVENTS).values(id="evt_1", kind="a.b", at=1, result="nothing"))
+
+    ledger.change(fill_rest)
 
 
 def rows_of(ledger: Database) -> Rows:

@@ -18,6 +18,10 @@ from weebill.storage.opening import open_ledger
 from weebill.storage.schema import LEDGER
 
 # What makes a ledger of today into one of the release before the revision.
+CREDITS: Final = (
+    *("credit_entries", "credit_lots", "credit_transactions", "credit_standings", "credit_usage", "credit_rates"),
+    *("credit_checkouts", "stripe_events", "webhook_deliveries"),
+)
 UNDONE: Final = {
     "0010": (
         *(f"ALTER TABLE api_keys DROP COLUMN {name}" for name in ("service_account_id", "user_id", "project_id")),
@@ -34,6 +38,7 @@ UNDONE: Final = {
         "JOIN usage_kinds AS kind ON kind.id = entry.kind",
     ),
     "0012": ("ALTER TABLE installation DROP COLUMN sealed_with",),
+    "0013": tuple(f"DROP TABLE {name}" for name in CREDITS),
 }
 
 

@@ -9,6 +9,7 @@ import typer
 
 from weebill.cli.catalog import adapters_app, catalog_app, models_app, providers_app
 from weebill.cli.context import ConfigOption, Globals, JsonOption, QuantizeOption, QuietOption, home_of, sources_of
+from weebill.cli.credit_commands import credits_app
 from weebill.cli.db_commands import db_app
 from weebill.cli.equivalents import Guide
 from weebill.cli.experiment_commands import experiment_app
@@ -29,6 +30,7 @@ config_app = typer.Typer(cls=Guide, help="Check and show the configuration.", ri
 route_app = typer.Typer(cls=Guide, help="Say who would serve a request.", rich_markup_mode=None)
 auto_app = typer.Typer(cls=Guide, help="Say what `auto` keeps and costs.", rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
+app.add_typer(credits_app, name="credits")
 app.add_typer(config_app, name="config")
 app.add_typer(route_app, name="route")
 app.add_typer(experiment_app, name="experiment")

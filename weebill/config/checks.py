@@ -13,6 +13,7 @@ from weebill.catalog.load import Catalogue, load
 from weebill.catalog.pricing import weighed
 from weebill.config.auto import AUTO, AutoSettings, check_auto, path_of
 from weebill.config.certificates import check_server, check_upstream
+from weebill.config.credits import StripeSettings
 from weebill.config.named import check_names
 from weebill.config.offers import price_of
 from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
@@ -58,6 +59,7 @@ def check(
         yield from _check_preferences(settings, locate)
     yield from _check_redis(settings, locate)
     yield from _check_database(settings, locate)
+    yield from _check_stripe(settings.stripe, locate)
 
 
 def _check_provider(name: str, settings: Settings, locate: Locate) -> Iterator[Problem]:
@@ -88,6 +90,18 @@ def _check_provider(name: str, settings: Settings, locate: Locate) -> Iterator[P
         elif header.lower() in _NOT_FORWARDED:
             what = f"`providers.{name}.forward_headers`: `{header}` is about the client's connection or body"
             yield Problem(locate((*path, "forward_headers")), what)
+
+
+def _check_stripe(stripe: StripeSettings, locate: Locate) -> Iterator[Problem]:
+    path = ("stripe",)
+    if (stripe.secret_key is None) != (stripe.webhook_secret is None):
+        yield Problem(locate(path), "`[stripe]` needs `secret_key` and `webhook_secret`, or neither")
+    names = ("api_base", "success_url", "cancel_url") if stripe.secret_key else ("api_base",)
+    for name in names:
+        if problem := _url_problem(getattr(stripe, name).replace("{CHECKOUT_SESSION_ID}", "")):
+            yield Problem(locate((*path, name)), f"`stripe.{name}` {problem}")
+    if stripe.least_dollars > stripe.most_dollars:
+        yield Problem(locate((*path, "least_dollars")), "`stripe.least_dollars` is more than `most_dollars`")
 
 
 def _url_problem(url: str) -> str:

@@ -24,7 +24,7 @@ from weebill.config.paths import Home
 from weebill.config.problems import ConfigError, KeyPath, Locate, Problem
 from weebill.config.providers import FROM_ENVIRONMENT, complete_providers
 from weebill.config.schema import DatabaseSettings, Settings
-from weebill.config.secrets import PROXY, SECRET_LISTS, SECRETS, URLS, resolve_secrets
+from weebill.config.secrets import PROXY, SECRET_LISTS, SECRETS, SECTION_SECRETS, resolve_secrets
 from weebill.config.toml_lines import key_lines
 from weebill.config.validate import validate
 from weebill.config.warnings import warnings
@@ -214,7 +214,7 @@ def _referenced_variables(table: Mapping[str, object]) -> set[str]:
         for name in SECRET_LISTS:
             listed = entry.get(name)
             keys += listed if isinstance(listed, list) else []
-    for section, name in URLS:
+    for section, name in SECTION_SECRETS:
         found = table.get(section)
         keys.append(found.get(name) if isinstance(found, dict) else None)
     return {key.removeprefix("env:") for key in keys if isinstance(key, str) and key.startswith("env:")}

@@ -13,6 +13,7 @@ from msgspec import Meta
 from weebill.catalog.schema import Quirks
 from weebill.catalog.traits import OnUnsupported
 from weebill.config.auto import AUTO, AutoSettings
+from weebill.config.credits import CreditSettings, StripeSettings
 from weebill.config.limits import LimitSettings
 from weebill.config.routing import AliasSettings, Quantization, RoutingSettings
 from weebill.config.section import Name, NonNegativeInt, PositiveInt, PositiveSeconds, Seconds, Section
@@ -250,6 +251,8 @@ class Settings(Section, frozen=True, kw_only=True):
     redis: RedisSettings = RedisSettings()
     database: DatabaseSettings = DatabaseSettings()
     metering: MeteringSettings = MeteringSettings()
+    credits: CreditSettings = CreditSettings()
+    stripe: StripeSettings = StripeSettings()
     log: LogSettings = LogSettings()
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The secrets of providers: a literal, `env:NAME`, or `file:PATH`. The values live only in memory."""
+"""The secrets of providers and services: a literal, `env:NAME`, or `file:PATH`. The values live only in memory."""
 
 from __future__ import annotations
 
@@ -19,8 +19,12 @@ MASK = "********"
 SECRETS = ("api_key", "access_key_id", "secret_access_key", "session_token")
 SECRET_LISTS = ("api_keys",)
 PROXY = "proxy"
-URLS: Final[tuple[KeyPath, ...]] = (("redis", "url"), ("database", "url"))
-"""Settings of sections that are addresses with passwords."""
+STRIPE: Final = ("secret_key", "webhook_secret")
+SECTION_SECRETS: Final[tuple[KeyPath, ...]] = (
+    *(("redis", "url"), ("database", "url")),  # addresses with passwords
+    *(("stripe", name) for name in STRIPE),
+)
+"""Secrets that are settings of a section of their own."""
 _REFERENCES = ("env:", "file:")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
 _DATABASE_SCHEMES = ("postgresql", "postgres")
@@ -68,7 +72,17 @@ def resolve_secrets(
             database = msgspec.structs.replace(database, url=url)
         except SecretError as error:
             problems.append(Problem(locate(("database", "url")), f"`database.url` {error}"))
-    return msgspec.structs.replace(settings, providers=providers, redis=redis, database=database), problems
+    keys_of_stripe: dict[str, str] = {}
+    for field in STRIPE:
+        reference = getattr(settings.stripe, field)
+        try:
+            if reference is not None:
+                keys_of_stripe[field] = _resolve(reference, environment, folder)
+        except SecretError as error:
+            problems.append(Problem(locate(("stripe", field)), f"`stripe.{field}` {error}"))
+    stripe = msgspec.structs.replace(settings.stripe, **keys_of_stripe)
+    resolved = msgspec.structs.replace(settings, providers=providers, redis=redis, database=database, stripe=stripe)
+    return resolved, problems
 
 
 def masked(reference: str) -> str:

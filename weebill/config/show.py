@@ -9,7 +9,7 @@ import msgspec
 
 from weebill.config.load import Configuration
 from weebill.config.problems import KeyPath
-from weebill.config.secrets import PROXY, SECRET_LISTS, SECRETS, URLS, masked
+from weebill.config.secrets import PROXY, SECRET_LISTS, SECRETS, SECTION_SECRETS, masked
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 
@@ -30,7 +30,7 @@ def _table(table: Mapping[str, object], path: KeyPath, origins: Mapping[KeyPath,
     for name, value in values.items():
         here = (*path, name)
         shown = value
-        if (name in SECRETS or name == PROXY or here in URLS) and value is not None:
+        if (name in SECRETS or name == PROXY or here in SECTION_SECRETS) and value is not None:
             shown = masked(str(value))
         elif name in SECRET_LISTS and isinstance(value, list | tuple):
             shown = [masked(str(each)) for each in value]

@@ -14,7 +14,7 @@ from weebill.config.auto import path_of
 from weebill.config.offers import price_of
 from weebill.config.problems import KeyPath, Locate, Problem, dotted
 from weebill.config.schema import Settings
-from weebill.config.secrets import MASK, PROXY, SECRET_LISTS, SECRETS, URLS, masked
+from weebill.config.secrets import MASK, PROXY, SECRET_LISTS, SECRETS, SECTION_SECRETS, masked
 
 
 def warnings(declared: Settings, file: Path, locate: Locate, catalogue: Catalogue) -> Iterator[Problem]:
@@ -62,7 +62,7 @@ def _literal_secrets(declared: Settings) -> Iterator[KeyPath]:
         for field in SECRET_LISTS:
             if any(map(_is_literal, getattr(provider, field))):
                 yield "providers", name, field
-    for section, name in URLS:
+    for section, name in SECTION_SECRETS:
         if _is_literal(getattr(getattr(declared, section), name)):
             yield section, name
 

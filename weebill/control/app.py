@@ -18,6 +18,7 @@ from weebill.config.auto import AUTO
 from weebill.control.access import bearer_token, peer_of, require_admin
 from weebill.control.adapters import AdapterRoutes
 from weebill.control.answers import Json, LimitBody, SecureHeaders, handle_errors
+from weebill.control.credits import CreditRoutes
 from weebill.control.keys import KeyRoutes
 from weebill.control.live import LiveFeed
 from weebill.control.manual import Manual, documentation
@@ -26,6 +27,7 @@ from weebill.control.openai_usage import OpenAIUsageRoutes
 from weebill.control.overview import Overview
 from weebill.control.page import Page
 from weebill.control.usage import UsageRoutes
+from weebill.control.purchases import PurchaseRoutes
 from weebill.process.questions import Unanswered
 from weebill.storage.database import Database
 from weebill.wire.errors import ApiError
@@ -67,6 +69,10 @@ def create_app(
     management.router.include_router(AdapterRoutes(overview, ask_discovery).router)
     management.router.include_router(KeyRoutes(overview, ledger).router)
     management.router.include_router(UsageRoutes(ledger).router)
+    management.router.include_router(CreditRoutes(overview, ledger).router)
+    purchases = PurchaseRoutes(overview, ledger)
+    management.router.include_router(purchases.router)
+    app.include_router(purchases.public, prefix=PREFIX)
     app.include_router(management.router, prefix=PREFIX)
     for root in OPENAI_ROOTS:
         app.include_router(OpenAIUsageRoutes(ledger).router, prefix=root, dependencies=[Depends(management.authorise)])
@@ -102,7 +108,8 @@ class _Management:
 
     async def authorise(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
         """Raises ApiError 401 or 403 unless the request has an admin key."""
-        await require_admin(self._keys, bearer_token(authorization), peer_of(request.headers))
+        key = await require_admin(self._keys, bearer_token(authorization), peer_of(request.headers))
+        request.state.actor = key.id
 
     async def _status(self) -> Response:
         return Json(self._overview.status())

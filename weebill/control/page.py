@@ -41,6 +41,11 @@ class Page(NamedTuple):
         return Response(self.content, 200, headers, "text/html")
 
 
+def policy_of(content: bytes) -> str:
+    """Returns the content security policy of a page that has nothing but its own inline style."""
+    return f"default-src 'none'; style-src {_hashes(content, b'style')}; base-uri 'none'; frame-ancestors 'none'"
+
+
 def _hashes(content: bytes, element: bytes) -> str:
     """Returns the policy's source list for the inline elements of this name."""
     bodies = re.findall(rb"<%b>(.*?)</%b>" % (element, element), content, re.DOTALL)

@@ -102,7 +102,7 @@ def _checked(url: str, hosts: Sequence[str]) -> SplitResult:
 def _answer(parts: SplitResult, rules: Rules, may_reach: Callable[[Address], bool], deadline: float) -> bytes | str:
     """Returns the image, or the address to which the answer leads. Raises ImageError."""
     host = parts.hostname or ""
-    connection = _Pinned(host, parts.port or _PORTS[parts.scheme], parts.scheme == "https", may_reach, deadline)
+    connection = Pinned(host, parts.port or _PORTS[parts.scheme], parts.scheme == "https", may_reach, deadline)
     # A socket's own timeout begins anew with every byte that a slow host sends.
     ending = threading.Timer(max(0.0, deadline - time.monotonic()), connection.end)
     ending.start()
@@ -131,7 +131,7 @@ def _answer(parts: SplitResult, rules: Rules, may_reach: Callable[[Address], boo
         connection.close()
 
 
-class _Pinned(http.client.HTTPConnection):
+class Pinned(http.client.HTTPConnection):
     """A connection to the address that was checked, under the name that was asked for."""
 
     def __init__(

@@ -6,7 +6,8 @@ of keys.
 1. It migrates the ledger, or reports why it cannot.
 2. A thread ingests usage from the workers' journals.
 3. Workers and the control process ask about keys, experiments and stored responses (`topics`), and get the changes.
-4. It drains last, and ingests the records that the workers have written until then.
+4. Threads post usage to the ledger of credits, and call organisations' webhooks.
+5. It drains last, and ingests the records that the workers have written until then.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from weebill.auto.experiments import TOPIC as EXPERIMENTS
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
+from weebill.ledger.credits import CreditWork
 from weebill.ledger.ingestion import IngestThread
 from weebill.ledger.prices import Prices
 from weebill.ledger.topics import Keys, Responses, RunningExperiments
@@ -73,8 +75,10 @@ async def main() -> int:
         return 1
     prices = Prices(home, boot.settings)
     ingestion = IngestThread(home, boot.settings.database, boot.settings.metering.ingest_interval_s, prices.cost)
+    credit_work = CreditWork(ledger, home, boot.settings.credits)
 
     def reload(settings: Settings) -> None:
+        credit_work.settings = settings.credits
         prices.settings = settings
         ingestion.interval_s = settings.metering.ingest_interval_s
 
@@ -86,11 +90,13 @@ async def main() -> int:
     for message in boot.told:
         hear(message)
     ingestion.start()
+    credit_work.start()
     link.send(Ready())
     drain = await follow(link, PROCESS_NAME, reload, lambda: ingestion.moves and server.moves, hear)
     if drain is None:
         os._exit(1)  # at once: journals and ledger survive that
     await asyncio.to_thread(ingestion.finish, _FINISH_S)
+    await asyncio.to_thread(credit_work.finish, _PATIENCE_S)
     server.close()
     responses.close()
     ledger.close()

@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, MetaData, Table, insert
 
 from weebill.accounts.tenants import DEFAULT_NAME, DEFAULT_ORGANISATION, DEFAULT_PROJECT
+from weebill.storage.tables import credits as _  # noqa: F401 - its tables are the ledger's
 from weebill.storage.tables.ledger import INSTALLATION, META
 from weebill.storage.tables.ledger import LEDGER as LEDGER_TABLES
 from weebill.storage.tables.outcomes import OUTCOMES_TABLES

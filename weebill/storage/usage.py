@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from weebill.config.ledger_errors import RecordRefusedError
+from weebill.storage.billed import Bill
 from weebill.storage.database import Database
 from weebill.storage.key_use import note_uses
 from weebill.storage.rollups import Rolled, RollUps
@@ -67,6 +68,7 @@ class UsageRows:
         self._rows = _rows(connection)
         self._rolled = Rolled()
         self._uses: Uses = {}
+        self._bill: Bill | None = None
 
     def marks(self, present: Collection[str]) -> dict[str, int]:
         """Returns the marks of the segments `present`, and of all others that are this machine's for sure."""
@@ -90,16 +92,19 @@ class UsageRows:
 
     def insert(self, pieces: Iterable[Iterable[UsageRecord]]) -> int:
         """Inserts all records, or none if that raises; returns their number."""
+        bill = self._bill = self._bill or Bill(self._connection)
         try:
             with self._connection.begin_nested():
                 entries = Entries(self._connection, _rows(self._connection), self._known)
-                return entries.insert(pieces, self._rolled, self._uses)
+                count = entries.insert(bill.watching(pieces), self._rolled, self._uses)
         except Exception as error:
             self._known.forget()
             reason = self._rows.refusal(error)
             if reason:
                 raise RecordRefusedError(reason) from error
             raise
+        bill.take()
+        return count
 
     def quarantine(self, segment: str, offset: int, line: bytes, reason: str) -> None:
         """Keeps what is no usage record."""
@@ -107,10 +112,12 @@ class UsageRows:
         self._connection.execute(insert(QUARANTINE).values(**values, quarantined_at=int(time.time())))
 
     def finish(self) -> None:
-        """Adds what was inserted to the roll-ups, and to what is known of keys."""
+        """Adds what was inserted to the roll-ups, to what is known of keys, and to what organisations were billed."""
         if self._rolled.hours:
             RollUps(self._connection, self._rows, self._known.series).add(self._rolled)
             note_uses(self._connection, self._uses)
+        if self._bill is not None:
+            self._bill.finish(self._rolled)
 
 
 def _rows(connection: Connection) -> Rows:

@@ -1,0 +1,42 @@
+"""Amounts of money: whole nano-dollars, the only currency there is."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+NANO: Final = 1_000_000_000
+NANO_PER_CENT: Final = NANO // 100
+MOST_AMOUNT: Final = 100_000_000 * NANO
+"""The greatest amount of one transaction: a hundred million dollars."""
+MOST_BALANCE: Final = 4_000_000_000 * NANO
+"""The greatest balance, and debt, of an organisation: 64 bits have room for twice as much."""
+_PLACES: Final = 9
+_SHOWN_PLACES: Final = 2
+
+
+def read_dollars(text: str) -> int:
+    """Returns the nano-dollars of an amount as people write it: `12`, `12.50`, `$0.000000001`. Raises ValueError.
+
+    >>> read_dollars("12.5"), read_dollars("-$0.000000001")
+    (12500000000, -1)
+    """
+    plain = text.strip().replace("$", "", 1)
+    try:
+        nano = Decimal(plain).scaleb(_PLACES)
+        if not nano.is_finite() or nano != nano.to_integral_value() or abs(nano) > MOST_BALANCE:
+            raise ValueError
+        return int(nano)
+    except (InvalidOperation, ValueError):
+        raise ValueError(f"{text!r} is no amount in dollars, with at most nine decimals") from None
+
+
+def dollars(nano: int) -> str:
+    """Returns an amount in dollars, exactly, with at least two decimals.
+
+    >>> dollars(12_500_000_000), dollars(-1), dollars(0)
+    ('12.50', '-0.000000001', '0.00')
+    """
+    whole, rest = divmod(abs(nano), NANO)
+    places = f"{rest:0{_PLACES}}".rstrip("0").ljust(_SHOWN_PLACES, "0")
+    return f"{'-' if nano < 0 else ''}{whole}.{places}"

@@ -1,0 +1,79 @@
+"""Messages to an organisation's webhook, signed as the Standard Webhooks specification has it.
+
+A secret is derived from the installation's pepper, so none is stored; making another one is counting on.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from weebill.billing.errors import BadCreditError
+from weebill.billing.money import MOST_BALANCE
+
+DELAYS_S: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+"""The waits between attempts: ten of them, over some three days."""
+_SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - no secret
+_MOST_URL: Final = 1000
+
+
+class Alert(NamedTuple):
+    """Tells an organisation of a balance below `low_nano`, at `url`; `secrets` counts the secrets it has had."""
+
+    low_nano: int | None
+    url: str
+    secrets: int
+
+
+class Target(NamedTuple):
+    """The webhook of an organisation, and the number of its secret."""
+
+    organisation: str
+    url: str
+    secret: int
+
+
+class Delivery(NamedTuple):
+    """A message on its way; `attempt` counts from 1."""
+
+    number: int
+    message: str
+    body: str
+    attempt: int
+    target: Target
+
+    @property
+    def next_in_s(self) -> int | None:
+        """The seconds until the next attempt if this one fails; None if it is the last."""
+        return DELAYS_S[self.attempt - 1] if self.attempt <= len(DELAYS_S) else None
+
+
+def secret_of(pepper: bytes, organisation: str, number: int) -> str:
+    """Returns the secret that an organisation's messages are signed with."""
+    derived = hmac.digest(pepper, f"webhook {organisation} {number}".encode(), "sha256")
+    return _SECRET_PREFIX + base64.b64encode(derived).decode()
+
+
+def headers_of(message: str, at: int, body: bytes, secret: str) -> dict[str, str]:
+    """Returns the headers by which a receiver knows who has sent a message, when, and that nothing was changed."""
+    key = base64.b64decode(secret.removeprefix(_SECRET_PREFIX))
+    signed = hmac.digest(key, f"{message}.{at}.".encode() + body, "sha256")
+    signature = f"v1,{base64.b64encode(signed).decode()}"
+    return {"webhook-id": message, "webhook-timestamp": str(at), "webhook-signature": signature}
+
+
+def check_alert(low_nano: int | None, url: str) -> None:
+    """Raises BadCreditError for a balance that cannot be, or an address that no message can be sent to."""
+    if low_nano is not None and abs(low_nano) > MOST_BALANCE:
+        raise BadCreditError("No balance can be as high as that.", "below")
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and parts.username is None
+    except ValueError:
+        fits = False
+    if not fits or len(url) > _MOST_URL or not url.isascii() or not url.isprintable() or " " in url:
+        raise BadCreditError("A webhook's address is like https://example.com/hook.", "url")

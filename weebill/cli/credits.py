@@ -1,0 +1,221 @@
+"""`weebill credits`: works on the ledger, even if Weebill is not running."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import typer
+
+from weebill.accounts.pepper import read_pepper
+from weebill.billing.credits import Credits, Origin
+from weebill.billing.errors import BadCreditError, UnknownTransactionError
+from weebill.billing.money import dollars, read_dollars
+from weebill.billing.statements import MOST_LISTED, as_csv, as_page, receipt
+from weebill.billing.transactions import Transaction
+from weebill.billing.webhooks import Alert, check_alert, secret_of
+from weebill.cli.errors import USAGE, CommandError, warn
+from weebill.cli.output import NOTHING, day, print_table
+from weebill.cli.times import moment
+from weebill.config.load import Sources, load_database
+from weebill.storage.credit_alerts import alert_of, set_alert
+from weebill.storage.credit_checks import verify
+from weebill.storage.credit_views import balance, statement
+from weebill.storage.credits import CreditRows, credits_in
+from weebill.storage.database import Database
+from weebill.storage.keys import keys_in
+from weebill.storage.opening import open_ledger
+from weebill.storage.owners import is_organisation
+
+Form = Literal["table", "csv", "html"]
+
+_OPTIONS = {
+    "amount": "DOLLARS",
+    "expires_at": "--expires",
+    "note": "--note",
+    "below": "--below",
+    "url": "--url",
+    "project": "--project",
+    "model": "--model",
+    "valid_from": "--from",
+    "parts_per_million": "PERCENT",
+}
+
+
+def show(sources: Sources, org: str, as_json: bool) -> None:
+    """Prints an organisation's balance."""
+    with opened(sources) as ledger:
+        _known(ledger.read(lambda connection: is_organisation(connection, org)), org)
+        here = ledger.read(lambda connection: balance(connection, org))
+    if as_json:
+        parts = [part._asdict() for part in here.parts]
+        typer.echo(msgspec.json.format(msgspec.json.encode(here._asdict() | {"parts": parts}), indent=2).decode())
+        return
+    lines = {
+        "organisation": here.organisation,
+        "balance": f"${dollars(here.balance_nano)}",
+        "available": f"${dollars(here.available_nano)}",
+        "billed": f"${dollars(here.billed_nano)} for usage that has cost ${dollars(here.cost_nano)}",
+    }
+    if here.unpriced:
+        lines["not billed"] = f"{here.unpriced} requests of unknown price"
+    for part in here.parts:
+        lines[f"until {day(part.expires_at)}" if part.expires_at is not None else "without end"] = (
+            f"${dollars(part.left_nano)}"
+        )
+    width = max(map(len, lines)) + 2
+    for name, value in lines.items():
+        typer.echo(f"{name:{width}}{value}")
+
+
+def grant(sources: Sources, org: str, amount: str, expires: str | None, note: str, reference: str) -> None:
+    """Gives credits."""
+    until = None if expires is None else moment(expires, time.time(), "--expires")
+    nano = read_amount(amount)
+    with _credits(sources, org) as credits_:
+        made = credits_.grant(org, nano, _origin("grant", org, note, reference), until)
+    _told(made)
+
+
+def adjust(sources: Sources, org: str, amount: str, note: str, reference: str) -> None:
+    """Corrects a balance."""
+    nano = read_amount(amount)
+    with _credits(sources, org) as credits_:
+        made = credits_.adjust(org, nano, _origin("adjustment", org, note, reference))
+    _told(made)
+
+
+def print_statement(sources: Sources, org: str, since: str, until: str, form: Form, file: Path | None) -> None:
+    """Prints the transactions of a time."""
+    now = time.time()
+    begin = moment(since, now, "--from") if since else 0
+    end = moment(until, now, "--until") if until else int(now) + 1
+    with opened(sources) as ledger:
+        found = ledger.read(lambda connection: statement(connection, org, begin, end))
+    if len(found.transactions) == MOST_LISTED:
+        warn(f"only the first {MOST_LISTED} transactions are listed; narrow it down by --from and --until")
+    if form == "table":
+        _print_table(found.transactions)
+        return
+    _write(as_csv(found.transactions) if form == "csv" else as_page(found), file)
+
+
+def print_receipt(sources: Sources, org: str, transaction: str, form: Form, file: Path | None) -> None:
+    """Prints one transaction."""
+    with opened(sources) as ledger:
+        found = ledger.read(lambda connection: CreditRows(connection).find(org, transaction))
+    if found is None:
+        raise UnknownTransactionError(
+            f"{org} has no transaction {transaction!r}; `weebill credits statement` lists them."
+        )
+    if form == "table":
+        _print_table([found])
+        return
+    _write(as_csv([found]) if form == "csv" else receipt(found), file)
+
+
+def check(sources: Sources) -> None:
+    """Checks all rows; fails if anything does not add up."""
+    with opened(sources) as ledger:
+        found = ledger.read(verify)
+    if found.problems:
+        raise CommandError(
+            f"the ledger of credits does not add up: {'; '.join(found.problems)}",
+            "rows were changed past Weebill, or lost: compare it with a backup (`weebill db restore`)",
+        )
+    typer.echo(f"{found.transactions} transactions add up")
+
+
+def alert(sources: Sources, org: str, below: str | None, url: str | None, new_secret: bool) -> None:
+    """Sets when and whom to tell of a low balance, and prints that with the secret of its signatures."""
+    low = None if below in (None, "never") else read_amount(str(below), "--below")
+    with opened(sources) as ledger, _credits(sources, org) as credits_:
+        here = ledger.read(lambda connection: alert_of(connection, org))
+        credits_.settle(org)  # one that had no credits has a balance from now on
+        here = here or Alert(None, "", 0)
+        number = here.secrets + (new_secret or not here.secrets)
+        keys_in(ledger, sources.home)  # the pepper is made at first use
+        address = here.url if url is None else "" if url == "none" else url
+        wanted = Alert(here.low_nano if below is None else low, address, number)
+        if wanted != here:
+            check_alert(wanted.low_nano, wanted.url)
+            ledger.change(lambda connection: set_alert(connection, org, wanted, int(time.time())))
+    typer.echo(f"below    {NOTHING if wanted.low_nano is None else '$' + dollars(wanted.low_nano)}")
+    typer.echo(f"webhook  {wanted.url or NOTHING}")
+    if wanted.url:
+        typer.echo(f"secret   {secret_of(read_pepper(sources.home.pepper), org, wanted.secrets)}")
+
+
+@contextmanager
+def opened(sources: Sources) -> Iterator[Database]:
+    """Opens the ledger. Raises CommandError for a bad option."""
+    sources.home.create()
+    try:
+        with open_ledger(sources.home, load_database(sources)) as ledger:
+            ledger.change(lambda _: None)
+            yield ledger
+    except BadCreditError as error:
+        option = _OPTIONS.get(error.param)
+        if option is None:
+            raise
+        raise CommandError(f"{option}: {error}", exit_code=USAGE) from error
+
+
+def read_amount(text: str, option: str = "DOLLARS") -> int:
+    """Returns the nano-dollars of an amount. Raises CommandError."""
+    try:
+        return read_dollars(text)
+    except ValueError as error:
+        raise CommandError(f"{option}: {error}", "write it as 25, 0.50 or -3", USAGE) from None
+
+
+def actor() -> str:
+    """Returns who uses the command line, for the ledger."""
+    with suppress(KeyError, OSError):
+        return f"cli:{getpass.getuser()}"
+    return "cli"
+
+
+@contextmanager
+def _credits(sources: Sources, org: str) -> Iterator[Credits]:
+    with opened(sources) as ledger:
+        _known(ledger.read(lambda connection: is_organisation(connection, org)), org)
+        yield credits_in(ledger)
+
+
+def _known(found: bool, org: str) -> None:
+    if not found:
+        raise CommandError(f"there is no organisation {org!r}", exit_code=USAGE)
+
+
+def _origin(kind: str, org: str, note: str, reference: str) -> Origin:
+    return Origin(f"{kind}:{org}:{reference or secrets.token_hex(8)}", actor(), note)
+
+
+def _told(made: Transaction) -> None:
+    typer.echo(
+        f"{made.id}: {dollars(made.amount_nano)}; the balance of {made.organisation} is ${dollars(made.balance_nano)}"
+    )
+
+
+def _print_table(found: Iterable[Transaction]) -> None:
+    rows = (
+        (day(each.at), each.id, each.kind, dollars(each.amount_nano), dollars(each.balance_nano),
+         day(each.expires_at), each.note or NOTHING)
+        for each in found
+    )  # fmt: skip
+    print_table(("TIME", "TRANSACTION", "KIND", "AMOUNT", "BALANCE", "EXPIRES", "NOTE"), rows)
+
+
+def _write(text: str, file: Path | None) -> None:
+    if file is None:
+        typer.echo(text, nl=False)
+        return
+    with file.open("w", encoding="utf-8", newline="") as written:
+        written.write(text)

@@ -1,0 +1,138 @@
+"""Posts usage to the ledger of credits, ends credits, and tells organisations of low balances, in threads."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from weebill.accounts.pepper import read_pepper
+from weebill.billing.webhooks import Delivery, headers_of, secret_of
+from weebill.config.credits import CreditSettings
+from weebill.config.ledger_errors import LedgerError
+from weebill.config.paths import Home
+from weebill.images.fetching import is_public
+from weebill.ledger.webhooks import WebhookError, anywhere, call
+from weebill.storage.credit_alerts import any_due, end_delivery, forget_deliveries, take_due
+from weebill.storage.credits import credits_in, due_organisations
+from weebill.storage.database import Database
+from weebill.storage.purchases import forget_events
+
+_LOOK_S: Final = 1.0
+_FORGET_S: Final = 3600.0
+
+log = logging.getLogger(__name__)
+
+
+def settle_all(ledger: Database) -> int:
+    """Posts what every organisation was billed, and ends credits; returns the number of transactions.
+
+    Raises LedgerError, of the last organisation that has a problem, after the others are done.
+    """
+    books = credits_in(ledger)
+    count, problem = 0, None
+    for organisation in ledger.read(lambda connection: due_organisations(connection, int(time.time()))):
+        try:
+            count += books.settle(organisation)
+        except LedgerError as error:
+            problem = error
+    if problem is not None:
+        raise problem
+    return count
+
+
+def deliver(ledger: Database, home: Home, settings: CreditSettings) -> int:
+    """Sends the messages that are due; returns their number."""
+    now = int(time.time())
+    # Mostly there are none: a change would keep other writers waiting.
+    some = ledger.read(lambda connection: any_due(connection, now))
+    taken = ledger.change(lambda connection: take_due(connection, now)) if some else []
+    for delivery in taken:
+        _send(ledger, home, settings, delivery)
+    return len(taken)
+
+
+class CreditsThread(threading.Thread):
+    """Does its work every `interval_s` seconds until `finish`; after a failure it tries again with the next turn."""
+
+    def __init__(self, name: str, interval_s: Callable[[], float], work: Callable[[], object]) -> None:
+        super().__init__(name=name, daemon=True)
+        self._interval_s = interval_s
+        self._work = work
+        self._finishing = threading.Event()
+        self._healthy = True
+
+    def run(self) -> None:
+        """Works until `finish` is called."""
+        while not self._finishing.wait(self._interval_s()):
+            self.turn()
+
+    def turn(self) -> None:
+        """Does the work once, and reports if it begins to fail, or to succeed again."""
+        try:
+            self._work()
+        except Exception as error:  # any error: without this thread balances would stay as they are unnoticed
+            if self._healthy:
+                trace = None if isinstance(error, LedgerError | OSError) else error
+                log.error("the work on %s failed, and is done later: %s", self.name, error, exc_info=trace)
+            self._healthy = False
+        else:
+            if not self._healthy:
+                log.info("the work on %s is done again", self.name)
+            self._healthy = True
+
+    def finish(self, timeout_s: float) -> None:
+        """Ends after the present turn."""
+        self._finishing.set()
+        self.join(timeout_s)
+
+
+class CreditWork:
+    """The threads of the ledger process for credits. `settings` may be changed at any time."""
+
+    def __init__(self, ledger: Database, home: Home, settings: CreditSettings) -> None:
+        self.settings = settings
+        self._ledger = ledger
+        self._home = home
+        self._forget_at = 0.0
+        self._settling = CreditsThread("credits", lambda: self.settings.settle_interval_s, self._settle)
+        self._delivering = CreditsThread("webhooks", lambda: _LOOK_S, lambda: deliver(ledger, home, self.settings))
+
+    def start(self) -> None:
+        """Starts the threads."""
+        self._settling.start()
+        self._delivering.start()
+
+    def finish(self, timeout_s: float) -> None:
+        """Ends the threads, after usage has been ingested, which is posted."""
+        self._delivering.finish(timeout_s)
+        self._settling.finish(timeout_s)
+        self._settling.turn()
+
+    def _settle(self) -> None:
+        settle_all(self._ledger)
+        if time.monotonic() >= self._forget_at:
+            now = int(time.time())
+            self._ledger.change(lambda connection: forget_deliveries(connection, now))
+            self._ledger.change(lambda connection: forget_events(connection, now))
+            self._forget_at = time.monotonic() + _FORGET_S
+
+
+def _send(ledger: Database, home: Home, settings: CreditSettings, delivery: Delivery) -> None:
+    target, due_at, result = delivery.target, None, "delivered"
+    now, body = int(time.time()), delivery.body.encode()
+    try:
+        secret = secret_of(read_pepper(home.pepper), target.organisation, target.secret)
+        headers = headers_of(delivery.message, now, body, secret)
+        if not target.url:
+            raise WebhookError("there is no webhook any more", final=True)
+        reach = anywhere if settings.private_webhooks else is_public
+        call(target.url, headers, body, settings.webhook_timeout_s, reach)
+    except WebhookError as error:
+        wait_s = None if error.final else delivery.next_in_s
+        due_at, result = (None if wait_s is None else now + wait_s), str(error)
+        told = {"organisation": target.organisation, "webhook_id": delivery.message, "attempt": delivery.attempt}
+        log.warning("a webhook did not take a message: %s", error, extra=told)
+    ledger.change(lambda connection: end_delivery(connection, delivery.number, due_at, result))

@@ -1,0 +1,35 @@
+"""Rates in the ledger: what is billed of what requests cost, with its history."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Connection, func, insert, select
+
+from weebill.billing.errors import BadCreditError
+from weebill.billing.rates import ALL_PROJECTS, MOST_RATES, Rate, Rates, check_rate
+from weebill.storage.owners import organisation_of_project
+from weebill.storage.tables.credits import CREDIT_RATES
+
+_COLUMNS: Final = [CREDIT_RATES.c[name] for name in Rate._fields]
+
+
+def all_rates(connection: Connection) -> list[Rate]:
+    """Returns every rate that ever was or will be, in the order in which they were made."""
+    return [Rate(*row) for row in connection.execute(select(*_COLUMNS).order_by(CREDIT_RATES.c.id))]
+
+
+def read_rates(connection: Connection) -> Rates:
+    """Returns the rates, with their history."""
+    return Rates(all_rates(connection))
+
+
+def add_rate(connection: Connection, rate: Rate, now: int, note: str = "", actor: str = "") -> None:
+    """Makes a rate. Raises BadCreditError."""
+    check_rate(rate, now)
+    if rate.project != ALL_PROJECTS and organisation_of_project(connection, rate.project) is None:
+        raise BadCreditError(f"There is no project {rate.project!r}.", "project")
+    if connection.execute(select(func.count()).select_from(CREDIT_RATES)).scalar_one() >= MOST_RATES:
+        raise BadCreditError(f"There are {MOST_RATES} rates already, past ones included.", "rates")
+    made = insert(CREDIT_RATES).values(**rate._asdict(), made_at=now, note=note, actor=actor)
+    connection.execute(made)
