@@ -22,7 +22,8 @@ from weebill.billing.purchases import (
 from weebill.config.credits import StripeSettings
 
 if TYPE_CHECKING:
-    from stripe import Dispute, Refund, UntypedStripeObject
+    from stripe import Dispute, Refund
+    from stripe.checkout import Session as CheckoutSession
 
 _MARK: Final = "weebill_checkout"
 _MOST: Final = 100  # refunds, or disputes, of one payment
@@ -77,7 +78,7 @@ class StripeService:
             found = self._client.v1.checkout.sessions.retrieve(session)
         return Session(
             found.id,
-            _marked(found.metadata),
+            _marked(found),
             _id(found.payment_intent),
             found.amount_total or 0,
             found.currency or "",
@@ -141,7 +142,8 @@ class _Event(msgspec.Struct):
 _event: Final = msgspec.json.Decoder(_Event).decode
 
 
-def _marked(metadata: UntypedStripeObject[str] | None) -> str:
+def _marked(session: CheckoutSession) -> str:
+    metadata = session.metadata
     return metadata[_MARK] if metadata is not None and _MARK in metadata else ""
 
 

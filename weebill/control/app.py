@@ -26,8 +26,8 @@ from weebill.control.ollama import OllamaManagement
 from weebill.control.openai_usage import OpenAIUsageRoutes
 from weebill.control.overview import Overview
 from weebill.control.page import Page
-from weebill.control.usage import UsageRoutes
 from weebill.control.purchases import PurchaseRoutes
+from weebill.control.usage import UsageRoutes
 from weebill.process.questions import Unanswered
 from weebill.storage.database import Database
 from weebill.wire.errors import ApiError

@@ -68,10 +68,10 @@ def note_balance(connection: Connection, organisation: str, balance_nano: int, n
     connection.execute(insert(WEBHOOK_DELIVERIES).values(**values, attempts=0, due_at=now, result=""))
 
 
-def any_due(connection: Connection, now: int) -> bool:
-    """Returns True if a message is to be sent now."""
-    due = select(WEBHOOK_DELIVERIES.c.id).where(WEBHOOK_DELIVERIES.c.due_at <= now)
-    return connection.execute(due.limit(1)).first() is not None
+def next_due(connection: Connection) -> int | None:
+    """Returns the time at which the next message is to be sent; None if there is none."""
+    due_at = WEBHOOK_DELIVERIES.c.due_at
+    return connection.execute(select(due_at).where(due_at.is_not(None)).order_by(due_at).limit(1)).scalar()
 
 
 def take_due(connection: Connection, now: int) -> list[Delivery]:

@@ -1,7 +1,7 @@
 """Credits of organisations: a ledger of double entry, rates, and what was told to and by others about them.
 
-Revision ID: 0012
-Revises: 0011
+Revision ID: 0013
+Revises: 0012
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from alembic import op
 
 from weebill.storage.tables.types import Flag, String, Whole
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
