@@ -11,12 +11,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Dialect, MetaData, inspect, text
+from sqlalchemy.engine.mock import MockConnection
 
 from weebill.config.ledger_errors import LedgerError
 from weebill.storage.schema import Schema
 
 _REVISIONS: Final = Path(__file__).parent / "revisions"
+# By tables and dialect: to work them out takes many times as long as to run them.
+_made: Final[dict[tuple[MetaData, str], list[str]]] = {}
 
 
 class NewerSchemaError(LedgerError):
@@ -62,11 +65,25 @@ def upgrade(connection: Connection, schema: Schema, what: str) -> None:
 
 def make_tables(connection: Connection, schema: Schema) -> None:
     """Makes the schema's tables in an empty database, without rows."""
-    schema.tables.create_all(connection, checkfirst=False)
+    key = schema.tables, connection.dialect.name
+    if key not in _made:
+        _made[key] = _statements(schema.tables, connection.dialect)
+    for statement in _made[key]:
+        connection.exec_driver_sql(statement)
     connection.execute(text(f"CREATE TABLE {schema.version_table} (version_num VARCHAR(32) PRIMARY KEY)"))
     stamp = text(f"INSERT INTO {schema.version_table} (version_num) VALUES (:newest)")  # noqa: S608
     connection.execute(stamp, {"newest": schema.newest})
     _stamp(connection, schema)
+
+
+def _statements(tables: MetaData, dialect: Dialect) -> list[str]:
+    """Returns the statements that make tables, with their indexes and views, in the order of their references."""
+    found: list[str] = []
+    tables.create_all(
+        MockConnection(dialect, lambda statement, _: found.append(str(statement.compile(dialect=dialect)))),
+        checkfirst=False,
+    )
+    return found
 
 
 def _stamp(connection: Connection, schema: Schema) -> None:

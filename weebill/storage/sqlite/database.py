@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.util import LRUCache
 
 from weebill.config.ledger_errors import LedgerError
 from weebill.storage.database import Database
@@ -27,6 +30,10 @@ from weebill.storage.upgrade import upgrade
 _ATTEMPTS: Final = 5  # while backups are put back faster than a change takes
 _READERS: Final = 8
 _UP_TO_DATE: Final = "up to date"
+_URL: Final = make_url("sqlite://")
+_STATEMENTS: Final = 1000  # that are kept compiled; there are fewer
+
+_compiled: Final = LRUCache[object, object](_STATEMENTS)
 
 T = TypeVar("T")
 
@@ -132,12 +139,25 @@ class _Watcher:
 
 def _engine(opened: Callable[[], OpenFile], begin: str, connections: int, timeout_s: float) -> Engine:
     """Returns an engine whose transactions begin with that statement."""
-    engine = create_engine(
-        "sqlite://", creator=opened, poolclass=QueuePool, pool_size=connections, max_overflow=0, pool_timeout=timeout_s
-    )
+    dialect = _dialect()
+    creator = cast("Callable[[], DBAPIConnection]", opened)
+    pool = QueuePool(creator, pool_size=connections, max_overflow=0, timeout=timeout_s, dialect=dialect)
+    if (complete := dialect.on_connect()) is not None:  # adds functions that SQLite may lack
+        event.listen(pool, "connect", lambda connection, _: complete(connection))
+    engine = Engine(pool, dialect, _URL, execution_options={"compiled_cache": _compiled})
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     event.listen(engine, "checkout", _check)
     return engine
+
+
+@cache
+def _dialect() -> Dialect:
+    """Returns the dialect of all engines: what is compiled for one of them is of use to the others."""
+    engine = create_engine(_URL)
+    with engine.connect():  # in which it learns of SQLite
+        pass
+    engine.dispose()
+    return engine.dialect
 
 
 def _check(opened: OpenFile, *_: object) -> None:
