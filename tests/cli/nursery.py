@@ -21,7 +21,9 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NoReturn, TypedDict
 
-from weebill.storage import database
+import weebill.storage.sqlite.opening as sqlite_opening
+from tests.fixtures.compiled import compile_statements
+from weebill.storage import opening
 
 _REQUEST_BYTES: Final = 1 << 20
 # Its input, output and errors.
@@ -95,6 +97,7 @@ def _serve(requests: socket.socket) -> None:
     import weebill.cli.running
     import weebill.supervisor.commands  # noqa: F401 - what all of this is for
 
+    compile_statements()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes that wait for the commands
     gc.freeze()
     while True:
@@ -135,7 +138,7 @@ def _run(request: Request, streams: tuple[int, ...]) -> NoReturn:
         os.environ.clear()
         os.environ.update(request["env"])
         if request["busy_timeout_s"] is not None:
-            database.BUSY_TIMEOUT_S = request["busy_timeout_s"]
+            opening.BUSY_TIMEOUT_S = sqlite_opening.BUSY_TIMEOUT_S = request["busy_timeout_s"]
         sys.argv = ["weebill", *request["arguments"]]
         runpy.run_module("weebill", run_name="__main__", alter_sys=True)
     except SystemExit as left:
