@@ -103,3 +103,31 @@ def test_what_cannot_be_reported_is_refused_by_its_option(used, options, said):
 def test_an_export_needs_a_file(used):
     assert "--csv FILE or --parquet FILE" in used.fails(2, "usage", "export")
     assert "at once" in used.fails(2, "usage", "--csv", "a", "--parquet", "b")
+
+
+def test_retention_is_set_and_shown(used):
+    assert used.ok("usage", "retention").split() == ["project", "requests", "are", "all", "kept", "for", "good"]
+    said = used.ok("usage", "retention", "--project", "proj_default", "--days", "30")
+    assert said == "Requests of proj_default are kept for 30 days; sums stay\n"
+    used.ok("usage", "retention", "--counts-only")
+    assert json.loads(used.ok("usage", "retention", "--json")) == [
+        {"project": None, "days": 0},
+        {"project": "proj_default", "days": 30},
+    ]
+    assert "all others     not kept, only counted" in used.ok("usage", "retention")
+    used.ok("usage", "retention", "--forever")
+    assert len(json.loads(used.ok("usage", "retention", "--json"))) == 1
+    assert "no project" in used.fails(1, "usage", "retention", "--project", "proj_x", "--days", "1")
+    assert "one of" in used.fails(2, "usage", "retention", "--days", "1", "--forever")
+    assert "--days" in used.fails(2, "usage", "retention", "--days", "0")
+
+
+def test_what_is_kept_of_somebody_is_erased(used):
+    assert "Erased 1 requests of end user ann" in used.ok("usage", "erase", "--end-user", "ann", "--yes")
+    rows = [json.loads(line) for line in used.ok("usage", "--by", "end_user", *SINCE, "--json").splitlines()]
+    assert [(row["group"], row["requests"]) for row in rows] == [({"end_user": None}, 3)]
+    asked = used("usage", "erase", "--project", "proj_default", stdin="n\n")
+    assert asked.returncode == 1
+    said = used.ok("usage", "erase", "--project", "proj_default", "--yes")
+    assert said.startswith("Erased 0 requests and 0 stored answers")  # whose key nobody knows
+    assert "either" in used.fails(2, "usage", "erase")

@@ -39,6 +39,7 @@ UNDONE: Final = {
     ),
     "0012": ("ALTER TABLE installation DROP COLUMN sealed_with",),
     "0013": tuple(f"DROP TABLE {name}" for name in CREDITS),
+    "0014": ("DROP TABLE usage_retention",),
 }
 
 

@@ -104,3 +104,48 @@ def export_requests(
     from weebill.cli.usage import Files, Given, export
 
     export(sources_of(context, config), Given(since, until, "all", "", (), only or ()), Files(csv, parquet))
+
+
+ProjectOption = Annotated[str, typer.Option("--project", metavar="ID", help="Of this project.", show_default=False)]
+
+
+@usage_app.command("retention")
+def retention(
+    context: typer.Context,
+    project: ProjectOption = "",
+    days: Annotated[int | None, typer.Option(metavar="DAYS", help="Keep requests as long.", show_default=False)] = None,
+    counts_only: Annotated[bool, typer.Option("--counts-only", help="Keep no requests, only sums.")] = False,
+    forever: Annotated[bool, typer.Option("--forever", help="Keep them for good, as at the start.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show or set for how long single requests are kept; sums stay.
+
+    Without a project, a time is for all that have none of their own. Weebill deletes what is due once a minute.
+    """
+    from weebill.cli.usage_keeping import set_retention, show_retention
+
+    sources = sources_of(context, config)
+    if project or days is not None or counts_only or forever:
+        set_retention(sources, project, days, counts_only, forever)
+    else:
+        show_retention(sources, as_json)
+
+
+@usage_app.command("erase")
+def erase_usage(
+    context: typer.Context,
+    project: ProjectOption = "",
+    end_user: Annotated[
+        str, typer.Option("--end-user", metavar="NAME", help="Whom clients made requests for.", show_default=False)
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Delete all requests of a project or of an end user, and a project's stored answers.
+
+    Sums of keys and models stay: they name nobody. `weebill usage export` writes the requests first.
+    """
+    from weebill.cli.usage_keeping import erase
+
+    erase(sources_of(context, config), project, end_user, yes)

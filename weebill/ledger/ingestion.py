@@ -45,7 +45,7 @@ class IngestThread(threading.Thread):
 
     def run(self) -> None:
         """Ingests until `finish` is called, and then once more."""
-        _yield_to_others()
+        yield_to_others()
         while not self._finishing.is_set():
             try:
                 self._ingest()
@@ -61,7 +61,7 @@ class IngestThread(threading.Thread):
     def _ingest(self) -> None:
         # Its own: it shares nothing with those who answer questions, whom a batch would keep waiting.
         with open_ledger(self._home, self._database, working=self._move) as ledger:
-            ledger.change(lambda _: _yield_to_others())  # PostgreSQL is used by a thread of its own
+            ledger.change(lambda _: yield_to_others())  # PostgreSQL is used by a thread of its own
             ingester = Ingester(StoredUsage(ledger), self._home.journal, cost=self._cost)
             last = False
             while not last:
@@ -86,7 +86,7 @@ class IngestThread(threading.Thread):
             self._healthy = False
 
 
-def _yield_to_others() -> None:
+def yield_to_others() -> None:
     """Lowers the thread's priority below the gateway workers', so that no request waits for ingestion."""
     if sys.platform == "linux":  # elsewhere it would be the whole process
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

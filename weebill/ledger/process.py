@@ -27,6 +27,7 @@ from weebill.config.schema import Settings
 from weebill.ledger.credits import CreditWork
 from weebill.ledger.ingestion import IngestThread
 from weebill.ledger.prices import Prices
+from weebill.ledger.retention import RetentionThread
 from weebill.ledger.topics import Keys, Responses, RunningExperiments
 from weebill.process import logs
 from weebill.process.following import follow
@@ -91,10 +92,13 @@ async def main() -> int:
         hear(message)
     ingestion.start()
     credit_work.start()
+    retention = RetentionThread(home, boot.settings.database)
+    retention.start()
     link.send(Ready())
     drain = await follow(link, PROCESS_NAME, reload, lambda: ingestion.moves and server.moves, hear)
     if drain is None:
         os._exit(1)  # at once: journals and ledger survive that
+    await asyncio.to_thread(retention.finish, _FINISH_S)
     await asyncio.to_thread(ingestion.finish, _FINISH_S)
     await asyncio.to_thread(credit_work.finish, _PATIENCE_S)
     server.close()

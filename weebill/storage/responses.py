@@ -152,6 +152,22 @@ class ResponseStore:
 
         return self._change(forget)
 
+    def forget(self, tenant: str) -> int:
+        """Forgets all responses of a tenant, a few hundred at a time; returns how many there were."""
+        wanted = select(RESPONSES.c.number, RESPONSES.c.bytes).where(RESPONSES.c.tenant == _name(tenant))
+
+        def forget(connection: Connection) -> int:
+            used = _locked_size(connection)
+            gone = connection.execute(wanted.limit(_PRUNE_ROWS)).all()
+            _delete(connection, [number for number, _ in gone])
+            _resize(connection, used - sum(size for _, size in gone))
+            return len(gone)
+
+        count = 0
+        while gone := self._change(forget):
+            count += gone
+        return count
+
     def prune(self, now: float | None = None) -> int:
         """Forgets what has been kept long enough, at most a few hundred at a time; returns how many there were."""
         at = int(time.time() if now is None else now)

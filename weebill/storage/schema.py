@@ -63,6 +63,6 @@ def _nothing(connection: Connection) -> None:
     del connection
 
 
-LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0013", _fill_ledger, "ledger")
+LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0014", _fill_ledger, "ledger")
 RESPONSES: Final = Schema("responses", RESPONSES_TABLES, "0002", _fill_responses, "store of responses")
 OUTCOMES: Final = Schema("outcomes", OUTCOMES_TABLES, "0004", _nothing, "store of outcomes")

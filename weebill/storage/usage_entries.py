@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, func, select
 
 from weebill.storage import usage_names
+from weebill.storage.label_rows import labels_version
 from weebill.storage.rollups import KnownSeries, Rolled, Series, Sums, add_to
 from weebill.storage.tables.ledger import USAGE_KINDS, USAGE_LABELS
 from weebill.storage.usage_names import Names
@@ -45,6 +46,7 @@ class Known:
     kinds: dict[Kind, int] = field(default_factory=dict)
     names: dict[int, Names] = field(default_factory=lambda: {at: _names(KIND[at]) for at in _MADE_UP})
     labels: dict[Labels, int] = field(default_factory=dict)
+    labels_version: int = 0
     series: KnownSeries = field(default_factory=KnownSeries)
 
     def forget(self) -> None:
@@ -138,10 +140,13 @@ class Entries:
 
     def _with_labels(self, labelled: Iterable[tuple[Labels, tuple[Value, ...]]]) -> list[tuple[Value, ...]]:
         """Returns the rows of entries, the ids of their labels included."""
+        version = labels_version(self._connection)
         known = self._known.labels
-        labelled = list(labelled)
-        if len(known) >= MAX_KINDS:
+        if version != self._known.labels_version or len(known) >= MAX_KINDS:
             known.clear()
+            self._known.series.labels.clear()
+            self._known.labels_version = version
+        labelled = list(labelled)
         rows: dict[tuple[str, str], list[Labels]] = {}
         for labels, _ in labelled:
             if labels not in known:

@@ -264,6 +264,15 @@ USAGE_LABEL_SUMS: Final = Table(
 Index("usage_label_sums_of_series", USAGE_LABEL_SUMS.c.label_series)
 
 
+class _UsageRetention(TypedColumns):
+    project_id = Column(String, primary_key=True)
+    days = Column(Whole, CheckConstraint("days >= 0"), nullable=False)
+
+
+USAGE_RETENTION: Final = Table("usage_retention", LEDGER, _UsageRetention, sqlite_strict=True, sqlite_with_rowid=False)
+"""For how many days requests of a project are kept; of all others, where the project is ""."""
+
+
 class _JournalMarks(TypedColumns):
     segment = Column(String, primary_key=True)
     offset = Column(Whole, nullable=False)
