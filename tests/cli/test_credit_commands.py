@@ -9,6 +9,12 @@ import re
 
 import pytest
 
+from tests.fixtures.ledger import SQLITE
+from tests.fixtures.stripe import signed, stripe_emulator
+from weebill.billing.stripe_service import StripeService
+from weebill.storage.opening import open_ledger
+from weebill.storage.purchases import Purchases
+
 ATTACK = '=1+1<img src=x onerror="alert(1)">'
 
 
@@ -66,6 +72,28 @@ WRONG = [
 def test_what_cannot_be_is_refused(weebill, arguments, message):
     options = ["--", arguments[1]] if arguments[1].startswith("-") and len(arguments) == 2 else arguments[1:]
     assert message in weebill.fails(2, "credits", arguments[0], *options)
+
+
+def test_a_purchase_is_refunded(weebill):
+    assert "not configured" in weebill.fails(1, "credits", "refund", "ctx_1")
+    with stripe_emulator() as (stripe, settings), open_ledger(weebill.home, SQLITE) as ledger:
+        service = StripeService(settings)
+        purchases = Purchases(ledger, service, settings)
+        session = stripe.pay(purchases.begin("org_default", 25 * 10**9, "").url.rpartition("/")[2])
+        body = stripe.event("checkout.session.completed", session)
+        purchases.hear(service.event(body, signed(body)))
+        lines = ("secret_key", "webhook_secret", "api_base", "success_url", "cancel_url")
+        weebill.home.config_file.write_text(
+            "[stripe]\n" + "".join(f'{name} = "{getattr(settings, name)}"\n' for name in lines)
+        )
+        transaction = weebill.ok("credits", "statement").splitlines()[1].split()[2]
+        told = weebill("credits", "refund", transaction, "10")
+        assert (told.returncode, told.stdout[:18]) == (0, "Refunded; $10.00 o"), told
+        assert [each["amount"] for each in stripe.refunds] == [1000]
+        assert "emulated" not in weebill("config", "show").stdout
+        stripe.failing = 10
+        assert "not refunded twice" in weebill("credits", "refund", transaction, "10").stderr
+    assert weebill.ok("credits", "verify") == "2 transactions add up\n"
 
 
 def test_rates_and_alerts_are_set(weebill):

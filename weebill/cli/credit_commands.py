@@ -65,6 +65,21 @@ def adjust_credits(
     adjust(sources_of(context, config), org, dollars, note, reference)
 
 
+@credits_app.command("refund")
+def refund_credits(
+    context: typer.Context,
+    transaction: Annotated[str, typer.Argument(metavar="ID", help="The purchase, ctx_...")],
+    dollars: Annotated[str | None, typer.Argument(metavar="[DOLLARS]", help="A part of it; all by default.")] = None,
+    org: OrgOption = _OWN,
+    force: Annotated[bool, typer.Option("--force", help="Also what is used already.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Pay back a purchase through Stripe."""
+    from weebill.cli.credit_refunds import refund
+
+    refund(sources_of(context, config), org, transaction, dollars, force)
+
+
 @credits_app.command("statement")
 def credit_statement(
     context: typer.Context,

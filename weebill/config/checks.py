@@ -96,9 +96,15 @@ def _check_stripe(stripe: StripeSettings, locate: Locate) -> Iterator[Problem]:
     path = ("stripe",)
     if (stripe.secret_key is None) != (stripe.webhook_secret is None):
         yield Problem(locate(path), "`[stripe]` needs `secret_key` and `webhook_secret`, or neither")
-    names = ("api_base", "success_url", "cancel_url") if stripe.secret_key else ("api_base",)
-    for name in names:
-        if problem := _url_problem(getattr(stripe, name).replace("{CHECKOUT_SESSION_ID}", "")):
+    addresses = {"api_base": stripe.api_base}
+    if stripe.secret_key:
+        # Pages for people may have a `?`.
+        addresses |= {
+            "success_url": stripe.success_url.partition("?")[0],
+            "cancel_url": stripe.cancel_url.partition("?")[0],
+        }
+    for name, url in addresses.items():
+        if problem := _url_problem(url):
             yield Problem(locate((*path, name)), f"`stripe.{name}` {problem}")
     if stripe.least_dollars > stripe.most_dollars:
         yield Problem(locate((*path, "least_dollars")), "`stripe.least_dollars` is more than `most_dollars`")

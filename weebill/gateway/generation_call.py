@@ -97,7 +97,7 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
         return encoded(self.translate, self.call, deployment, self.upstreams.directory)
 
     def expected_usage(self, request: UpstreamRequest) -> tuple[Used, int]:
-        return Estimate(self.call), len(request.body)
+        return Estimate(self.call), self.call.prompt_bytes()
 
     async def read(self, upstream: Upstream, response: Response, request: UpstreamRequest) -> OpenedResponse:
         call, translate, spending = self.call, self.translate, self.spending
