@@ -23,6 +23,7 @@ LAYERS = (
     ("gateway", "control", "engine", "ledger", "learner", "discovery", "factory"),
     ("storage",),
     ("auto", "cache", "accounts", "usage", "billing"),
+    ("limits",),
     ("routing", "apis", "providers"),
     ("transport", "telemetry", "shared", "models", "images"),
     ("wire", "process", "config"),

@@ -17,16 +17,23 @@ from tests.fixtures.upstream import DONE, STREAM_HEAD, Request, Upstream, answer
 from tests.gateway.conftest import settings
 from weebill.apis.chat.api import CHAT
 from weebill.gateway.generation_call import GenerationCall
+from weebill.gateway.limiter import Limiter
 from weebill.gateway.meter import Spending
 from weebill.gateway.opened import CompleteResponse
 from weebill.gateway.translation import translator
 from weebill.gateway.upstreams import Upstreams
+from weebill.limits.book import Book
+from weebill.process.questions import Unanswered
 from weebill.routing.directory import Directory
 from weebill.routing.router import Router
 from weebill.routing.steps import Try
 from weebill.transport.client import Client
 from weebill.transport.errors import UpstreamTimeout
 from weebill.transport.exchange import Exchange
+
+
+async def _nobody(topic: str, question: object) -> msgspec.Raw:
+    raise Unanswered(topic)
 
 
 class Asking:
@@ -37,7 +44,9 @@ class Asking:
         configured = settings(upstream)
         router = Router(configured.routing, Directory(configured, (), 0), Random(1))
         self._deployment = router.directory.resolve("gpt-4o-mini")
-        self._upstreams = Upstreams(self.client, router, configured.server)
+        self._upstreams = Upstreams(
+            self.client, router, configured.server, Limiter(Book("test", _nobody, lambda: None))
+        )
 
     async def ask(self, *, stream: bool, patience_s: float = inf) -> object:
         at = self._deployment.upstream

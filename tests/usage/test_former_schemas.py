@@ -37,13 +37,13 @@ def former(home: Home, version: int) -> Iterator[sqlite3.Connection]:
 
 
 def test_what_was_recorded_before_there_were_kinds_is_still_there(home: Home) -> None:
-    columns = UsageRecord.__struct_fields__[:-4]  # all but `dropped` and what came later
+    columns = UsageRecord.__struct_fields__[:-5]  # all but `dropped` and what came later
     unlike = msgspec.structs.replace(UNLIKE_ANY, dropped="", cost_reported=False, flags="", labels=None)
     old = [make_record("old-1"), unlike]
     with former(home, BEFORE_KINDS) as ledger:
         ledger.executemany(
             f"INSERT INTO usage ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-            [msgspec.structs.astuple(record)[:-4] for record in old],
+            [msgspec.structs.astuple(record)[:-5] for record in old],
         )
     with open_ledger(home, SQLITE) as database:
         database.change(lambda _: None)

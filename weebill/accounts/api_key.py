@@ -8,6 +8,7 @@ import msgspec
 
 from weebill.accounts.tenants import DEFAULT_ORGANISATION, DEFAULT_PROJECT
 from weebill.config.routing import Preferences
+from weebill.limits.limit import Limit
 
 KeyRole = Literal["user", "admin"]
 
@@ -57,12 +58,13 @@ class ApiKey(KeyScopes, frozen=True, kw_only=True):
 class FoundKey(msgspec.Struct, frozen=True):
     """The key with a secret, which may be used; `until` is the end of the secret itself, if it was replaced.
 
-    `organisation_id` is that of the key's project.
+    `organisation_id` is that of the key's project, `limits` are those that its requests are held to.
     """
 
     key: ApiKey
     until: int | None = None
     organisation_id: str = DEFAULT_ORGANISATION
+    limits: tuple[Limit, ...] = ()
 
 
 class KeyUse(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from weebill.accounts.api_key import ApiKey, FoundKey, KeyScopes
 from weebill.config.routing import WILDCARD, Preferences
+from weebill.limits.slices import Allowed
 from weebill.routing.patterns import captured
 
 _NO_PREFERENCES: Final = Preferences()
@@ -69,11 +70,11 @@ class Limits:
 class KnownKey:
     """An active key that was found by one of its secrets.
 
-    `organisation_id` is that of its project. `limits` is None if it has none. From `ends_at` on, in Unix seconds, the
-    secret is not valid, None if it has no end.
+    `organisation_id` is that of its project. `limits` is None if it has none, and so is `allowed`, what it may take of
+    requests, tokens and spend. From `ends_at` on, in Unix seconds, the secret is not valid, None if it has no end.
     """
 
-    __slots__ = ("ends_at", "key", "limits", "organisation_id")
+    __slots__ = ("allowed", "ends_at", "key", "limits", "organisation_id")
 
     def __init__(self, found: FoundKey) -> None:
         key = found.key
@@ -83,6 +84,7 @@ class KnownKey:
         self.ends_at = min(ends, default=None)
         limited = key.networks or key.models or key.endpoints or key.local_only or key.preferences != _NO_PREFERENCES
         self.limits = Limits(key) if limited else None
+        self.allowed = Allowed(found.limits) if found.limits else None
 
     def ended(self, now: float) -> str:
         """Returns why the secret is not valid any more, "" if it is."""

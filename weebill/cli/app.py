@@ -14,6 +14,7 @@ from weebill.cli.db_commands import db_app
 from weebill.cli.equivalents import Guide
 from weebill.cli.experiment_commands import experiment_app
 from weebill.cli.key_commands import keys_app
+from weebill.cli.limit_commands import limits_app
 from weebill.cli.router import router_app
 from weebill.cli.usage_commands import usage_app
 
@@ -31,6 +32,7 @@ route_app = typer.Typer(cls=Guide, help="Say who would serve a request.", rich_m
 auto_app = typer.Typer(cls=Guide, help="Say what `auto` keeps and costs.", rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
 app.add_typer(credits_app, name="credits")
+app.add_typer(limits_app, name="limits")
 app.add_typer(config_app, name="config")
 app.add_typer(route_app, name="route")
 app.add_typer(experiment_app, name="experiment")

@@ -20,6 +20,7 @@ from weebill.control.adapters import AdapterRoutes
 from weebill.control.answers import Json, LimitBody, SecureHeaders, handle_errors
 from weebill.control.credits import CreditRoutes
 from weebill.control.keys import KeyRoutes
+from weebill.control.limits import LimitRoutes
 from weebill.control.live import LiveFeed
 from weebill.control.manual import Manual, documentation
 from weebill.control.ollama import OllamaManagement
@@ -73,6 +74,7 @@ def create_app(
     purchases = PurchaseRoutes(overview, ledger)
     management.router.include_router(purchases.router)
     app.include_router(purchases.public, prefix=PREFIX)
+    management.router.include_router(LimitRoutes(ledger).router)
     app.include_router(management.router, prefix=PREFIX)
     for root in OPENAI_ROOTS:
         app.include_router(OpenAIUsageRoutes(ledger).router, prefix=root, dependencies=[Depends(management.authorise)])

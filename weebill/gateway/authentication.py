@@ -12,6 +12,7 @@ from weebill.accounts.api_key import ApiKey
 from weebill.accounts.keyring import KeyRing, LedgerUnavailable
 from weebill.accounts.known_key import KnownKey, Limits, ending, not_admitted
 from weebill.config.routing import Preferences
+from weebill.limits.slices import Allowed
 from weebill.telemetry.counters import Counters
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
@@ -31,8 +32,8 @@ _UNKNOWN: Final = "The API key is wrong or revoked. `weebill keys create NAME` m
 class Caller:
     """The key in a request's head, the time of its check, and the client's timeout in seconds.
 
-    `timeout_s` is `inf` if the client sends none, NaN if it sends an invalid one. `limits` and `ends_at` are those of
-    the `KnownKey`.
+    `timeout_s` is `inf` if the client sends none, NaN if it sends an invalid one. `limits`, `ends_at` and `allowed`
+    are those of the `KnownKey`.
     """
 
     generation: int
@@ -40,6 +41,7 @@ class Caller:
     timeout_s: float
     limits: Limits | None = None
     ends_at: int | None = None
+    allowed: Allowed | None = None
 
     @property
     def preferences(self) -> Preferences | None:
@@ -108,7 +110,7 @@ class Authenticator:
         if not known.admits(exchange.peer):
             self._counters.auth_failures.add()
             raise ApiError(403, not_admitted(known.key, exchange.peer), code="network_not_allowed")
-        caller = Caller(generation, known.key, _timeout(exchange), known.limits, known.ends_at)
+        caller = Caller(generation, known.key, _timeout(exchange), known.limits, known.ends_at, known.allowed)
         exchange.head.memo = caller
         return caller
 

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from weebill.catalog.pricing import FREE, Tariff
 from weebill.gateway.failures import unmetered
+from weebill.limits.book import Hold
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Deployment
 from weebill.transport.client import Sender
@@ -45,8 +46,8 @@ class Spending(Sender):
     """
 
     __slots__ = (
-        "blame", "dropped", "first_byte_at", "images_read", "model_served", "price", "prompt_bytes", "sent", "status",
-        "upstream", "used",
+        "blame", "dropped", "first_byte_at", "hold", "images_read", "model_served", "price", "prompt_bytes", "sent",
+        "status", "upstream", "used",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -61,6 +62,7 @@ class Spending(Sender):
         self.status = 0
         self.dropped: tuple[str, ...] = ()
         self.images_read = 0
+        self.hold: Hold | None = None
 
     def begin(self, deployment: Deployment) -> None:
         """Starts an attempt at `deployment`."""
@@ -124,6 +126,7 @@ class Meter(Spending):
         self.dropped = ()
         self.images_read = 0
         self.prompt_bytes = 0
+        self.hold = None
         self._request_id = request_id
         self.key_id = key_id
         self.key_name = key_name
@@ -235,6 +238,7 @@ class Meter(Spending):
         journal = self._journal
         if journal is None:
             return
+        hold = self.hold
         intent = Intent(
             self._request_id,
             self.key_id,
@@ -243,8 +247,9 @@ class Meter(Spending):
             spending.model_served,
             spending.upstream,
             self.stream,
-            int((self._started + journal.epoch) * 1e6),
+            int((self._started + journal.epoch) * 1e6) if hold is None else hold.began_us,
             spending.prompt_bytes,
+            "" if hold is None else hold.held,
         )
         self.slot = journal.intend(intent, self.slot)
 
@@ -260,7 +265,7 @@ class Meter(Spending):
         if prompt > MOST or completion > MOST:
             usage = usage.bounded()
             prompt, completion = usage.prompt_tokens, usage.completion_tokens
-        first_byte_at = self.first_byte_at
+        first_byte_at, hold = self.first_byte_at, self.hold
         self.spent_nano = spent = _sum(self._earlier_nano, self._cost(self.used, self.price, usage))
         return UsageRecord(
             self._request_id,
@@ -276,7 +281,7 @@ class Meter(Spending):
             usage.measured and not self._estimated,
             status,
             outcome,
-            int((time.time() - elapsed) * 1e6),
+            int((time.time() - elapsed) * 1e6) if hold is None else hold.began_us,
             int((first_byte_at - self._started) * 1e6) if first_byte_at else 0,
             int(elapsed * 1e6),
             usage.cache_write_tokens,
@@ -289,6 +294,7 @@ class Meter(Spending):
             self._reported and not self._computed,
             "",
             self.labels,
+            "" if hold is None else hold.held,
         )
 
 
@@ -300,6 +306,7 @@ class ParallelMeter(Meter):
     def __init__(self, main: Meter) -> None:
         super().__init__(main._request_id, main.key_id, main.endpoint, main._started, main.key_name, main.timeout_s)
         self._main = main
+        self.hold = main.hold
 
     def _write_intent(self) -> None:
         main = self._main

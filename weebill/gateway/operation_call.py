@@ -29,6 +29,8 @@ from weebill.transport.exchange import Exchange
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.operation_call import OperationCall
 
+_SILENT: Final = frozenset({"embeddings", "rerank", "moderations"})
+"""The endpoints whose answers have no tokens."""
 _ANY_TYPE: Final = b"application/octet-stream"
 
 
@@ -52,6 +54,7 @@ class OperationUpstreamCall(UpstreamCall[OpenedResponse]):
         self.translate: OperationTranslator = translate
         self.endpoint = endpoint
         self.call = call
+        self.writes = endpoint.name not in _SILENT
 
     def encode(self, upstream: Upstream) -> UpstreamRequest:
         deployment = self.step.deployment

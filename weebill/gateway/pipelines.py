@@ -26,6 +26,7 @@ from weebill.gateway.stages.keep_alive import KeepingAlive
 from weebill.gateway.stages.load import Load
 from weebill.gateway.stages.look_up import LookUp
 from weebill.gateway.stages.operate import Operate
+from weebill.gateway.stages.reserve import Reserve
 from weebill.gateway.stages.select import Select
 from weebill.gateway.stages.settle import Settle
 from weebill.gateway.upstreams import Upstreams
@@ -65,7 +66,7 @@ def pipelines(
         partial(Settle, recorder),
         partial(Admit, upstreams.bodies),
     )
-    decoded = (*metered, partial(Decode, upstreams, ratings))
+    decoded = (*metered, partial(Decode, upstreams, ratings), partial(Reserve, upstreams.limiter))
     answered = (
         partial(KeepingAlive, upstreams, answering),
         partial(LookUp, recorder, upstreams, selector, cache),

@@ -44,6 +44,9 @@ class Recorder:
         except JournalError as error:
             self._counters.journal_failures.add()
             raise unmetered() from error
+        hold = meter.hold
+        if hold is not None:  # what has no record stays reserved until this process ends
+            hold.settle(outcome, record.prompt_tokens + record.completion_tokens, record.cost_nano or 0)
 
     def settle_unanswered(self, meter: Meter, status: int, outcome: Outcome) -> None:
         """Settles a request with no client left to tell that the record could not be written; that is logged."""

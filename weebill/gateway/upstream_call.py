@@ -2,10 +2,11 @@
 
 1. A place among the upstream's concurrent calls is taken.
 2. The request is encoded in the upstream's dialect, off the event loop if it is big.
-3. The request's intent is written to the journal, and the request is sent.
-4. A successful answer is read: all of it, or a stream up to its first content.
-5. An error answer is read and raised.
-6. The place is given back (`Upstreams.leave`): by the receiver of the answer, or here if the call fails.
+3. What it may take of its key's limits is reserved.
+4. The request's intent is written to the journal, and the request is sent.
+5. A successful answer is read: all of it, or a stream up to its first content.
+6. An error answer is read and raised.
+7. The place is given back (`Upstreams.leave`): by the receiver of the answer, or here if the call fails.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from functools import partial
 from typing import Final, Generic, TypeVar
 
 from weebill.gateway.failures import retry_after_seconds, upstream_said
+from weebill.gateway.limiter import most_of
 from weebill.gateway.meter import NOTHING, Spending, Used
 from weebill.gateway.off_loop import off_loop
 from weebill.gateway.upstreams import ERROR_PATIENCE_S, MAX_ERROR_BYTES, Upstreams
+from weebill.limits.book import Hold
 from weebill.providers.base import UpstreamRequest
 from weebill.routing.deployments import Upstream
 from weebill.routing.steps import Try
@@ -37,6 +40,11 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
 
     `big` requests are encoded off the event loop; `whole` answers arrive in one piece, not as a stream.
     """
+
+    paid = True
+    """False if no call costs anything."""
+    writes = True
+    """False if the answer has no tokens."""
 
     def __init__(
         self, upstreams: Upstreams, exchange: Exchange, step: Try, spending: Spending, *, big: bool, whole: bool
@@ -80,6 +88,7 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
         upstream = self.upstreams.enter(self.step.deployment)
         response: Response | None = None
         path = b""
+        nano = 0
         try:
             if upstream.engine:
                 await self.prepare(upstream)
@@ -88,6 +97,8 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
             spending.images_read = self.images_read
             path = request.path
             used, prompt_bytes = self.expected_usage(request)
+            if spending.hold is not None and self.paid:
+                nano = await self._covered(spending.hold, request.body)
             spending.ask(used, prompt_bytes)
             response = await self.upstreams.send(
                 self.exchange, upstream, request, self.step, spending, whole=self.whole
@@ -99,10 +110,24 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
         except BaseException as failure:
             if response is None and unsent(failure):
                 spending.used = NOTHING
+            if nano and spending.hold is not None and spending.used is NOTHING:
+                spending.hold.uncover(nano)
             self.upstreams.leave(upstream, response)
             if response is None or not self.retries_in_other_form(upstream, path, response.status, failure):
                 raise
         return await self.open()
+
+    async def _covered(self, hold: Hold, body: bytes) -> int:
+        """Reserves the most that the call may take of the key's limits; returns that in nano-dollars.
+
+        Raises OverLimit, ApiError 503.
+        """
+        deployment, upstreams = self.step.deployment, self.upstreams
+        bound_of = partial(most_of, deployment, body, writes=self.writes)
+        bound = await off_loop(bound_of) if self.big else bound_of()
+        nano = upstreams.limiter.nano_of(hold, deployment, bound)
+        await upstreams.limiter.cover(hold, self.exchange, bound.tokens, nano)
+        return nano
 
     async def _refused(self, upstream: Upstream, response: Response, path: bytes) -> UpstreamFailure:
         """Reads an error answer, and returns the failure."""

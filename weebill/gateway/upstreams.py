@@ -17,6 +17,7 @@ from weebill.gateway.authentication import caller_of
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded
 from weebill.gateway.fatal_requests import FatalRequests
 from weebill.gateway.images import LocalImages
+from weebill.gateway.limiter import Limiter
 from weebill.gateway.memory import Answers, Bodies
 from weebill.gateway.meter import Spending
 from weebill.gateway.rate_limited_log import RateLimitedLog
@@ -61,6 +62,7 @@ class Upstreams:
         client: Client,
         router: Router,
         settings: ServerSettings,
+        limiter: Limiter,
         limits: LimitSettings = _LIMITS,
         index: int = 0,
         local: LocalSettings = _LOCAL,
@@ -76,6 +78,8 @@ class Upstreams:
         # Answers name the model that served them, instead of the name that was asked for.
         self.names_served = settings.model_in_answers == "served"
         self.limits = limits
+        self.limiter = limiter
+        limiter.configure(limits)
         self.bodies = Bodies(limits)
         self.answers = Answers(limits)
         self.limited_log = RateLimitedLog()
@@ -98,6 +102,7 @@ class Upstreams:
         self.settings = settings
         self.names_served = settings.model_in_answers == "served"
         self.limits = limits
+        self.limiter.configure(limits)
         self.bodies.configure(limits)
         self.answers.configure(limits)
         self._without_responses.clear()

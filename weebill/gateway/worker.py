@@ -34,6 +34,7 @@ from weebill.gateway.app import App
 from weebill.gateway.audits import Audits
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.feedback import Ratings
+from weebill.gateway.limiter import Limiter
 from weebill.gateway.memory import give_memory_back
 from weebill.gateway.off_loop import give_way_soon
 from weebill.gateway.pipelines import pipelines
@@ -46,6 +47,8 @@ from weebill.gateway.servers import ServerWatch
 from weebill.gateway.shadows import Shadows
 from weebill.gateway.thresholds import ThresholdGauges
 from weebill.gateway.upstreams import Upstreams
+from weebill.limits.book import Book
+from weebill.limits.questions import TOPIC as ALLOWANCES
 from weebill.process import logs
 from weebill.process.beats import next_beat
 from weebill.process.link import Link
@@ -101,6 +104,9 @@ class Worker:
         followed: dict[str, Followed] = {EXPERIMENTS: self._experiments}
         self._questions = Questions(home.ledger_socket, followed)
         self._keyring = followed[KEYS] = KeyRing(pepper, self._questions.ask, boot.settings.database.grace_s)
+        self._book = followed[ALLOWANCES] = Book(
+            self._journal.name, self._questions.ask, self._journal.intents.make_room
+        )
         # On a connection of their own: conversations are long, and keys must not wait for them.
         self._conversations = Questions(home.ledger_socket)
         lessons = Lessons()
@@ -115,6 +121,7 @@ class Worker:
             self._client,
             self._router,
             boot.settings.server,
+            Limiter(self._book),
             boot.settings.limits,
             index,
             boot.settings.local,
@@ -264,6 +271,7 @@ class Worker:
         while True:
             await next_beat(_UPKEEP_INTERVAL_S)
             self._keyring.settle()
+            self._book.tend(time.time())
             self._upstreams.warming.tell()
             self._selector.refresh()
             self._servers.settle()

@@ -24,11 +24,13 @@ from weebill.auto.experiments import TOPIC as EXPERIMENTS
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
+from weebill.ledger.allowances import Allowances
 from weebill.ledger.credits import CreditWork
 from weebill.ledger.ingestion import IngestThread
 from weebill.ledger.prices import Prices
 from weebill.ledger.retention import RetentionThread
 from weebill.ledger.topics import Keys, Responses, RunningExperiments
+from weebill.limits.questions import TOPIC as ALLOWANCES
 from weebill.process import logs
 from weebill.process.following import follow
 from weebill.process.link import Link
@@ -47,13 +49,16 @@ _FINISH_S: Final = 30.0
 log = logging.getLogger(__name__)
 
 
-def question_server(ledger: Database, responses: Database) -> QuestionServer:
-    """Returns the server that answers questions about an installation's ledger and its stored responses."""
+def question_server(ledger: Database, responses: Database, journal: Path) -> QuestionServer:
+    """Returns the server that answers questions about an installation's ledger and its stored responses.
+
+    The workers that borrow allowances write to the folder `journal`.
+    """
     positions = Positions(ledger)
-    keys = Keys(ledger, positions)
+    keys, allowances = Keys(ledger, positions), Allowances(ledger, positions, journal)
     return QuestionServer(
-        answers={KEYS: keys.answer, RESPONSES: Responses(responses).answer},
-        feeds={KEYS: keys.feed, EXPERIMENTS: RunningExperiments(ledger, positions).feed},
+        answers={KEYS: keys.answer, RESPONSES: Responses(responses).answer, ALLOWANCES: allowances.answer},
+        feeds={KEYS: keys.feed, EXPERIMENTS: RunningExperiments(ledger, positions).feed, ALLOWANCES: allowances.feed},
         state=ledger.stamp,
     )
 
@@ -68,7 +73,7 @@ async def main() -> int:
         ledger = open_ledger(home, boot.settings.database, patience_s=_PATIENCE_S)
         bring_up_to_date(home, boot.settings.database)
         responses = open_responses(home, boot.settings.database)
-        server = question_server(ledger, responses)
+        server = question_server(ledger, responses, home.journal)
         await server.listen(home.ledger_socket)
     except (LedgerError, OSError) as error:
         link.send(Failed(message=str(error)))

@@ -14,7 +14,7 @@ from typing import Final
 
 from weebill.providers import waits
 from weebill.providers.signs import SIGNS, Sign
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import ApiError, OverLimit
 from weebill.wire.failure import Failure, FailureKind, Scope, UpstreamFailure
 
 # What a message quotes may be the client's own words: a name, a value, a part of the request's JSON.
@@ -127,6 +127,8 @@ def classify(error: ApiError | UpstreamFailure) -> Failure:
     """Classifies a failure: an upstream's as its dialect has read it, or one that the gateway has found itself."""
     if isinstance(error, UpstreamFailure):
         return error.failure
+    if isinstance(error, OverLimit):  # a deployment that costs less may do
+        return Failure("unsupported", "request", 0, error.retry_after)
     found = _OF_CODE.get(error.detail.code or "") or _OF_STATUS.get(error.status)
     kind, scope = found or (("server", "model") if error.status >= 500 else ("invalid_request", "request"))
     return Failure(kind, scope, 0, error.retry_after)

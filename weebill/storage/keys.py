@@ -20,6 +20,7 @@ from weebill.config.schema import DatabaseSettings
 from weebill.storage.database import Database
 from weebill.storage.installation import claim
 from weebill.storage.key_use import uses_of_keys
+from weebill.storage.limits import limits_of
 from weebill.storage.opening import open_ledger
 from weebill.storage.tables.ledger import API_KEYS
 from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USERS
@@ -145,7 +146,10 @@ def find_active(connection: Connection, digest: bytes) -> FoundKey | None:
     if found is None:
         return None
     key = _key(found)
-    return FoundKey(key, None if found["digest"] == digest else key.previous_until, found["organisation_id"])
+    until = None if found["digest"] == digest else key.previous_until
+    organisation_id: str = found["organisation_id"]
+    limits = limits_of(connection, (key.id, key.user_id, key.project_id, organisation_id))
+    return FoundKey(key, until, organisation_id, limits)
 
 
 def find_key(connection: Connection, id_or_name: str) -> ApiKey | None:

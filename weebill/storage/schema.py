@@ -14,7 +14,7 @@ from sqlalchemy import Connection, MetaData, Table, insert
 from weebill.accounts.tenants import DEFAULT_NAME, DEFAULT_ORGANISATION, DEFAULT_PROJECT
 from weebill.storage.tables import credits as _  # noqa: F401 - its tables are the ledger's
 from weebill.storage.tables.ledger import INSTALLATION, META
-from weebill.storage.tables.ledger import LEDGER as LEDGER_TABLES
+from weebill.storage.tables.limits import LEDGER as LEDGER_TABLES
 from weebill.storage.tables.outcomes import OUTCOMES_TABLES
 from weebill.storage.tables.responses import RESPONSES_TABLES, SIZE
 from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS
@@ -47,9 +47,12 @@ class Schema:
         return f"{self.name}_revision"
 
 
+_VERSIONS: Final = ("keys_version", "experiments_version", "allowances_version")
+
+
 def _fill_ledger(connection: Connection) -> None:
     connection.execute(insert(INSTALLATION).values(id=secrets.token_hex(16)))
-    connection.execute(insert(META), [{"name": name, "value": 0} for name in ("keys_version", "experiments_version")])
+    connection.execute(insert(META), [{"name": name, "value": 0} for name in _VERSIONS])
     made = {"name": DEFAULT_NAME, "created_at": int(time.time()), "changed_in": 0}
     connection.execute(insert(ORGANISATIONS).values(id=DEFAULT_ORGANISATION, **made))
     connection.execute(insert(PROJECTS).values(id=DEFAULT_PROJECT, organisation_id=DEFAULT_ORGANISATION, **made))
@@ -63,6 +66,6 @@ def _nothing(connection: Connection) -> None:
     del connection
 
 
-LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0014", _fill_ledger, "ledger")
+LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0015", _fill_ledger, "ledger")
 RESPONSES: Final = Schema("responses", RESPONSES_TABLES, "0002", _fill_responses, "store of responses")
 OUTCOMES: Final = Schema("outcomes", OUTCOMES_TABLES, "0004", _nothing, "store of outcomes")

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from weebill.config.ledger_errors import RecordRefusedError
+from weebill.storage.allowances import held_sums, release, settle
 from weebill.storage.billed import Bill
 from weebill.storage.database import Database
 from weebill.storage.key_use import note_uses
@@ -17,8 +18,8 @@ from weebill.storage.sqlite.usage import SqliteRows
 from weebill.storage.tables.ledger import JOURNAL_MARKS, QUARANTINE
 from weebill.storage.usage_entries import Entries, Known
 from weebill.storage.usage_rows import Rows, Uses, without_nul
-from weebill.usage.ingest import UsageTables
 from weebill.usage.records import UsageRecord
+from weebill.usage.tables import UsageTables
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ _DROP_MARK: Final = delete(JOURNAL_MARKS).where(_OF_SEGMENT)
 
 
 class StoredUsage:
-    """The `UsageLedger` of `weebill.usage.ingest`. Belongs to one thread."""
+    """The `UsageLedger` of `weebill.usage.tables`. Belongs to one thread."""
 
     def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
@@ -59,7 +60,7 @@ class StoredUsage:
 
 
 class UsageRows:
-    """The `UsageTables` of `weebill.usage.ingest`, within a transaction, which `finish` completes."""
+    """The `UsageTables` of `weebill.usage.tables`, within a transaction, which `finish` completes."""
 
     def __init__(self, connection: Connection, source: str, known: Known) -> None:
         self.source = source
@@ -69,6 +70,8 @@ class UsageRows:
         self._rolled = Rolled()
         self._uses: Uses = {}
         self._bill: Bill | None = None
+        self._held: list[UsageRecord] = []
+        self._writer = ""
 
     def marks(self, present: Collection[str]) -> dict[str, int]:
         """Returns the marks of the segments `present`, and of all others that are this machine's for sure."""
@@ -90,13 +93,14 @@ class UsageRows:
         """Deletes the marks of segments."""
         self._connection.execute(_DROP_MARK, [{"of_segment": segment} for segment in sorted(segments)])
 
-    def insert(self, pieces: Iterable[Iterable[UsageRecord]]) -> int:
-        """Inserts all records, or none if that raises; returns their number."""
+    def insert(self, pieces: Iterable[Iterable[UsageRecord]], writer: str = "") -> int:
+        """Inserts all records, which are of one writer, or none if that raises; returns their number."""
+        self._writer = writer
         bill = self._bill = self._bill or Bill(self._connection)
         try:
             with self._connection.begin_nested():
                 entries = Entries(self._connection, _rows(self._connection), self._known)
-                count = entries.insert(bill.watching(pieces), self._rolled, self._uses)
+                count = entries.insert(bill.watching(pieces), self._rolled, self._uses, self._held)
         except Exception as error:
             self._known.forget()
             reason = self._rows.refusal(error)
@@ -105,6 +109,10 @@ class UsageRows:
             raise
         bill.take()
         return count
+
+    def release(self, writer: str) -> None:
+        """Gives back what a dead writer holds of limits."""
+        release(self._connection, writer)
 
     def quarantine(self, segment: str, offset: int, line: bytes, reason: str) -> None:
         """Keeps what is no usage record."""
@@ -118,6 +126,8 @@ class UsageRows:
             note_uses(self._connection, self._uses)
         if self._bill is not None:
             self._bill.finish(self._rolled)
+        if self._held:
+            settle(self._connection, self._writer, held_sums(self._held))
 
 
 def _rows(connection: Connection) -> Rows:

@@ -71,8 +71,11 @@ class Entries:
         self._rows = rows
         self._known = known
 
-    def insert(self, pieces: Iterable[Iterable[UsageRecord]], rolled: Rolled, uses: Uses) -> int:
+    def insert(
+        self, pieces: Iterable[Iterable[UsageRecord]], rolled: Rolled, uses: Uses, held: list[UsageRecord]
+    ) -> int:
         """Inserts all records, adds them to `rolled`, and notes in `uses` when keys were used; returns their number.
+        Those that are held to limits are added to `held`.
 
         Raises the database's error if one breaks the invariants of `UsageRecord`, after some of the others have been
         inserted; nothing is added then.
@@ -84,10 +87,13 @@ class Entries:
         labelled: list[tuple[Labels, tuple[Value, ...]]] = []
         labelled_sums: dict[tuple[int, Kind, Labels], Sums] = {}
         kinds = self._known.kinds
+        limited: list[UsageRecord] = []
         for records in pieces:
             for record in records:
                 if is_doubtful(record):
                     record = flagged(record)
+                if record.held:
+                    limited.append(record)
                 kind: Kind = (
                     record.key_id, record.model_asked, record.model_served, record.upstream, record.endpoint,
                     record.stream, record.measured, record.status, record.outcome, record.checked, record.dropped,
@@ -134,6 +140,7 @@ class Entries:
         given = self._rows.finish(values, self._with_labels(labelled) if labelled else ())
         if given:
             kinds.update({kind: given[id_] for kind, id_ in kinds.items() if id_ in given})
+        held += limited
         for (hour, kind, labels), more in labelled_sums.items():
             add_to(rolled.labelled, (hour, _series(kind), labels), more)
         return _add_up(((hour, kind, found) for (hour, _), (kind, found) in sums.items()), rolled, uses)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Integer, func, literal, select
 from weebill.storage.tables.ledger import USAGE, USAGE_DAILY
 from weebill.storage.tables.types import MOST
 from weebill.usage.records import Labels, UsageRecord
-from weebill.usage.totals import Grouping, UsageEntry, UsageTotal
+from weebill.usage.totals import APART, Grouping, UsageEntry, UsageTotal
 
 # Of many days only the latest are shown; keys and models are few by nature, but bounded all the same.
 MAX_GROUPS: Final = 1000
@@ -34,7 +34,7 @@ _SUMS: Final = (
         )
     ),
 )
-_FIELDS: Final = tuple(name for name in UsageRecord.__struct_fields__ if name != "labels")
+_FIELDS: Final = tuple(name for name in UsageRecord.__struct_fields__ if name not in APART)
 _RECORDS: Final = select(USAGE.c.id, USAGE.c.end_user, USAGE.c.tags, *(USAGE.c[name] for name in _FIELDS)).order_by(
     USAGE.c.id.desc()
 )

@@ -13,6 +13,8 @@ from weebill.storage.tables.ledger import META
 
 KEYS_VERSION: Final = "keys_version"
 EXPERIMENTS_VERSION: Final = "experiments_version"
+ALLOWANCES_VERSION: Final = "allowances_version"
+"""Raised by those who are short of what others hold."""
 
 
 def raise_version(connection: Connection, name: str) -> int:

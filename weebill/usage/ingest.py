@@ -13,10 +13,10 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
@@ -37,6 +37,7 @@ from weebill.usage.segments import (
     whole_lines,
     without_writer,
 )
+from weebill.usage.tables import UsageLedger, UsageTables
 
 BATCH_BYTES = 1 << 22  # of journal in one transaction: some 20,000 records
 _PIECE_BYTES = 1 << 14  # decoded between two yields of the processor: a fifth of a millisecond
@@ -50,50 +51,6 @@ _NO_RECORD = "a line of the journal is no usage record; it is kept in quarantine
 _decoder = msgspec.json.Decoder(UsageRecord)
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-
-class UsageTables(Protocol):
-    """The storage of usage, and of each segment's mark, within a transaction."""
-
-    @property
-    def source(self) -> str:
-        """A name for the contents of the ledger; another one once a backup is in their place."""
-
-    def marks(self, present: Collection[str]) -> dict[str, int]:
-        """Returns the marks of the segments `present`, and of all others that are known to be of this machine."""
-
-    def mark(self, segment: str) -> int:
-        """Returns the present mark of a segment, 0 if it has none. It is this transaction's alone from then on."""
-
-    def set_mark(self, segment: str, offset: int) -> None:
-        """Sets the mark of a segment."""
-
-    def drop_marks(self, segments: Collection[str]) -> None:
-        """Deletes the marks of segments."""
-
-    def insert(self, pieces: Iterable[Iterable[UsageRecord]]) -> int:
-        """Inserts all the records, or none if it raises; returns their number.
-
-        Raises RecordRefusedError if one breaks the invariants of `UsageRecord`, and the errors of `pieces`.
-        """
-
-    def quarantine(self, segment: str, offset: int, line: bytes, reason: str) -> None:
-        """Keeps bytes that are no usage record, for people to look at."""
-
-
-class UsageLedger(Protocol):
-    """The ledger, as ingestion changes it."""
-
-    def change(self, change: Callable[[UsageTables], T]) -> T:
-        """Returns the result of `change` once all its changes are kept; nothing is changed if it raises.
-
-        It may be called again, on the tables as they were, and so it changes nothing else. Raises LedgerError.
-        """
-
-    def stamp(self) -> str:
-        """Returns a text that is another one after each change, whoever has made it. Raises LedgerError."""
 
 
 class _Batch(NamedTuple):
@@ -311,7 +268,7 @@ class Ingester:
         if not lines:
             return _Batch(0, end, False, [])
         try:
-            return _Batch(tables.insert(_decoded(lines)), end, False, [])
+            return _Batch(tables.insert(_decoded(lines), writer_of(segment)), end, False, [])
         except _BAD_LINE as error:
             reason = str(error)
         half = middle(lines)
@@ -327,7 +284,7 @@ class Ingester:
             self._delete_if_finished(segment)
         for table in self._tables():
             if table.name in self._marks:
-                table.unlink(missing_ok=True)
+                self._remove(table)
         self._delete_stale_drafts()
         gone = [segment for segment in self._marks if not (self._folder / segment).exists()]
         if gone:
@@ -353,7 +310,17 @@ class Ingester:
                     len(tail),
                     extra={"segment": segment},
                 )
-            path.unlink()
+            self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        """Deletes a file of a dead writer. What the writer holds of limits is given back before its last file goes: so
+        whoever holds something has a file, and a kill in between leaves that.
+        """
+        writer = writer_of(path.name)
+        others = [other for other in self._folder.glob(f"{writer}*") if other.suffix != DRAFT_SUFFIX]
+        if others == [path]:
+            self._ledger.change(lambda tables: tables.release(writer))
+        path.unlink(missing_ok=True)
 
     def _awaits_recovery(self, segment: str) -> bool:
         """True if its worker has died, and the segment is still needed to find the open requests without a record."""

@@ -30,7 +30,9 @@ _CELLS: Final = _SLOT // 4
 _COUNT: Final = 4
 _LINE: Final = 8
 _LONGEST_LINE: Final = _SLOT - _LINE - 1
-_NAME: Final = 64  # characters kept of each name if the names do not fit
+_NAMES: Final = 256  # characters kept of all names if they do not fit, less what the ids of many limits take
+_NAME: Final = 24  # of each, whatever else there is
+_SHORT_HELD: Final = 40
 _ESCAPED: Final = re.compile(r"[^ !#-\[\]-~]")  # characters that JSON escapes, or of several bytes
 _FIRST_SLOTS: Final = 64
 _NO_EVENTS: Final = b"\0" * (_LINE - _COUNT)
@@ -134,7 +136,8 @@ def left_open(table: bytes) -> Iterator[tuple[bytes, int]]:
 def _shortened(intent: Intent) -> Intent:
     """Shortens the names, which clients may choose as long as they like."""
     names = (intent.key_id, intent.model_asked, intent.model_served, intent.upstream)
-    key_id, asked, served, upstream = [_ESCAPED.sub("?", name)[:_NAME] for name in names]
+    most = max(_NAME, (_NAMES - max(0, len(intent.held) - _SHORT_HELD)) // len(names))
+    key_id, asked, served, upstream = [_ESCAPED.sub("?", name)[:most] for name in names]
     return msgspec.structs.replace(intent, key_id=key_id, model_asked=asked, model_served=served, upstream=upstream)
 
 

@@ -18,6 +18,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -53,11 +54,11 @@ class JournalWriter:
 
     def __init__(self, folder: Path, worker_index: int, settings: MeteringSettings, workers: int = 1) -> None:
         self._folder = folder
-        self._name = f"{time.time_ns() // 1_000_000:013d}-w{worker_index}-{secrets.token_hex(8)}"
+        self.name: Final = f"{time.time_ns() // 1_000_000:013d}-w{worker_index}-{secrets.token_hex(8)}"
         self._sequence = 0
         self._max_bytes = settings.journal_max_bytes
         self._segment_bytes = max(_SMALLEST_SEGMENT, min(settings.segment_bytes, self._max_bytes // (4 * workers)))
-        self.intents = Intents(folder / f"{self._name}{INTENTS_SUFFIX}")
+        self.intents = Intents(folder / f"{self.name}{INTENTS_SUFFIX}")
         self.epoch = time.time() - time.monotonic()
         """The difference of Unix time and `time.monotonic()`, in seconds."""
         self._encode = msgspec.json.Encoder().encode
@@ -173,7 +174,7 @@ class JournalWriter:
 
     def _open_segment(self) -> None:
         """Creates, locks and only then publishes a segment."""
-        path = self._folder / f"{self._name}-{self._sequence:06d}{SEGMENT_SUFFIX}"
+        path = self._folder / f"{self.name}-{self._sequence:06d}{SEGMENT_SUFFIX}"
         self._sequence += 1
         try:
             with locked_draft(path) as descriptor:

@@ -43,6 +43,7 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `dropped` are the fields of the request that its target does not support, as `top_k,metadata`.
     `flags` name the implausible values, as `tokens,time` (`weebill.usage.plausibility`).
     `labels` is None if the client said nothing of the kind, as most do.
+    `held` are the ids of the limits that the request was held to, as `3,17` (`weebill.limits.counting`).
     `first_byte_us` is the time from the request's head to the first body byte from the upstream, 0 if none came.
     """
 
@@ -72,6 +73,7 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cost_reported: bool = False
     flags: str = ""
     labels: Labels | None = None
+    held: str = ""
 
 
 class Intent(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -89,3 +91,4 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     stream: bool
     started_at: int
     prompt_bytes: int
+    held: str = ""

@@ -77,6 +77,7 @@ def _record(intent: Intent, events: int, ended_at: int, cost: Cost) -> UsageReco
         0,
         max(0, ended_at - intent.started_at),
         cost_nano=cost(intent.upstream, intent.model_served, prompt_tokens, events),
+        held=intent.held,
     )
 
 

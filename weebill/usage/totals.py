@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -28,6 +28,10 @@ class UsageTotal(msgspec.Struct, frozen=True, kw_only=True):
     unpriced: int
 
 
+APART: Final = ("labels", "held")
+"""The last fields of a record, which are no columns: labels are rows of their own, limits of use to ingestion alone."""
+
+
 class UsageEntry(msgspec.Struct, frozen=True):
     """A record and its id in the ledger; ids only grow."""
 
@@ -37,6 +41,6 @@ class UsageEntry(msgspec.Struct, frozen=True):
     def shown(self) -> dict[str, object]:
         """Returns the form of an entry in the management API and in exports."""
         labels = self.record.labels
-        fields = {name: value for name, value in msgspec.structs.asdict(self.record).items() if name != "labels"}
+        fields = {name: value for name, value in msgspec.structs.asdict(self.record).items() if name not in APART}
         named = {} if labels is None else dict(labels.tags)
         return {"id": self.id, **fields, "end_user": "" if labels is None else labels.user, "tags": named}

@@ -31,7 +31,7 @@ _TYPES = {
 
 # Statuses of what no retry mends: SDKs repeat some of them otherwise, Claude Code a 401 ten times.
 _FINAL: Final = frozenset({400, 401, 402, 403, 404, 405, 411, 413, 414, 415, 422, 431, 501})
-_FINAL_CODES: Final = frozenset({"insufficient_quota", "upstream_credential_refused"})
+_FINAL_CODES: Final = frozenset({"insufficient_quota", "limit_too_small", "upstream_credential_refused"})
 # What an upstream says beyond the members of `ErrorDetail`, as far as it is passed on.
 _MAX_DETAILS: Final = 16
 _MAX_DETAIL_BYTES: Final = 8192
@@ -118,6 +118,10 @@ class ApiError(Exception):
         if self.more:
             return msgspec.json.encode({"error": {**msgspec.structs.asdict(self.detail), **self.more}})
         return msgspec.json.encode(ErrorBody(self.detail))
+
+
+class OverLimit(ApiError):  # noqa: N818 - a state rather than an error
+    """A limit of the client's own does not admit a call; one that may take less is still possible."""
 
 
 def invalid_value(param: str, reason: str) -> ApiError:

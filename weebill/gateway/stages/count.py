@@ -90,6 +90,7 @@ class Count:
         decode = partial(_decoded, endpoint, own_headers(exchange, endpoint.api), request.tail)
         call = await read_call(await exchange.body(), decode, self._upstreams.limits)
         attempts = routed(self._upstreams.router, request, call)
+        await self._upstreams.limiter.admit(request, call)
         counting = partial(_count, self._upstreams, request)
         body = await first_answered(attempts, exchange, meter, counting, self._upstreams.limited_log)
         if meter.sent:
@@ -102,6 +103,8 @@ class Count:
 
 class CountCall(UpstreamCall[bytes]):
     """The call of an upstream that counts tokens itself."""
+
+    paid = False
 
     def __init__(
         self, upstreams: Upstreams, request: Request[CountEndpoint, Call], write: Write, step: Try, spending: Spending

@@ -225,6 +225,7 @@ class Select:
         request = selection.request
         meter = request.meter
         sample = Meter(request.exchange.request_id, meter.key_id, request.endpoint.name, time.monotonic())
+        sample.hold = meter.hold
         try:
             return await self._asking.ask(selection, selection.selected.model, sample, deadline, sampling=True)
         except ApiError:

@@ -1,0 +1,66 @@
+"""Limits through the management API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from control_process import ControlProcess
+
+LIMIT: dict[str, Any] = {"subject": "proj_default", "measure": "spend", "window": "month", "amount": 25 * 10**9}
+
+
+async def test_a_limit_is_set_shown_listed_and_removed(control: ControlProcess, admin: str) -> None:
+    async with control.client(admin) as client:
+        made = await client.post("/api/v1/limits", json=LIMIT)
+        assert made.status_code == 201
+        limit = made.json()
+        assert {name: limit[name] for name in LIMIT} == LIMIT
+        assert (limit["object"], limit["level"], limit["model"]) == ("limit", "project", None)
+        assert (limit["used"], limit["reserved"], limit["left"]) == (0, 0, 25 * 10**9)
+        assert limit["resets_at"] > limit["created_at"]
+        again = await client.post("/api/v1/limits", json={**LIMIT, "amount": 5})
+        assert (again.json()["id"], again.json()["amount"]) == (limit["id"], 5)
+        other = (await client.post("/api/v1/limits", json={**LIMIT, "window": "none"})).json()
+        assert other["resets_at"] is None
+        first = (await client.get("/api/v1/limits", params={"limit": 1})).json()
+        assert [each["id"] for each in first["data"]] == [limit["id"]]
+        rest = (await client.get("/api/v1/limits", params={"cursor": first["next_cursor"]})).json()
+        assert [each["id"] for each in rest["data"]] == [other["id"]]
+        assert rest["next_cursor"] is None
+        path = f"/api/v1/limits/{limit['id']}"
+        assert (await client.get(path)).json()["amount"] == 5
+        assert (await client.delete(path)).json()["object"] == "limit.deleted"
+        gone = await client.get(path)
+        assert (gone.status_code, gone.json()["error"]["code"]) == (404, "limit_not_found")
+
+
+@pytest.mark.parametrize(
+    ("changed", "param"),
+    [
+        ({"amount": -1}, "amount"),
+        ({"amount": 2**53}, "amount"),
+        ({"amount": "5"}, "amount"),
+        ({"measure": "tea"}, "measure"),
+        ({"measure": "concurrent"}, "window"),
+        ({"model": "m" * 300}, "model"),
+        ({"more": 1}, "more"),
+    ],
+    ids=["below-0", "too-great", "text", "measure", "window", "model", "unknown"],
+)
+async def test_what_cannot_be_set_names_its_field(
+    control: ControlProcess, admin: str, changed: dict[str, Any], param: str
+) -> None:
+    async with control.client(admin) as client:
+        refused = await client.post("/api/v1/limits", json={**LIMIT, **changed})
+    assert refused.status_code in (400, 422)
+    assert refused.json()["error"]["param"] == param
+
+
+async def test_nobody_is_limited_who_is_not_there(control: ControlProcess, admin: str) -> None:
+    async with control.client(admin) as client:
+        for asked in ({"json": {**LIMIT, "subject": "proj_nobody"}, "method": "POST"}, {"method": "GET"}):
+            refused = await client.request(**asked, url="/api/v1/limits", params={"subject": "proj_nobody"})
+            assert refused.status_code == 404
+        for number in (0, -5, 2**70):
+            assert (await client.get(f"/api/v1/limits/{number}")).status_code == 404

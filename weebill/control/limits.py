@@ -1,0 +1,91 @@
+"""The management API's endpoints for limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from weebill.accounts.keyring import LedgerUnavailable
+from weebill.config.ledger_errors import LedgerError
+from weebill.control.answers import Json
+from weebill.limits.limit import MOST, BadLimitError, Measure, UnknownLimitError, Window
+from weebill.limits.setting import MOST_LISTED, Limits, shown
+from weebill.storage.database import Database
+from weebill.storage.limits import StoredLimits
+from weebill.wire.errors import ApiError
+
+_GREATEST_ID: Final = 2**63 - 1
+
+
+class NewLimit(BaseModel):
+    """The body of `POST /api/v1/limits`; spend is in nano-dollars."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    subject: str
+    measure: Measure
+    window: Window
+    amount: Annotated[int, Field(ge=0, le=MOST)]
+    model: str = ""
+
+
+class LimitRoutes:
+    """Sets, shows and removes limits, which are named by their ids."""
+
+    def __init__(self, ledger: Database) -> None:
+        self._limits = Limits(StoredLimits(ledger))
+        self.router = APIRouter()
+        self.router.add_api_route("/limits", self._list)
+        self.router.add_api_route("/limits", self._set, methods=["POST"])
+        self.router.add_api_route("/limits/{limit_id}", self._show)
+        self.router.add_api_route("/limits/{limit_id}", self._remove, methods=["DELETE"])
+
+    def _list(
+        self,
+        subject: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50,
+        cursor: Annotated[int, Query(ge=0, le=_GREATEST_ID)] = 0,
+    ) -> Response:
+        with _answering():
+            found = self._limits.list(subject, cursor, limit)
+        following = found[-1].limit.id if len(found) == limit else None
+        return Json({"object": "list", "data": [shown(each) for each in found], "next_cursor": following})
+
+    def _set(self, new: NewLimit) -> Response:
+        with _answering():
+            limit = self._limits.set(new.subject, new.measure, new.window, new.amount, new.model)
+            return Json(shown(self._limits.show(limit.id)), 201)
+
+    def _show(self, limit_id: int) -> Response:
+        with _answering():
+            return Json(shown(self._limits.show(_known(limit_id))))
+
+    def _remove(self, limit_id: int) -> Response:
+        with _answering():
+            state = self._limits.show(_known(limit_id))
+            self._limits.remove(limit_id)
+        return Json({**shown(state), "object": "limit.deleted"})
+
+
+def _known(limit_id: int) -> int:
+    """Returns an id that a limit may have. Raises UnknownLimitError."""
+    if not 0 <= limit_id <= _GREATEST_ID:
+        raise UnknownLimitError(f"There is no limit {limit_id}.")
+    return limit_id
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Raises ApiError for what cannot be done with limits, LedgerUnavailable if the ledger fails."""
+    try:
+        yield
+    except BadLimitError as error:
+        raise ApiError(400, str(error), code="invalid_value", param=error.param) from error
+    except UnknownLimitError as error:
+        raise ApiError(404, str(error), code="limit_not_found") from error
+    except LedgerError as error:
+        raise LedgerUnavailable from error

@@ -1,0 +1,139 @@
+"""The most that one call of an upstream may take, by what is sent to it and what is known of the model.
+
+A token is at least a byte of the prompt in the tokenizers in use, so the bytes of the body are more than the prompt has
+tokens, unless it refers to more: images and files count as `_MEDIA_TOKENS` each. The answer has at most the tokens that
+the body allows, in whatever dialect it says so, else the most that the model writes. Both together are no more than
+the context, where that is known.
+
+What no bound holds for is settled as it was billed all the same: tools that the provider runs itself, whose results
+become part of the prompt, and models of which nothing is known, which are taken to write `UNKNOWN_OUTPUT` tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from weebill.catalog.schema import Price, Rates
+
+UNKNOWN_OUTPUT: Final = 32_768
+_MEDIA_TOKENS: Final = 50_000
+_WITH_TOOLS: Final = 1024  # of a prompt that providers add for tools
+_TEMPLATE: Final = 64  # of what they add for themselves
+_TOKENS_PER_RATE: Final = 1000
+_LONG_WRITE: Final = 2
+_REFERRED: Final = re.compile(
+    rb'"(?:image|image_url|input_image|images|inlineData|inline_data|fileData|file_data|fileUri|file_id|file_url|'
+    rb"input_file|file|document|input_audio|audio|video_url|input_video|video|previous_response_id|cachedContent|"
+    rb'conversation|container)"'
+)
+_TOOLS: Final = b'"tools"'
+
+
+class _Gemini(msgspec.Struct, frozen=True):
+    maxOutputTokens: int | None = None  # noqa: N815 - Google's names
+    candidateCount: int | None = None  # noqa: N815
+
+
+class _Bedrock(msgspec.Struct, frozen=True):
+    maxTokens: int | None = None  # noqa: N815 - Amazon's name
+
+
+class _Ollama(msgspec.Struct, frozen=True):
+    num_predict: int | None = None
+
+
+class _Body(msgspec.Struct, frozen=True):
+    """The limits of an answer, as any dialect has them."""
+
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    max_output_tokens: int | None = None
+    n: int | None = None
+    best_of: int | None = None
+    prompt: Raw = Raw(b"")
+    generationConfig: _Gemini | None = None  # noqa: N815 - Google's name
+    inferenceConfig: _Bedrock | None = None  # noqa: N815 - Amazon's name
+    options: _Ollama | None = None
+
+
+_decode: Final = msgspec.json.Decoder(_Body).decode
+_prompts: Final = msgspec.json.Decoder(list[str | list[int]]).decode
+_NOTHING_SAID: Final = _Body()
+
+
+class Bound(NamedTuple):
+    """The most tokens of a prompt, and of all answers to it."""
+
+    prompt: int
+    answer: int
+
+    @property
+    def tokens(self) -> int:
+        """Both together."""
+        return self.prompt + self.answer
+
+
+def bound_of(body: bytes, max_output: int | None, context: int | None) -> Bound:
+    """Returns the bound of a call with this body, of a model that writes and reads so many tokens; None if unknown."""
+    try:
+        said = _decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):  # no JSON, or nothing that we know
+        said = _NOTHING_SAID
+    prompt = len(body) + _TEMPLATE
+    if _TOOLS in body:
+        prompt += _WITH_TOOLS
+    referred = len(_REFERRED.findall(body)) if b'"' in body else 0
+    if referred:
+        prompt += referred * _MEDIA_TOKENS
+    if context is not None:
+        prompt = min(prompt, context)
+    limit = _limit(said)
+    if limit is None or limit < 0:
+        limit = next((each for each in (max_output, context) if each is not None), UNKNOWN_OUTPUT)
+    elif max_output is not None:
+        limit = min(limit, max_output)
+    return Bound(prompt, limit * _answers(said))
+
+
+def most_nano(price: Price, bound: Bound) -> int:
+    """Returns the most nano-dollars that a call within the bound costs: at the dearest rates that may apply."""
+    tiers = [price, *price.tiers]
+    read = max([_dearest_read(rates) for rates in tiers])
+    write = max([max(rates.output, rates.reasoning or 0) for rates in tiers])
+    return -(-(bound.prompt * read + bound.answer * write) // _TOKENS_PER_RATE)
+
+
+def _dearest_read(rates: Rates) -> int:
+    write = rates.cache_write
+    return max(rates.input, rates.cache_read or 0, write or 0, 0 if write is None else _LONG_WRITE * rates.input)
+
+
+def _limit(said: _Body) -> int | None:
+    given = [
+        said.max_completion_tokens,
+        said.max_tokens,
+        said.max_output_tokens,
+        said.generationConfig.maxOutputTokens if said.generationConfig else None,
+        said.inferenceConfig.maxTokens if said.inferenceConfig else None,
+        said.options.num_predict if said.options else None,
+    ]
+    limits = [each for each in given if each is not None]
+    return max(limits) if limits else None
+
+
+def _answers(said: _Body) -> int:
+    """Returns the number of answers that are asked for."""
+    count = max(1, said.n or 1, said.best_of or 1)
+    if said.generationConfig is not None:
+        count = max(count, said.generationConfig.candidateCount or 1)
+    text = bytes(said.prompt)
+    if text[:1] == b"[":
+        try:
+            count *= max(1, len(_prompts(text)))
+        except msgspec.MsgspecError:  # the tokens of one prompt
+            return count
+    return count

@@ -1,0 +1,112 @@
+"""Limits as clients are told of them: refusals, and the rest in the headers of every answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from weebill.limits.book import Short
+from weebill.limits.limit import Limit, amount_of
+from weebill.limits.slices import Slice
+from weebill.limits.windows import FOREVER
+from weebill.wire.errors import ApiError, OverLimit
+
+_DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3600, 60
+_SOON_S: Final = 1
+_WINDOWS: Final = {"minute": " per minute", "day": " per day", "month": " per month", "none": ""}
+
+Lines = Callable[[bytes, Slice, float], bytes]
+"""Returns the header lines for a kind of limit (requests, tokens) and the slice with the least left, at a time."""
+
+
+def refusal(short: Short, now: float) -> OverLimit:
+    """Returns the error for a request that a limit does not admit: which, whose, how much is left, when to come back.
+
+    SDKs repeat a 429 by themselves, but neither one with the code `limit_too_small`, which cannot succeed, nor a 402.
+    """
+    slice_, need = short.slice, short.need
+    limit = slice_.limit
+    of = f" for the model {limit.model!r}" if limit.model else ""
+    most = amount_of(limit.measure, slice_.amount)
+    what = f"the limit of {most}{_WINDOWS[limit.window]}{of} of the {limit.level} {limit.subject}"
+    ends = slice_.end < FOREVER
+    impossible = need > slice_.amount
+    code = "limit_too_small" if impossible else "rate_limit_exceeded"
+    again = max(_SOON_S, slice_.end - now) if ends and not impossible else None
+    if limit.measure == "concurrent":
+        message = f"This request is over {what}; try again when one of them has ended."
+        return OverLimit(429, message, code=code, retry_after=None if impossible else _SOON_S)
+    if limit.measure == "requests":
+        message = f"This request is over {what}, of which none is left.{_when(slice_, now)}"
+        return OverLimit(429, message, code=code, retry_after=again)
+    left, needed = amount_of(limit.measure, slice_.left), amount_of(limit.measure, need)
+    message = (
+        f"This request may take up to {needed}, and {left} are left of {what}."
+        f"{'' if impossible else _when(slice_, now)} A smaller `max_tokens` lowers what it may take."
+    )
+    if limit.measure == "tokens":
+        return OverLimit(429, message, code=code, type="tokens", retry_after=again)
+    return OverLimit(402, message, code="insufficient_quota", type="insufficient_quota", retry_after=again)
+
+
+def unpriced(limit: Limit, model: str) -> OverLimit:
+    """Returns the error for a call of unknown price under a limit of spend."""
+    message = (
+        f"The price of {model!r} is not known, and the {limit.level} {limit.subject} has a limit of spend. Give it a "
+        'price (docs/catalogue.md), or have what has none count as free: `[limits] unpriced = "free"`.'
+    )
+    return OverLimit(402, message, code="unknown_price", param="model")
+
+
+def unavailable() -> ApiError:
+    """Returns the error while limits cannot be checked."""
+    message = "The limits of this key cannot be checked right now. Try again in a moment."
+    return ApiError(503, message, code="ledger_unavailable", retry_after=_SOON_S)
+
+
+def lines_of(kind: bytes, slices: Sequence[Slice], now: float, lines: Lines) -> bytes:
+    """Returns the header lines for limits of one measure: of the one that has the least left."""
+    if not slices:
+        return b""
+    tightest = slices[0]
+    for each in slices:
+        if each.left < tightest.left:
+            tightest = each
+    return lines(kind, tightest, now)
+
+
+def openai_lines(kind: bytes, slice_: Slice, now: float) -> bytes:
+    """Returns the lines as OpenAI names them. Source: https://platform.openai.com/docs/guides/rate-limits"""
+    return (
+        b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
+        % (kind, slice_.amount, kind, slice_.left, kind, _span(slice_.end - now))
+    )  # fmt: skip
+
+
+def anthropic_lines(kind: bytes, slice_: Slice, now: float) -> bytes:
+    """Returns the lines as Anthropic names them. Source: https://docs.claude.com/en/api/rate-limits"""
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(slice_.end)).encode()
+    return (
+        b"anthropic-ratelimit-%b-limit: %d\r\nanthropic-ratelimit-%b-remaining: %d\r\n"
+        b"anthropic-ratelimit-%b-reset: %b\r\n" % (kind, slice_.amount, kind, slice_.left, kind, at)
+    )
+
+
+def _when(slice_: Slice, now: float) -> str:
+    return f" More come in {_span(slice_.end - now).decode()}." if slice_.end < FOREVER else ""
+
+
+def _span(seconds: float) -> bytes:
+    """Returns a time span in OpenAI's form.
+
+    >>> _span(0.25), _span(61.2), _span(90_000), _span(1e11)
+    (b'1s', b'1m2s', b'25h0m0s', b'0s')
+    """
+    whole = -int(-seconds // 1)
+    if whole > 400 * _DAY_S:  # it never ends
+        return b"0s"
+    hours, minutes, rest = whole // _HOUR_S, whole % _HOUR_S // _MINUTE_S, whole % _MINUTE_S
+    if hours:
+        return b"%dh%dm%ds" % (hours, minutes, rest)
+    return b"%dm%ds" % (minutes, rest) if minutes else b"%ds" % rest

@@ -1,0 +1,175 @@
+"""Limits in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar, cast
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, insert, select, update
+
+from weebill.limits.limit import Level, Limit, Measure, UnknownLimitError, Window, level_of
+from weebill.limits.setting import LimitTable
+from weebill.limits.windows import DAY_S, window_at
+from weebill.storage.allowances import held_of, recall_all
+from weebill.storage.database import Database
+from weebill.storage.tables.ledger import API_KEYS, USAGE_DAILY
+from weebill.storage.tables.limits import ALLOWANCES, LEASES, LIMITS
+from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS, USERS
+from weebill.storage.tables.types import MOST
+from weebill.storage.versions import KEYS_VERSION, raise_version
+
+T = TypeVar("T")
+
+_IN_FORCE: Final = LIMITS.c.removed_at.is_(None)
+_FIELDS: Final = (
+    LIMITS.c.id, LIMITS.c.subject, LIMITS.c.measure, LIMITS.c.per, LIMITS.c.amount, LIMITS.c.model,
+    LIMITS.c.created_at, LIMITS.c.changed_at,
+)  # fmt: skip
+
+
+class StoredLimits:
+    """The `LimitBook` of `weebill.limits.setting`."""
+
+    def __init__(self, ledger: Database) -> None:
+        self._ledger = ledger
+
+    def read(self, query: Callable[[LimitTable], T]) -> T:
+        """Returns the result of `query` on the limits as they are at one moment."""
+        return self._ledger.read(lambda connection: query(LimitRows(connection)))
+
+    def change(self, change: Callable[[LimitTable], T]) -> T:
+        """Returns the result of `change` once its changes are kept."""
+        return self._ledger.change(lambda connection: change(LimitRows(connection)))
+
+
+class LimitRows:
+    """The `LimitTable` of `weebill.limits.setting`, within a transaction.
+
+    Workers hear of a changed limit as of a change of the keys that it is of (`KEYS_VERSION`).
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def subject(self, id_or_name: str) -> str:
+        """Returns the id of an organisation, a project, a user or a key, or of a key by its name."""
+        for table in _TABLES.values():
+            found = self._connection.scalar(select(table.c.id).where(table.c.id == id_or_name))
+            if found is not None:
+                return str(found)
+        named = select(API_KEYS.c.id).where(API_KEYS.c.name == id_or_name, API_KEYS.c.revoked_at.is_(None))
+        ids = self._connection.scalars(named).all()
+        if len(ids) != 1:
+            many = f"{len(ids)} active keys are named {id_or_name!r}: name one by its id."
+            raise UnknownLimitError(many if ids else f"There is nobody with the id or name {id_or_name!r}.")
+        return ids[0]
+
+    def in_force(self, subject: str | None, after: int, most: int) -> list[Limit]:
+        """Returns at most so many limits that are not removed, after an id, of one subject alone if it is given."""
+        of_subject = () if subject is None else (LIMITS.c.subject == subject,)
+        return self._found(LIMITS.c.id > after, *of_subject, most=most)
+
+    def find(self, limit_id: int) -> Limit | None:
+        """Returns a limit that is not removed."""
+        return next(iter(self._found(LIMITS.c.id == limit_id)), None)
+
+    def add(self, limit: Limit) -> Limit:
+        """Stores a limit under the next id."""
+        row = {
+            "subject": limit.subject,
+            "model": limit.model,
+            "measure": limit.measure,
+            "per": limit.window,
+            "amount": limit.amount,
+            "created_at": limit.created_at,
+            "changed_at": limit.changed_at,
+        }
+        [id_] = self._connection.execute(insert(LIMITS).values(**row).returning(LIMITS.c.id)).one()
+        start, _ = window_at(limit.window, limit.created_at)
+        used = 0 if limit.model or limit.window == "minute" else self._used(limit, start)
+        first = {"limit_id": id_, "start": start, "settled": used, "wanted_in": 0}
+        self._connection.execute(insert(ALLOWANCES).values(**first))
+        self._tell(limit.subject)
+        return Limit(
+            id=id_, subject=limit.subject, measure=limit.measure, window=limit.window, amount=limit.amount,
+            model=limit.model, created_at=limit.created_at, changed_at=limit.changed_at,
+        )  # fmt: skip
+
+    def set_amount(self, limit_id: int, amount: int, now: int) -> None:
+        """Gives a limit another amount; what is lent of it is called back."""
+        self._change(limit_id, amount=amount, changed_at=now)
+        recall_all(self._connection, limit_id)
+
+    def remove(self, limit_id: int, now: int) -> None:
+        """Takes a limit out of force, which may be set again, as another one."""
+        self._change(limit_id, removed_at=now)
+
+    def standing(self, limit_id: int, start: int) -> tuple[int, int]:
+        """Returns what is settled and lent of a limit in the window from `start` on."""
+        mine = (ALLOWANCES.c.limit_id == limit_id, ALLOWANCES.c.start == start)
+        settled = self._connection.scalar(select(ALLOWANCES.c.settled).where(*mine))
+        lent = select(func.coalesce(func.sum(held_of(LEASES)), 0))
+        lent = lent.where(LEASES.c.limit_id == limit_id, LEASES.c.start == start)
+        return settled or 0, int(self._connection.execute(lent).scalar_one())
+
+    def _change(self, limit_id: int, **values: int) -> None:
+        changed = update(LIMITS).where(LIMITS.c.id == limit_id).values(**values).returning(LIMITS.c.subject)
+        self._tell(self._connection.execute(changed).scalar_one())
+
+    def _tell(self, subject: str) -> None:
+        version = raise_version(self._connection, KEYS_VERSION)
+        table = _TABLES[level_of(subject)]
+        self._connection.execute(update(table).where(table.c.id == subject).values(changed_in=version))
+
+    def _used(self, limit: Limit, start: int) -> int:
+        """Returns what the ledger has of the subject's usage, of whole days; requests count from now on."""
+        if limit.measure not in ("tokens", "spend"):
+            return 0
+        summed = (
+            USAGE_DAILY.c.cost_nano
+            if limit.measure == "spend"
+            else USAGE_DAILY.c.prompt_tokens + USAGE_DAILY.c.completion_tokens
+        )
+        found = self._connection.execute(
+            select(func.coalesce(func.sum(summed), 0))
+            .where(USAGE_DAILY.c.day >= start // DAY_S)
+            .where(USAGE_DAILY.c.key_id.in_(_KEYS_OF[level_of(limit.subject)](limit.subject)))
+        )
+        return min(MOST, int(found.scalar_one()))
+
+    def _found(self, *conditions: ColumnElement[bool], most: int = 1) -> list[Limit]:
+        found = select(*_FIELDS).where(_IN_FORCE, *conditions).order_by(LIMITS.c.id).limit(most)
+        return [_limit(*row) for row in self._connection.execute(found)]
+
+
+def limits_of(connection: Connection, subjects: Iterable[str | None]) -> tuple[Limit, ...]:
+    """Returns the limits in force of any of the subjects."""
+    named = [each for each in subjects if each is not None]
+    found = select(*_FIELDS).where(_IN_FORCE, LIMITS.c.subject.in_(named)).order_by(LIMITS.c.id)
+    return tuple([_limit(*row) for row in connection.execute(found)])
+
+
+def _limit(
+    id_: int, subject: str, measure: str, per: str, amount: int, model: str, created_at: int, changed_at: int
+) -> Limit:
+    return Limit(
+        id=id_, subject=subject, measure=cast("Measure", measure), window=cast("Window", per), amount=amount,
+        model=model, created_at=created_at, changed_at=changed_at,
+    )  # fmt: skip
+
+
+_TABLES: Final[dict[Level, Table]] = {
+    "key": API_KEYS,
+    "project": PROJECTS,
+    "organisation": ORGANISATIONS,
+    "user": USERS,
+}
+_KEY: Final = API_KEYS.c
+_KEYS_OF: Final[dict[Level, Callable[[str], Select[str]]]] = {
+    "key": lambda subject: select(_KEY.id).where(_KEY.id == subject),
+    "project": lambda subject: select(_KEY.id).where(_KEY.project_id == subject),
+    "organisation": lambda subject: (
+        select(_KEY.id).join(PROJECTS, PROJECTS.c.id == _KEY.project_id).where(PROJECTS.c.organisation_id == subject)
+    ),
+    "user": lambda subject: select(_KEY.id).where(_KEY.user_id == subject),
+}
