@@ -74,6 +74,13 @@ def test_what_cannot_be_is_refused(weebill, arguments, message):
     assert message in weebill.fails(2, "credits", arguments[0], *options)
 
 
+def test_a_stop_is_hard_or_soft(weebill):
+    assert weebill.ok("credits", "stop", "hard") == "org_default is refused once its credits are used up\n"
+    assert "hard: refused" in weebill.ok("credits", "show")
+    weebill.ok("credits", "stop", "soft")
+    assert "soft: served" in weebill.ok("credits", "show")
+
+
 def test_a_purchase_is_refunded(weebill):
     assert "not configured" in weebill.fails(1, "credits", "refund", "ctx_1")
     with stripe_emulator() as (stripe, settings), open_ledger(weebill.home, SQLITE) as ledger:

@@ -45,6 +45,14 @@ async def test_credits_are_given_corrected_and_told(control: ControlProcess, adm
         assert receipt.text.count("\r\n") == 2
 
 
+async def test_a_hard_stop_is_set(control: ControlProcess, admin: str) -> None:
+    async with control.client(admin) as client:
+        assert (await client.get(CREDITS)).json()["hard_stop"] is False
+        assert (await client.put(f"{CREDITS}/stop", json={"hard": True})).json()["hard_stop"] is True
+        assert (await client.put(f"{CREDITS}/stop", json={"hard": False})).json()["hard_stop"] is False
+        assert (await client.put(f"{CREDITS}/stop", json={})).status_code == 400
+
+
 async def test_rates_and_alerts(control: ControlProcess, admin: str) -> None:
     async with control.client(admin) as client:
         rate = await client.post(f"{CREDITS}/rates", json={"parts_per_million": 1_200_000, "model": "gpt-*"})

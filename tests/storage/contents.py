@@ -14,6 +14,7 @@ from weebill.billing.rates import Rate
 from weebill.billing.webhooks import Alert
 from weebill.config.paths import Home
 from weebill.storage.credit_alerts import set_alert
+from weebill.storage.credit_stops import set_stop
 from weebill.storage.credits import credits_in
 from weebill.storage.database import Database
 from weebill.storage.experiments import experiments_in
@@ -88,6 +89,7 @@ def add_credits(ledger: Database) -> None:
         connection.execute(insert(STRIPE_EVENTS).values(id="evt_1", kind="a.b", at=1, result="nothing"))
 
     ledger.change(fill_rest)
+    ledger.change(lambda connection: set_stop(connection, "org_1", hard=True))
 
 
 def rows_of(ledger: Database) -> Rows:

@@ -40,6 +40,11 @@ UNDONE: Final = {
     "0012": ("ALTER TABLE installation DROP COLUMN sealed_with",),
     "0013": tuple(f"DROP TABLE {name}" for name in CREDITS),
     "0014": ("DROP TABLE usage_retention",),
+    "0015": (
+        *(f"DROP TABLE {name}" for name in ("leases", "allowances", "limits")),
+        "DELETE FROM meta WHERE name = 'allowances_version'",
+    ),
+    "0016": ("DROP TABLE credit_stops",),
 }
 
 

@@ -80,6 +80,19 @@ def refund_credits(
     refund(sources_of(context, config), org, transaction, dollars, force)
 
 
+@credits_app.command("stop")
+def stop_at_credits(
+    context: typer.Context,
+    how: Annotated[Literal["hard", "soft"], typer.Argument(metavar="hard|soft")],
+    org: OrgOption = _OWN,
+    config: ConfigOption = None,
+) -> None:
+    """Refuse an organisation once its credits are used up (hard), or serve it on, so that it owes (soft)."""
+    from weebill.cli.credits import stop
+
+    stop(sources_of(context, config), org, how)
+
+
 @credits_app.command("statement")
 def credit_statement(
     context: typer.Context,

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 import typer
+from sqlalchemy import Connection
 
 from weebill.accounts.pepper import read_pepper
 from weebill.billing.credits import Credits, Origin
@@ -26,6 +27,7 @@ from weebill.cli.times import moment
 from weebill.config.load import Sources, load_database
 from weebill.storage.credit_alerts import alert_of, set_alert
 from weebill.storage.credit_checks import verify
+from weebill.storage.credit_stops import set_stop
 from weebill.storage.credit_views import balance, statement
 from weebill.storage.credits import CreditRows, credits_in
 from weebill.storage.database import Database
@@ -63,6 +65,7 @@ def show(sources: Sources, org: str, as_json: bool) -> None:
         "available": f"${dollars(here.available_nano)}",
         "billed": f"${dollars(here.billed_nano)} for usage that has cost ${dollars(here.cost_nano)}",
     }
+    lines["stop"] = "hard: refused once nothing is available" if here.hard_stop else "soft: served, and owes"
     if here.unpriced:
         lines["not billed"] = f"{here.unpriced} requests of unknown price"
     for part in here.parts:
@@ -89,6 +92,19 @@ def adjust(sources: Sources, org: str, amount: str, note: str, reference: str) -
     with _credits(sources, org) as credits_:
         made = credits_.adjust(org, nano, _origin("adjustment", org, note, reference))
     _told(made)
+
+
+def stop(sources: Sources, org: str, how: str) -> None:
+    """Sets if an organisation is refused once its credits are used up."""
+
+    def change(connection: Connection) -> None:
+        CreditRows(connection).lock(org)
+        set_stop(connection, org, hard=how == "hard")
+
+    with opened(sources) as ledger, _credits(sources, org):
+        ledger.change(change)
+    refused = "is refused once its credits are used up" if how == "hard" else "is served beyond its credits, and owes"
+    typer.echo(f"{org} {refused}")
 
 
 def print_statement(sources: Sources, org: str, since: str, until: str, form: Form, file: Path | None) -> None:

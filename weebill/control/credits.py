@@ -28,6 +28,7 @@ from weebill.control.answers import Json
 from weebill.control.overview import Overview
 from weebill.control.page import policy_of
 from weebill.storage.credit_alerts import alert_of, set_alert
+from weebill.storage.credit_stops import set_stop
 from weebill.storage.credit_views import balance, statement
 from weebill.storage.credits import CreditRows, credits_in, transactions
 from weebill.storage.database import Database
@@ -79,6 +80,13 @@ class NewAlert(Body):
     new_secret: bool = False
 
 
+class NewStop(Body):
+    """The body of `PUT /api/v1/credits/stop`."""
+
+    organisation: Organisation = DEFAULT_ORGANISATION
+    hard: bool
+
+
 class NewRate(Body):
     """The body of `POST /api/v1/credits/rates`; without parts, a rate ends. It begins now by default."""
 
@@ -104,6 +112,7 @@ class CreditRoutes:
         self.router.add_api_route("/credits/statement", self._statement)
         self.router.add_api_route("/credits/alert", self._alert)
         self.router.add_api_route("/credits/alert", self._set_alert, methods=["PUT"])
+        self.router.add_api_route("/credits/stop", self._stop, methods=["PUT"])
         self.router.add_api_route("/credits/rates", self._rates)
         self.router.add_api_route("/credits/rates", self._add_rate, methods=["POST"])
 
@@ -205,6 +214,16 @@ class CreditRoutes:
         secret = secret_of(pepper, organisation, alert.secrets) if alert.secrets else None
         told = {"organisation": organisation, "below": below, "url": alert.url, "secret": secret}
         return Json({"object": "credits.alert", **told})
+
+    def _stop(self, new: NewStop) -> Response:
+        def change(connection: Connection) -> None:
+            CreditRows(connection).lock(new.organisation)
+            set_stop(connection, new.organisation, hard=new.hard)
+
+        with answering():
+            self._check(new.organisation)
+            self._ledger.change(change)
+        return self._show(new.organisation)
 
     def _rates(self) -> Response:
         with answering():

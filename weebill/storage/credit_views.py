@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, select
 
 from weebill.billing.statements import MOST_LISTED, Statement
+from weebill.storage.credit_stops import is_hard
 from weebill.storage.credits import CreditRows, standing_of, transactions_between
 from weebill.storage.tables.credits import CREDIT_TRANSACTIONS, CREDIT_USAGE
 
@@ -23,7 +24,8 @@ class Part(NamedTuple):
 class Balance(NamedTuple):
     """An organisation's credits: `available_nano` is the balance less the usage that is not posted yet.
 
-    `billed_nano` and `cost_nano` are of all its usage; `unpriced` counts requests whose price is not known.
+    `billed_nano` and `cost_nano` are of all its usage; `unpriced` counts requests whose price is not known. With a
+    `hard_stop`, its requests are refused once nothing is available.
     """
 
     organisation: str
@@ -33,6 +35,7 @@ class Balance(NamedTuple):
     cost_nano: int
     unpriced: int
     parts: list[Part]
+    hard_stop: bool = False
 
 
 def balance(connection: Connection, organisation: str) -> Balance:
@@ -47,7 +50,8 @@ def balance(connection: Connection, organisation: str) -> Balance:
     for lot in CreditRows(connection).lots(organisation):
         ends[lot.expires_at] = ends.get(lot.expires_at, 0) + lot.left_nano
     parts = [Part(end, left) for end, left in ends.items()]
-    return Balance(organisation, standing.balance_nano, standing.balance_nano - waiting, billed, cost, unpriced, parts)
+    available, hard = standing.balance_nano - waiting, is_hard(connection, organisation)
+    return Balance(organisation, standing.balance_nano, available, billed, cost, unpriced, parts, hard)
 
 
 def statement(connection: Connection, organisation: str, since: int, until: int) -> Statement:

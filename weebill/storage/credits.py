@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from weebill.billing.credits import Credits, CreditTable, Standing
 from weebill.billing.transactions import OWN, Entry, Lot, Transaction
 from weebill.storage.credit_alerts import note_balance
+from weebill.storage.credit_stops import keep_stop
 from weebill.storage.database import Database
 from weebill.storage.postgresql.locks import lock
 from weebill.storage.tables.credits import (
@@ -121,6 +122,7 @@ class CreditRows:
         here = CREDIT_STANDINGS.c.organisation == transaction.organisation
         self._connection.execute(update(CREDIT_STANDINGS).where(here).values(balance))
         note_balance(self._connection, transaction.organisation, transaction.balance_nano, transaction.at)
+        keep_stop(self._connection, transaction.organisation)
 
     def number_of(self, transaction: str) -> int:
         """Returns the number of a transaction."""

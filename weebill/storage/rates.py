@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from weebill.billing.errors import BadCreditError
 from weebill.billing.rates import ALL_PROJECTS, MOST_RATES, Rate, Rates, check_rate
+from weebill.storage.credit_stops import keep_stops
 from weebill.storage.owners import organisation_of_project
 from weebill.storage.tables.credits import CREDIT_RATES
 
@@ -33,3 +34,4 @@ def add_rate(connection: Connection, rate: Rate, now: int, note: str = "", actor
         raise BadCreditError(f"There are {MOST_RATES} rates already, past ones included.", "rates")
     made = insert(CREDIT_RATES).values(**rate._asdict(), made_at=now, note=note, actor=actor)
     connection.execute(made)
+    keep_stops(connection)

@@ -66,6 +66,6 @@ def _nothing(connection: Connection) -> None:
     del connection
 
 
-LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0015", _fill_ledger, "ledger")
+LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0016", _fill_ledger, "ledger")
 RESPONSES: Final = Schema("responses", RESPONSES_TABLES, "0002", _fill_responses, "store of responses")
 OUTCOMES: Final = Schema("outcomes", OUTCOMES_TABLES, "0004", _nothing, "store of outcomes")

@@ -84,6 +84,15 @@ Below `low_nano`, its webhook is told once (`low_told`); `webhook_secrets` count
 """
 
 
+class _CreditStops(TypedColumns):
+    organisation = Column(String, primary_key=True)
+    limit_id = Column(Whole, ForeignKey("limits.id"), nullable=False)
+
+
+CREDIT_STOPS: Final = Table("credit_stops", LEDGER, _CreditStops, sqlite_strict=True, sqlite_with_rowid=False)
+"""The organisations that are refused once their credits are used up, and the limits that do so."""
+
+
 class _CreditUsage(TypedColumns):
     organisation = Column(String, primary_key=True)
     billed_nano = Column(Whole, CheckConstraint("billed_nano >= 0"), nullable=False)

@@ -1,0 +1,143 @@
+"""Hard stops: the limit of spend that follows an organisation's credits, and requests that are refused by it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+from sqlalchemy import insert as insert_into
+
+from tests.fixtures.databases import insert, rows
+from tests.fixtures.ledger import SQLITE
+from tests.fixtures.records import RECORD
+from tests.fixtures.upstream import running_upstream
+from tests.fixtures.worker import RunningWorker, running_worker
+from tests.gateway.test_limits import ask, priced
+from weebill.billing.credits import Credits, Origin
+from weebill.billing.rates import Rate
+from weebill.ledger.credits import settle_all
+from weebill.limits.setting import Limits
+from weebill.storage.credit_stops import is_hard, set_stop
+from weebill.storage.credits import CreditRows, credits_in
+from weebill.storage.database import Database
+from weebill.storage.limits import StoredLimits
+from weebill.storage.opening import open_ledger
+from weebill.storage.rates import add_rate
+from weebill.storage.tables.credits import CREDIT_RATES
+from weebill.storage.usage import StoredUsage
+from weebill.usage.ingest import Ingester
+
+ORG = "org_default"
+NUMBERS = itertools.count()
+
+
+def stop(ledger: Database, hard: bool = True) -> None:
+    def change(connection) -> None:
+        CreditRows(connection).lock(ORG)
+        set_stop(connection, ORG, hard=hard)
+
+    ledger.change(change)
+
+
+@pytest.fixture
+def books(ledger: Database) -> Credits:
+    return credits_in(ledger)
+
+
+def left(ledger: Database) -> int:
+    """What the limit lets through."""
+    [state] = Limits(StoredLimits(ledger)).list(ORG)
+    assert (state.limit.measure, state.limit.window, state.limit.model) == ("spend", "none", "*")
+    return state.limit.amount - state.used
+
+
+def use(ledger: Database, cost: int) -> None:
+    """Usage under the limit, as ingestion counts it."""
+    [(limit,)] = rows(ledger, "SELECT limit_id FROM credit_stops")
+    record = structs.replace(RECORD, request_id=f"req_{next(NUMBERS)}", cost_nano=cost, held=str(limit))
+    insert(ledger, [record])
+
+
+def test_the_limit_is_what_is_left_of_the_credits(ledger: Database, books: Credits) -> None:
+    stop(ledger)
+    assert left(ledger) == 0
+    books.grant(ORG, 1000, Origin("1"))
+    assert left(ledger) == 1000
+    books.adjust(ORG, -300, Origin("2"))
+    assert left(ledger) == 700
+    books.adjust(ORG, -900, Origin("3"))  # a debt
+    assert left(ledger) == 0
+    books.grant(ORG, 1000, Origin("4"))
+    assert left(ledger) == 800
+    stop(ledger)
+    assert left(ledger) == 800
+    stop(ledger, hard=False)
+    assert Limits(StoredLimits(ledger)).list(ORG) == []
+    assert not ledger.read(lambda connection: is_hard(connection, ORG))
+
+
+def test_what_is_used_is_taken_off_once(ledger: Database, books: Credits) -> None:
+    books.grant(ORG, 1000, Origin("1"))
+    stop(ledger)
+    for _ in range(3):
+        use(ledger, 100)
+        before = left(ledger)
+        settle_all(ledger)
+        assert left(ledger) == before
+    assert left(ledger) == 700
+    books.grant(ORG, 50, Origin("2"))
+    assert left(ledger) == 750
+
+
+def test_a_mark_up_lets_less_through(ledger: Database, books: Credits) -> None:
+    books.grant(ORG, 1000, Origin("1"))
+    stop(ledger)
+    ledger.change(lambda connection: add_rate(connection, Rate("", "dear", 4_000_000, 100), 100))
+    assert left(ledger) == 250
+    past = {"project": "", "model": "*", "parts_per_million": 2_000_000, "valid_from": 0, "made_at": 0}
+    ledger.change(lambda connection: connection.execute(insert_into(CREDIT_RATES).values(**past, note="", actor="")))
+    use(ledger, 250)  # at twice its cost rather than four times
+    assert left(ledger) == 0
+    settle_all(ledger)
+    assert left(ledger) == 125  # of the 500 that are left
+
+
+def test_a_limit_that_somebody_removes_is_no_stop_any_more(ledger: Database, books: Credits) -> None:
+    stop(ledger)
+    [state] = Limits(StoredLimits(ledger)).list(ORG)
+    Limits(StoredLimits(ledger)).remove(state.limit.id)
+    books.grant(ORG, 1000, Origin("1"))
+    assert not ledger.read(lambda connection: is_hard(connection, ORG))
+
+
+@pytest.fixture
+async def worker(tmp_path: Path) -> AsyncIterator[RunningWorker]:
+    async with running_upstream() as upstream, running_worker(tmp_path / "home", priced(upstream)) as running:
+        yield running
+
+
+async def test_requests_are_refused_once_credits_are_used_up_and_never_spend_more(worker: RunningWorker) -> None:
+    """Many at once; a purchase lets them through again within a second."""
+    with open_ledger(worker.home, SQLITE) as ledger:
+        books = credits_in(ledger)
+        books.grant(ORG, 150_000, Origin("1"))
+        stop(ledger)
+        answers = await asyncio.gather(*(ask(worker) for _ in range(20)))
+        for _ in range(40):
+            Ingester(StoredUsage(ledger), worker.home.journal).run()
+            settle_all(ledger)
+            answers.append(await ask(worker))
+            if answers[-1].status_code != 200:
+                break
+        assert {each.status_code for each in answers} == {200, 402}
+        assert answers[-1].json()["error"]["code"] == "insufficient_quota"
+        [(balance,)] = rows(ledger, "SELECT balance_nano FROM credit_standings")
+        assert 0 <= balance < 100_000  # less than one more request may take
+        books.grant(ORG, 10**9, Origin("2"))
+        async with asyncio.timeout(20):
+            while (await ask(worker)).status_code != 200:
+                await asyncio.sleep(0.1)
