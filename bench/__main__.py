@@ -1,7 +1,8 @@
 """`python -m bench`: measure and report; `python -m bench soak`: a long steady load;
 `python -m bench translation`: what translating costs; `python -m bench routing`: failures, in virtual time;
 `python -m bench failover`: failures, live; `python -m bench routed`: what a choice costs;
-`python -m bench engines`: engines for local models, on one model."""
+`python -m bench engines`: engines for local models, on one model;
+`python -m bench usage`: a page of usage in a large ledger."""
 
 from __future__ import annotations
 
@@ -47,6 +48,7 @@ from bench.simulation.run import RUNS, run_all
 from bench.soak import Moment, is_flat, soak, soak_table
 from bench.translated import measure_translated, translated_table
 from bench.translation import PAIRS, draw_translation, measure_translation, translation_table
+from bench.usage import measure_usage, usage_table
 from weebill.config.schema import Settings
 
 _HERE = Path(__file__).parent
@@ -155,6 +157,17 @@ def translation_command(
     (out / "translation.json").write_bytes(msgspec.json.format(msgspec.json.encode(pairs), indent=1))
     draw_translation(pairs, out / "translation.png")
     _publish(console, out, ("translation.json", "translation.png"), publish)
+
+
+@app.command("usage")
+def usage_command(
+    requests: Annotated[int, typer.Option(min=1000, help="Requests in the ledger.")] = 5_000_000,
+    url: Annotated[str | None, typer.Option(help="An empty PostgreSQL; SQLite by default.", show_default=False)] = None,
+) -> None:
+    """How long a page of usage takes in a large ledger."""
+    console = _console()
+    with _stopping_in_order(console):
+        console.print(usage_table(measure_usage(requests, url, lambda what: console.print(f"… {what}"))))
 
 
 @app.command("translated")

@@ -250,3 +250,15 @@ def test_what_is_asked_without_a_time_is_of_the_last_days(ledger: Database) -> N
     insert(ledger, [msgspec.structs.replace(make_record("a"), started_at=int(now * 1e6))])
     page = ledger.read(partial(report, query=read_query({"group_by": ["model"]}, now), limit=10))
     assert [(row.group, row.amounts.requests) for row in page.rows] == [(("tiny",), 1)]
+
+
+def test_sums_of_more_than_64_bits_end_at_the_most(ledger: Database) -> None:
+    huge = msgspec.structs.replace(make_record("odd"), prompt_tokens=2**53 - 1, cost_nano=2**53 - 1, cached_tokens=0)
+    for day in range(3):
+        insert(ledger, [msgspec.structs.replace(huge, started_at=STARTED_AT + day * 86_400_000_000)] * 1200)
+    insert(ledger, [make_record("small")])
+    query = ReportQuery(span=Span(HOUR - 1, HOUR + 100), bucket="all", group_by=("model",))
+    [row] = ledger.read(partial(report, query=query, limit=10)).rows
+    sums = row.amounts
+    assert (sums.requests, sums.prompt_tokens, sums.cost_nano) == (3601, 2**63 - 1, 2**63 - 1)
+    assert (sums.cached_tokens, sums.completion_tokens) == (4, 3601 * 3)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Integer,
@@ -13,6 +15,7 @@ from sqlalchemy import (
     Subquery,
     Table,
     and_,
+    bindparam,
     func,
     literal,
     null,
@@ -21,6 +24,7 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
+from sqlalchemy.exc import OperationalError
 
 from weebill.storage.tables.ledger import (
     API_KEYS,
@@ -30,9 +34,9 @@ from weebill.storage.tables.ledger import (
     USAGE_SUMS,
 )
 from weebill.storage.tables.tenants import PROJECTS
-from weebill.storage.tables.types import MOST, String
+from weebill.storage.tables.types import MOST, String, Whole
 from weebill.usage.reports import Amounts, Page, Position, ReportQuery, ReportRow, decoded, encoded, is_label
-from weebill.usage.spans import Span, bucket_at, zone_of
+from weebill.usage.spans import MOST_PARTS, Span, bucket_at, zone_of
 
 MOST_BUCKETS: Final = 400
 """That one page looks into; if more are without usage, it ends early, with a cursor."""
@@ -42,8 +46,10 @@ _ADDED: Final = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_na
 _HALF: Final = 32
 _SHIFT: Final = literal(_HALF, Integer())
 _MASK: Final = 2**_HALF - 1
-# By halves, as sums of 64 bits may be more than 64 bits.
-_NAMES: Final = (*_COUNTED, *(f"{name}_{half}" for name in _ADDED for half in ("high", "low")))
+# Sums of 64 bits may be more than 64 bits: SQLite then fails, and they are added up by halves.
+_HALVES: Final = ("_high", "_low")
+_OVERFLOW: Final = "integer overflow"
+_NO_PART: Final = (1, 0, 0)
 
 _COLUMNS: Final[Mapping[str, ColumnElement[str] | ColumnElement[str | None]]] = {
     "organization": PROJECTS.c.organisation_id,
@@ -104,85 +110,135 @@ def _next_used(connection: Connection, query: ReportQuery, start: int) -> Span |
 def _groups(
     connection: Connection, query: ReportQuery, span: Span, limit: int, after: tuple[str, ...] | None
 ) -> _Groups:
-    found = _query(query, span, after).limit(limit + 1)
-    rows = [_row(span, len(query.group_by), tuple(each)) for each in connection.execute(found)]
-    return _Groups(rows[:limit], len(rows) > limit)
+    try:
+        found = _found(connection, query, span, limit, after, by_halves=False)
+    except OperationalError as error:
+        if _OVERFLOW not in str(error.orig):
+            raise
+        found = _found(connection, query, span, limit, after, by_halves=True)
+    return _Groups(found[:limit], len(found) > limit)
 
 
-def _query(query: ReportQuery, span: Span, after: tuple[str, ...] | None) -> Select[*tuple[object, ...]]:
-    sums = _sums(query, span)
+def _found(
+    connection: Connection,
+    query: ReportQuery,
+    span: Span,
+    limit: int,
+    after: tuple[str, ...] | None,
+    by_halves: bool,
+) -> list[ReportRow]:
+    """Returns one row more than the limit, if there is one."""
+    filters = query.filters
+    statement = _statement(query.group_by, tuple(filters), query.label, after is not None, by_halves)
+    given: dict[str, object] = {"limit": limit + 1}
+    parts = [*span.parts(), *[_NO_PART] * MOST_PARTS]
+    for at, (hours, start, end) in enumerate(parts[:MOST_PARTS]):
+        given |= {f"hours_{at}": hours, f"start_{at}": start, f"end_{at}": end}
+    given |= {f"filter_{at}": list(values) for at, values in enumerate(filters.values())}
+    given |= {f"after_{at}": value for at, value in enumerate(after or ())}
+    if query.label:
+        given["of_label"] = query.label
+    rows = connection.execute(statement, given)
+    return [_row(span, len(query.group_by), tuple(each), by_halves) for each in rows]
+
+
+# To make one takes milliseconds, and a page needs one for each of its buckets.
+@lru_cache(maxsize=64)
+def _statement(
+    group_by: tuple[str, ...], filters: tuple[str, ...], label: str, continues: bool, by_halves: bool
+) -> Select[*tuple[object, ...]]:
+    sums = _sums(filters, label, by_halves)
     columns = [
         func.coalesce(sums.c.label if is_label(name) else _COLUMNS[name], "").label(f"group_{at}")
-        for at, name in enumerate(query.group_by)
+        for at, name in enumerate(group_by)
     ]
     joined = (
         sums.join(USAGE_SERIES, USAGE_SERIES.c.id == sums.c.series)
         .outerjoin(API_KEYS, API_KEYS.c.id == USAGE_SERIES.c.key_id)
         .outerjoin(PROJECTS, PROJECTS.c.id == API_KEYS.c.project_id)
     )
-    totals = [func.sum(sums.c[name]) for name in _NAMES]
+    totals = [func.sum(sums.c[name]) for name, _ in _amounts(by_halves)]
     found = select(*columns, *totals).select_from(joined).having(func.sum(sums.c.requests) > 0)
-    for name, values in query.filters.items():
+    for at, name in enumerate(filters):
         if not is_label(name):
-            found = found.where(func.coalesce(_COLUMNS[name], "").in_(values))
+            found = found.where(func.coalesce(_COLUMNS[name], "").in_(_values(at)))
     if columns:
         found = found.group_by(*columns).order_by(*columns)
-        if after is not None:
-            found = found.having(tuple_(*columns) > tuple_(*(literal(value, String) for value in after)))
-    return found
+        if continues:
+            after = [bindparam(f"after_{at}", type_=String) for at in range(len(columns))]
+            found = found.having(tuple_(*columns) > tuple_(*after))
+    return found.limit(bindparam("limit", type_=Integer()))
 
 
-def _sums(query: ReportQuery, span: Span) -> Subquery:
+def _sums(filters: tuple[str, ...], label: str, by_halves: bool) -> Subquery:
     """The sums of each series, and of each value of the label, if there is one: NULL where requests have none."""
-    label = query.label
     if not label:
-        return _of_series(span, 1).subquery("sums")
-    values = query.filters.get(label)
-    of_label = _of_label(span, label, 1)
-    if values is not None:
-        return of_label.where(USAGE_LABEL_SERIES.c.value.in_(values)).subquery("sums")
+        return _of_series(by_halves).subquery("sums")
+    of_label = _of_label(1, by_halves)
+    if label in filters:
+        wanted = _values(filters.index(label))
+        return of_label.where(USAGE_LABEL_SERIES.c.value.in_(wanted)).subquery("sums")
     # What is left of all requests, once those that have the label are taken away.
-    rest = [_of_series(span, 1), _of_label(span, label, -1)]
-    return union_all(of_label, *rest).subquery("sums")
+    return union_all(of_label, _of_series(by_halves), _of_label(-1, by_halves)).subquery("sums")
 
 
-def _of_series(span: Span, sign: int) -> Select[*tuple[object, ...]]:
+def _values(at: int) -> BindParameter[list[str]]:
+    return bindparam(f"filter_{at}", expanding=True)
+
+
+def _of_series(by_halves: bool) -> Select[*tuple[object, ...]]:
     columns = USAGE_SUMS.c
-    found = select(columns.series, null().label("label"), *_halves(USAGE_SUMS, sign))
-    return found.where(_within(USAGE_SUMS, span)).group_by(columns.series)
+    found = select(columns.series, null().label("label"), *_added(USAGE_SUMS, 1, by_halves))
+    return found.where(_within(USAGE_SUMS)).group_by(columns.series)
 
 
-def _of_label(span: Span, label: str, sign: int) -> Select[*tuple[object, ...]]:
+def _of_label(sign: int, by_halves: bool) -> Select[*tuple[object, ...]]:
     columns = USAGE_LABEL_SERIES.c
     value = columns.value if sign > 0 else null()
     return (
-        select(columns.series, value.label("label"), *_halves(USAGE_LABEL_SUMS, sign))
+        select(columns.series, value.label("label"), *_added(USAGE_LABEL_SUMS, sign, by_halves))
         .join_from(USAGE_LABEL_SUMS, USAGE_LABEL_SERIES, columns.id == USAGE_LABEL_SUMS.c.label_series)
-        .where(_within(USAGE_LABEL_SUMS, span), columns.name == label)
+        .where(_within(USAGE_LABEL_SUMS), columns.name == bindparam("of_label", type_=String))
         .group_by(columns.series, columns.value)
     )
 
 
-def _halves(table: Table, sign: int) -> Iterator[ColumnElement[int]]:
-    for name in _COUNTED:
-        yield (sign * func.sum(table.c[name])).label(name)
-    for name in _ADDED:
-        yield (sign * func.sum(table.c[name].bitwise_rshift(_SHIFT))).label(f"{name}_high")
-        yield (sign * func.sum(table.c[name].bitwise_and(_MASK))).label(f"{name}_low")
+def _amounts(by_halves: bool) -> list[tuple[str, str]]:
+    """Returns the names of the sums, and of the columns that they are of."""
+    if not by_halves:
+        return [(name, name) for name in (*_COUNTED, *_ADDED)]
+    return [(name, name) for name in _COUNTED] + [(name + half, name) for name in _ADDED for half in _HALVES]
 
 
-def _within(table: Table, span: Span) -> ColumnElement[bool]:
-    parts = [
-        and_(table.c.hours == hours, table.c.start >= start, table.c.start < end) for hours, start, end in span.parts()
-    ]
-    return or_(*parts)
+def _added(table: Table, sign: int, by_halves: bool) -> Iterator[ColumnElement[int]]:
+    for name, of in _amounts(by_halves):
+        value: ColumnElement[int] = table.c[of]
+        if name.endswith(_HALVES[0]):
+            value = value.bitwise_rshift(_SHIFT)
+        elif name.endswith(_HALVES[1]):
+            value = value.bitwise_and(_MASK)
+        yield (sign * func.sum(value)).label(name)
 
 
-def _row(span: Span, groups: int, values: tuple[object, ...]) -> ReportRow:
+def _within(table: Table) -> ColumnElement[bool]:
+    return or_(
+        *(
+            and_(
+                table.c.hours == bindparam(f"hours_{at}", type_=Whole),
+                table.c.start >= bindparam(f"start_{at}", type_=Whole),
+                table.c.start < bindparam(f"end_{at}", type_=Whole),
+            )
+            for at in range(MOST_PARTS)
+        )
+    )
+
+
+def _row(span: Span, groups: int, values: tuple[object, ...], by_halves: bool) -> ReportRow:
     names, sums = values[:groups], [int(str(each)) for each in values[groups:]]
-    counted, halves = sums[: len(_COUNTED)], sums[len(_COUNTED) :]
-    added = [min((high << _HALF) + low, MOST) for high, low in zip(halves[::2], halves[1::2], strict=True)]
-    amounts = dict(zip((*_COUNTED, *_ADDED), (*counted, *added), strict=True))
+    counted, added = sums[: len(_COUNTED)], sums[len(_COUNTED) :]
+    if by_halves:
+        added = [(high << _HALF) + low for high, low in zip(added[::2], added[1::2], strict=True)]
+    amounts = dict(zip((*_COUNTED, *_ADDED), (*counted, *(min(each, MOST) for each in added)), strict=True))
     return ReportRow(span, tuple(str(name) or None for name in names), Amounts(**amounts))
 
 

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 Bucket = Literal["hour", "day", "week", "month", "all"]
 HOUR_S: Final = 3600
 DAY_H: Final = 24
+MOST_PARTS: Final = 3
+"""Of a span: days, and hours before and after them."""
 LATEST_H: Final = 253_402_300_800 // HOUR_S
 """The end of the year 9999."""
 
