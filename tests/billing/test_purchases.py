@@ -21,7 +21,7 @@ from weebill.billing.stripe_service import StripeService
 from weebill.storage.credit_checks import verify
 from weebill.storage.credits import credits_in, standing_of, transactions
 from weebill.storage.database import Database
-from weebill.storage.purchases import Purchases
+from weebill.storage.purchases import KEPT_S, Purchases, forget_events
 
 ORG = "org_default"
 
@@ -229,6 +229,30 @@ def test_the_operator_refunds_a_purchase_or_a_part_of_it(shop: Shop) -> None:
     assert (shop.balance, sum(each["amount"] for each in shop.stripe.refunds)) == (-5, 2500)
     with pytest.raises(UnknownTransactionError):
         shop.purchases.refund(ORG, "ctx_none", None, force=False)
+
+
+def test_what_is_too_old_to_come_is_forgotten(shop: Shop) -> None:
+    shop.buy()
+    shop.begin()
+
+    def kept() -> list[int]:
+        return [
+            rows(shop.ledger, f"SELECT count(*) FROM {name}")[0][0] for name in ("stripe_events", "credit_checkouts")
+        ]
+
+    now = int(time.time())
+    shop.ledger.change(lambda connection: forget_events(connection, now + KEPT_S - 60))
+    assert kept() == [1, 2]
+    shop.ledger.change(lambda connection: forget_events(connection, now + KEPT_S + 60))
+    assert kept() == [0, 1]  # what was paid can be refunded
+
+
+def test_too_many_purchases_are_not_begun(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weebill.storage.purchases.MOST_OPEN", 2)
+    shop.buy()
+    assert [shop.begin(), shop.begin()]
+    with pytest.raises(BadCreditError, match="not paid"):
+        shop.begin()
 
 
 def test_an_amount_is_within_bounds(shop: Shop) -> None:

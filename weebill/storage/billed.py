@@ -64,11 +64,15 @@ class Bill:
             self._find(record.key_id for record in records)
             for record in records:
                 owner, cost = self._owners[record.key_id], record.cost_nano
+                sums = self._pending.get(owner.organisation)
+                if sums is None:
+                    sums = self._pending[owner.organisation] = [0, 0, 0]
                 if cost is None:
-                    self._add(self._pending, owner.organisation, 0, 0, 1)
+                    sums[2] += 1
                 else:
                     parts = self._rates.parts(owner.project, record.model_served, record.started_at // _SECOND_US)
-                    self._add(self._pending, owner.organisation, billed_nano(cost, parts), cost, 0)
+                    sums[0] += billed_nano(cost, parts)
+                    sums[1] += cost
             yield records
 
     def _find(self, key_ids: Iterable[str]) -> None:

@@ -30,7 +30,7 @@ from weebill.storage.database import Database
 from weebill.storage.tables.credits import CREDIT_CHECKOUTS, STRIPE_EVENTS
 
 KEPT_S: Final = 90 * 86_400
-"""For so long an event is known: Stripe tries to deliver one for three days."""
+"""For so long an event is known, which Stripe tries to deliver for three days, and a purchase may be paid."""
 MOST_OPEN: Final = 100
 """Purchases of one organisation that were begun within an hour."""
 _HOUR_S: Final = 3600
@@ -102,8 +102,13 @@ class Purchases:
 
 
 def forget_events(connection: Connection, now: int) -> None:
-    """Deletes events that are too old to come again; what was posted for them is known by its references anyhow."""
+    """Deletes events that are too old to come again, and purchases that were begun as long ago and never paid.
+
+    What was posted is known by its references anyhow.
+    """
     connection.execute(delete(STRIPE_EVENTS).where(STRIPE_EVENTS.c.at < now - KEPT_S))
+    unpaid = CREDIT_CHECKOUTS.c.payment == ""
+    connection.execute(delete(CREDIT_CHECKOUTS).where(CREDIT_CHECKOUTS.c.made_at < now - KEPT_S, unpaid))
 
 
 def _add(connection: Connection, checkout: Checkout, now: int) -> None:
