@@ -77,3 +77,18 @@ async def test_records_have_what_clients_say_for_their_own_accounts(
     upstream.script = complete(completion())
     await worker.client.post(path, json={"model": "gpt-4o-mini", **body})
     assert (await worker.record()).labels == labels
+
+
+async def test_a_translated_request_has_one_record_and_reading_its_answer_none(
+    worker: RunningWorker, upstream: Upstream
+) -> None:
+    """Others record a request to the Responses API twice where an upstream has none (LiteLLM 15740), and each time that
+    a stored response is read (17814).
+    """
+    upstream.script = complete(completion())
+    body = {"model": "gpt-4o-mini", "input": "hi", "store": False}
+    answer = await worker.client.post("/v1/responses", json=body)
+    assert (await worker.record()).prompt_tokens > 0
+    await worker.client.get(f"/v1/responses/{answer.json()['id']}")
+    await worker.client.post("/v1/responses", json=body)
+    await worker.record(2)
