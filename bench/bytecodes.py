@@ -78,7 +78,8 @@ async def _count(model: str, connections: int, seconds: float) -> list[Function]
         }
         settings = Settings(server=ServerSettings(port=0), local=LocalSettings(models=()), providers=providers)
         ledger = question_server(
-            stack.enter_context(open_ledger(home, database)), stack.enter_context(open_responses(home, database)),
+            stack.enter_context(open_ledger(home, database)),
+            stack.enter_context(open_responses(home, database)),
             home.journal,
         )
         await ledger.listen(home.ledger_socket)

@@ -18,8 +18,8 @@ from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
 
 _ANTHROPIC: Final = b"/messages"
-_REQUESTS: Final = b"requests"
-_TOKENS: Final = b"tokens"
+_REQUESTS: Final = "requests"
+_TOKENS: Final = "tokens"
 
 
 class Limiter:

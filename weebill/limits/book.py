@@ -141,11 +141,13 @@ class Hold:
             for each in grant.requests:
                 each.free += 1
         rest = self._tokens - tokens
-        for each in grant.tokens:
-            each.free += rest
+        if rest:
+            for each in grant.tokens:
+                each.free += rest
         rest = self._nano - nano
-        for each in grant.spend:
-            each.free += rest
+        if rest:
+            for each in grant.spend:
+                each.free += rest
         self._tokens = self._nano = 0
 
     async def _wait_to_cover(self, tokens: int, nano: int) -> None:

@@ -30,7 +30,8 @@ _REFERRED: Final = re.compile(
     rb"input_file|file|document|input_audio|audio|video_url|input_video|video|previous_response_id|cachedContent|"
     rb'conversation|container)"'
 )
-_TOOLS: Final = b'"tools"'
+_UNSAID: Final = Raw(b"")
+_MOST_PRICES: Final = 1024
 
 
 class _Gemini(msgspec.Struct, frozen=True):
@@ -54,7 +55,8 @@ class _Body(msgspec.Struct, frozen=True):
     max_output_tokens: int | None = None
     n: int | None = None
     best_of: int | None = None
-    prompt: Raw = Raw(b"")
+    prompt: Raw = _UNSAID
+    tools: Raw = _UNSAID
     generationConfig: _Gemini | None = None  # noqa: N815 - Google's name
     inferenceConfig: _Bedrock | None = None  # noqa: N815 - Amazon's name
     options: _Ollama | None = None
@@ -63,6 +65,7 @@ class _Body(msgspec.Struct, frozen=True):
 _decode: Final = msgspec.json.Decoder(_Body).decode
 _prompts: Final = msgspec.json.Decoder(list[str | list[int]]).decode
 _NOTHING_SAID: Final = _Body()
+_dearest: Final[dict[int, tuple[Price, int, int]]] = {}
 
 
 class Bound(NamedTuple):
@@ -84,27 +87,38 @@ def bound_of(body: bytes, max_output: int | None, context: int | None) -> Bound:
     except (msgspec.MsgspecError, UnicodeError, RecursionError):  # no JSON, or nothing that we know
         said = _NOTHING_SAID
     prompt = len(body) + _TEMPLATE
-    if _TOOLS in body:
+    if said.tools is not _UNSAID:
         prompt += _WITH_TOOLS
-    referred = len(_REFERRED.findall(body)) if b'"' in body else 0
+    referred = _REFERRED.findall(body)
     if referred:
-        prompt += referred * _MEDIA_TOKENS
-    if context is not None:
-        prompt = min(prompt, context)
+        prompt += len(referred) * _MEDIA_TOKENS
+    if context is not None and context < prompt:
+        prompt = context
     limit = _limit(said)
     if limit is None or limit < 0:
-        limit = next((each for each in (max_output, context) if each is not None), UNKNOWN_OUTPUT)
-    elif max_output is not None:
-        limit = min(limit, max_output)
+        limit = max_output if max_output is not None else UNKNOWN_OUTPUT if context is None else context
+    elif max_output is not None and max_output < limit:
+        limit = max_output
     return Bound(prompt, limit * _answers(said))
 
 
 def most_nano(price: Price, bound: Bound) -> int:
     """Returns the most nano-dollars that a call within the bound costs: at the dearest rates that may apply."""
+    known = _dearest.get(id(price))
+    if known is None or known[0] is not price:
+        known = _remembered(price)
+    return -(-(bound.prompt * known[1] + bound.answer * known[2]) // _TOKENS_PER_RATE)
+
+
+def _remembered(price: Price) -> tuple[Price, int, int]:
+    """Returns a price, and the dearest rates to read and to write."""
     tiers = [price, *price.tiers]
     read = max([_dearest_read(rates) for rates in tiers])
     write = max([max(rates.output, rates.reasoning or 0) for rates in tiers])
-    return -(-(bound.prompt * read + bound.answer * write) // _TOKENS_PER_RATE)
+    if len(_dearest) >= _MOST_PRICES:
+        _dearest.clear()
+    known = _dearest[id(price)] = price, read, write
+    return known
 
 
 def _dearest_read(rates: Rates) -> int:
@@ -113,6 +127,11 @@ def _dearest_read(rates: Rates) -> int:
 
 
 def _limit(said: _Body) -> int | None:
+    if said.generationConfig is None and said.inferenceConfig is None and said.options is None:
+        limit, other = said.max_completion_tokens, said.max_tokens
+        if limit is None:
+            return said.max_output_tokens if other is None else other
+        return limit if other is None else max(limit, other)
     given = [
         said.max_completion_tokens,
         said.max_tokens,
@@ -127,6 +146,8 @@ def _limit(said: _Body) -> int | None:
 
 def _answers(said: _Body) -> int:
     """Returns the number of answers that are asked for."""
+    if said.prompt is _UNSAID and said.generationConfig is None and said.best_of is None:
+        return said.n if said.n is not None and said.n > 1 else 1
     count = max(1, said.n or 1, said.best_of or 1)
     if said.generationConfig is not None:
         count = max(count, said.generationConfig.candidateCount or 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Literal, get_args
 
 from weebill.limits.book import Short
 from weebill.limits.limit import Limit, amount_of
@@ -16,8 +16,20 @@ _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3600, 60
 _SOON_S: Final = 1
 _WINDOWS: Final = {"minute": " per minute", "day": " per day", "month": " per month", "none": ""}
 
-Lines = Callable[[bytes, Slice, float], bytes]
-"""Returns the header lines for a kind of limit (requests, tokens) and the slice with the least left, at a time."""
+Kind = Literal["requests", "tokens"]
+Lines = Callable[[Kind, Slice, int, float], bytes]
+"""Returns the header lines for a kind of limit, the slice with the least left, how much that is, and the time."""
+_KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+_OPENAI: Final = {
+    kind: b"x-ratelimit-limit-%b: %%d\r\nx-ratelimit-remaining-%b: %%d\r\nx-ratelimit-reset-%b: %%b\r\n"
+    % ((kind.encode(),) * 3)
+    for kind in _KINDS
+}
+_ANTHROPIC: Final = {
+    kind: b"anthropic-ratelimit-%b-limit: %%d\r\nanthropic-ratelimit-%b-remaining: %%d\r\n"
+    b"anthropic-ratelimit-%b-reset: %%b\r\n" % ((kind.encode(),) * 3)
+    for kind in _KINDS
+}
 
 
 def refusal(short: Short, now: float) -> OverLimit:
@@ -65,32 +77,26 @@ def unavailable() -> ApiError:
     return ApiError(503, message, code="ledger_unavailable", retry_after=_SOON_S)
 
 
-def lines_of(kind: bytes, slices: Sequence[Slice], now: float, lines: Lines) -> bytes:
+def lines_of(kind: Kind, slices: Sequence[Slice], now: float, lines: Lines) -> bytes:
     """Returns the header lines for limits of one measure: of the one that has the least left."""
-    if not slices:
-        return b""
-    tightest = slices[0]
+    tightest, least = None, 0
     for each in slices:
-        if each.left < tightest.left:
-            tightest = each
-    return lines(kind, tightest, now)
+        free = each.free
+        left = each.available + free if free > 0 else each.available
+        if tightest is None or left < least:
+            tightest, least = each, left
+    return b"" if tightest is None else lines(kind, tightest, least, now)
 
 
-def openai_lines(kind: bytes, slice_: Slice, now: float) -> bytes:
+def openai_lines(kind: Kind, slice_: Slice, left: int, now: float) -> bytes:
     """Returns the lines as OpenAI names them. Source: https://platform.openai.com/docs/guides/rate-limits"""
-    return (
-        b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
-        % (kind, slice_.amount, kind, slice_.left, kind, _span(slice_.end - now))
-    )  # fmt: skip
+    return _OPENAI[kind] % (slice_.amount, left, _span(slice_.end - now))
 
 
-def anthropic_lines(kind: bytes, slice_: Slice, now: float) -> bytes:
+def anthropic_lines(kind: Kind, slice_: Slice, left: int, now: float) -> bytes:
     """Returns the lines as Anthropic names them. Source: https://docs.claude.com/en/api/rate-limits"""
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(slice_.end)).encode()
-    return (
-        b"anthropic-ratelimit-%b-limit: %d\r\nanthropic-ratelimit-%b-remaining: %d\r\n"
-        b"anthropic-ratelimit-%b-reset: %b\r\n" % (kind, slice_.amount, kind, slice_.left, kind, at)
-    )
+    return _ANTHROPIC[kind] % (slice_.amount, left, at)
 
 
 def _when(slice_: Slice, now: float) -> str:
