@@ -80,7 +80,7 @@ async def _count(model: str, connections: int, seconds: float) -> list[Function]
         ledger = question_server(
             stack.enter_context(open_ledger(home, database)),
             stack.enter_context(open_responses(home, database)),
-            home.journal,
+            home,
         )
         await ledger.listen(home.ledger_socket)
         stack.callback(ledger.close)

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select, update
 
 from tests.fixtures.records import RECORD, write
+from weebill.accounts.provider_keys import new_key
 from weebill.billing.credits import Origin
 from weebill.billing.rates import Rate
 from weebill.billing.webhooks import Alert
@@ -19,8 +20,10 @@ from weebill.storage.credits import credits_in
 from weebill.storage.database import Database
 from weebill.storage.experiments import experiments_in
 from weebill.storage.keys import keys_in
+from weebill.storage.provider_keys import ProviderKeys
 from weebill.storage.rates import add_rate
 from weebill.storage.schema import LEDGER
+from weebill.storage.sealing import Vault
 from weebill.storage.tables.credits import CREDIT_CHECKOUTS, STRIPE_EVENTS
 from weebill.storage.tables.ledger import API_KEYS, INSTALLATION, USAGE
 from weebill.storage.tables.tenants import MEMBERSHIPS, ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USERS
@@ -39,6 +42,8 @@ def fill(ledger: Database, home: Home) -> None:
     keys.revoke(keys.create("gone").key.id)
     ledger.change(add_tenants)
     add_credits(ledger)
+    given = new_key("openai", "proj_1", "sk-of-a-provider", "ci", 1)
+    ProviderKeys(ledger, Vault(home)).add(given, "sk-of-a-provider")
     experiments = experiments_in(ledger)
     experiments.create("faster", "mini", "micro", 0.25, False)
     experiments.promote("faster")

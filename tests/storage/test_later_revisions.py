@@ -45,6 +45,7 @@ UNDONE: Final = {
         "DELETE FROM meta WHERE name = 'allowances_version'",
     ),
     "0016": ("DROP TABLE credit_stops",),
+    "0017": ("DROP TABLE provider_keys", "DELETE FROM meta WHERE name = 'provider_keys_version'"),
 }
 
 

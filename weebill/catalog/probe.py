@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
 _Settings = TypeVar("_Settings", contravariant=True)
+_Own = TypeVar("_Own")
 
 
 class ProbeResult(Struct, frozen=True):
@@ -24,6 +25,16 @@ class ProbeResult(Struct, frozen=True):
     latency_ms: int
     message: str
     hint: str = ""
+
+
+class ProbeTask(Struct, Generic[_Own], frozen=True):
+    """The task of a process that makes the call, on its standard input: the provider's name, and settings with its key.
+
+    It answers with a `ProbeResult`.
+    """
+
+    provider: str
+    settings: _Own
 
 
 class Probe(Protocol[_Settings]):

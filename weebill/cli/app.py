@@ -16,6 +16,7 @@ from weebill.cli.experiment_commands import experiment_app
 from weebill.cli.key_commands import keys_app
 from weebill.cli.limit_commands import limits_app
 from weebill.cli.router import router_app
+from weebill.cli.secret_commands import provider_keys_app, secrets_app
 from weebill.cli.usage_commands import usage_app
 
 app = typer.Typer(
@@ -44,6 +45,8 @@ app.add_typer(catalog_app, name="catalog")
 app.add_typer(router_app, name="router")
 app.add_typer(db_app, name="db")
 app.add_typer(usage_app, name="usage")
+app.add_typer(secrets_app, name="secrets")
+providers_app.add_typer(provider_keys_app, name="key")
 
 
 @app.callback(invoke_without_command=True)

@@ -27,6 +27,7 @@ from weebill.storage.installation import pepper_hash
 from weebill.storage.installation import rekey as revoke_all
 from weebill.storage.opening import open_ledger
 from weebill.storage.schema import LEDGER
+from weebill.storage.sealing import Vault, count_lost
 from weebill.storage.state import Contents, State, host_of, state_of
 from weebill.usage.waiting import waiting_bytes
 
@@ -102,6 +103,8 @@ def backup(sources: Sources, file: Path, overwrite: bool, quiet: bool) -> None:
     typer.echo(
         f"Keep {sources.home.pepper} as well, elsewhere: it is not in the backup, and without it no key is recognised"
     )
+    if sources.home.master_key.exists():
+        typer.echo(f"Keep {sources.home.master_key}, too: without it, what is sealed in the backup cannot be opened")
 
 
 def restore(sources: Sources, file: Path, yes: bool, quiet: bool) -> None:
@@ -127,6 +130,20 @@ def restore(sources: Sources, file: Path, yes: bool, quiet: bool) -> None:
         warn(
             f"the restored keys are made with a {home.pepper.name} that this installation has not: put it into "
             f"{home.root} and restart, or let `weebill db rekey` revoke all keys"
+        )
+    for lost in lost_in(home, settings):
+        warn(lost)
+
+
+def lost_in(home: Home, settings: DatabaseSettings) -> Iterator[str]:
+    """Yields a sentence for each kind of secret in the ledger that this installation cannot open."""
+    with open_ledger(home, settings) as ledger:
+        keys = Vault(home).keys()
+        lost = ledger.read(lambda connection: count_lost(connection, keys))
+    for noun, number in lost.items():
+        yield (
+            f"{number:,} {noun} cannot be opened: they are sealed with a {home.master_key.name} that this installation "
+            f"has not. Put it into {home.root}, or give them anew"
         )
 
 

@@ -37,19 +37,19 @@ def complete_providers(
         if known is None or (not provider.catalog and known.id != name):
             completed[name] = _plain(provider, known, quirks.get(name, {}))
             continue
-        completed[name] = _completed(name, provider, known, environment, quirks.get(name, {}))
+        completed[name] = from_catalogue(name, provider, known, environment, quirks.get(name, {}))
         problems += _missing(name, completed[name], known, locate)
-        if not _has_key(provider) and _has_key(completed[name]):
+        if not has_key(provider) and has_key(completed[name]):
             taken.add(known.id)
     if settings.catalog.activate:
         for name, known in catalogue().items():
             if name not in completed and name not in taken and known_providers.activity(known, environment).active:
-                completed[name] = _completed(name, ProviderSettings(), known, environment, {})
-    proxied = {name: _proxied(provider, environment) for name, provider in completed.items()}
-    return msgspec.structs.replace(settings, providers=proxied), problems
+                completed[name] = from_catalogue(name, ProviderSettings(), known, environment, {})
+    providers = {name: proxied(provider, environment) for name, provider in completed.items()}
+    return msgspec.structs.replace(settings, providers=providers), problems
 
 
-def _proxied(provider: ProviderSettings, environment: Mapping[str, str]) -> ProviderSettings:
+def proxied(provider: ProviderSettings, environment: Mapping[str, str]) -> ProviderSettings:
     """Refers a provider without a proxy setting to the environment's proxy."""
     variable = None if provider.proxy is not None else variable_for(provider.base_url, environment)
     return provider if variable is None else msgspec.structs.replace(provider, proxy=f"env:{variable}")
@@ -89,9 +89,19 @@ def _quirks(known: Provider, own: Mapping[str, object]) -> Quirks:
     return msgspec.convert({**cast("dict[str, object]", msgspec.to_builtins(known.quirks)), **own}, Quirks)
 
 
-def _completed(
-    name: str, provider: ProviderSettings, known: Provider, environment: Mapping[str, str], quirks: Mapping[str, object]
+def from_catalogue(
+    name: str,
+    provider: ProviderSettings,
+    known: Provider,
+    environment: Mapping[str, str],
+    quirks: Mapping[str, object],
+    *,
+    keyed: bool = True,
 ) -> ProviderSettings:
+    """Returns a provider of the catalogue with what its section does not say; with the environment's key if `keyed`.
+
+    The address is "" if an option that it needs is missing.
+    """
     options = {**known_providers.options_of(known, environment), **provider.options}
     base_url = provider.base_url
     if not base_url:
@@ -106,7 +116,7 @@ def _completed(
         base_url=base_url.rstrip("/"),
         options=options,
         quirks=_quirks(known, quirks),
-        **({} if _has_key(provider) or not _is_there(name, provider, known) else _key_in(known, environment)),
+        **(_key_in(known, environment) if keyed and not has_key(provider) and _is_there(name, provider, known) else {}),
     )
 
 
@@ -119,7 +129,8 @@ def _is_there(name: str, provider: ProviderSettings, known: Provider) -> bool:
     return known_providers.at_address((known,), provider.base_url) is not None
 
 
-def _has_key(provider: ProviderSettings) -> bool:
+def has_key(provider: ProviderSettings) -> bool:
+    """True if a provider has a key."""
     return provider.api_key is not None or bool(provider.api_keys) or provider.access_key_id is not None
 
 
@@ -146,7 +157,7 @@ def _missing(name: str, provider: ProviderSettings, known: Provider, locate: Loc
             variable = f", or set {option.variables[0]}" if option.variables else ""
             what = f"`providers.{name}.options.{option.name}` is missing: {option.what}{variable}"
             yield Problem(locate((*path, "options")), what)
-    if known.credentials and not _has_key(provider) and _is_there(name, provider, known):
+    if known.credentials and not has_key(provider) and _is_there(name, provider, known):
         variable = known.credentials[0][0]
         what = f'`providers.{name}.api_key` is missing; give `api_key = "env:{variable}"` and set that variable'
         yield Problem(locate((*path, "api_key")), what)

@@ -25,7 +25,7 @@ SECTION_SECRETS: Final[tuple[KeyPath, ...]] = (
     *(("stripe", name) for name in STRIPE),
 )
 """Secrets that are settings of a section of their own."""
-_REFERENCES = ("env:", "file:")
+REFERENCES: Final = ("env:", "file:")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
 _DATABASE_SCHEMES = ("postgresql", "postgres")
 
@@ -87,7 +87,7 @@ def resolve_secrets(
 
 def masked(reference: str) -> str:
     """Returns the part of an `api_key` setting that may be shown: a reference, or a mask for a literal."""
-    return reference if reference in NONE or reference.startswith(_REFERENCES) else MASK
+    return reference if reference in NONE or reference.startswith(REFERENCES) else MASK
 
 
 def _resolve(reference: str, environment: Mapping[str, str], folder: Path) -> str:
@@ -113,7 +113,7 @@ def _proxy_url(reference: str, environment: Mapping[str, str], folder: Path) -> 
         return ""
     url = with_scheme(url)
     if problem := proxy_problem(url):
-        whence = f"refers to {reference}, which " if reference.startswith(_REFERENCES) else ""
+        whence = f"refers to {reference}, which " if reference.startswith(REFERENCES) else ""
         raise SecretError(f"{whence}{problem}")
     return url
 

@@ -27,6 +27,7 @@ from weebill.control.ollama import OllamaManagement
 from weebill.control.openai_usage import OpenAIUsageRoutes
 from weebill.control.overview import Overview
 from weebill.control.page import Page
+from weebill.control.provider_keys import ProviderKeyRoutes
 from weebill.control.purchases import PurchaseRoutes
 from weebill.control.usage import UsageRoutes
 from weebill.process.questions import Unanswered
@@ -75,6 +76,7 @@ def create_app(
     management.router.include_router(purchases.router)
     app.include_router(purchases.public, prefix=PREFIX)
     management.router.include_router(LimitRoutes(ledger).router)
+    management.router.include_router(ProviderKeyRoutes(overview, ledger).router)
     app.include_router(management.router, prefix=PREFIX)
     for root in OPENAI_ROOTS:
         app.include_router(OpenAIUsageRoutes(ledger).router, prefix=root, dependencies=[Depends(management.authorise)])

@@ -178,13 +178,15 @@ class App:
         except ValueError:
             raise ApiError(400, "The URL has too many parameters.", code="invalid_value") from None
         client = format_of(exchange.path, exchange.head.fields)
-        cards = permitted(caller_of(exchange), self._upstreams.directory)
+        caller = caller_of(exchange)
+        cards = permitted(caller, self._upstreams.router_of(caller).directory)
         self._say(exchange, client, client.models(cards, query))
 
     async def _model(self, exchange: Exchange, rest: bytes) -> None:
         client = format_of(exchange.path, exchange.head.fields)
-        name, directory = unquote(rest.decode("latin-1")), self._upstreams.directory
-        require_model(caller_of(exchange), name, directory)
+        name, caller = unquote(rest.decode("latin-1")), caller_of(exchange)
+        directory = self._upstreams.router_of(caller).directory
+        require_model(caller, name, directory)
         self._say(exchange, client, client.model(directory.card(name)))
 
     def _say(self, exchange: Exchange, client: ApiFormat, body: bytes) -> None:

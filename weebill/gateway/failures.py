@@ -14,7 +14,7 @@ from typing import Final
 from weebill.providers import waits
 from weebill.providers.failures import is_page, whose
 from weebill.providers.signs import FILTER_CODES
-from weebill.routing.credentials import Credential
+from weebill.routing.credentials import Credential, own_key_refused
 from weebill.routing.deployments import LOCAL, Upstream
 from weebill.transport.errors import PoolFull, ProxyRefused, UpstreamError, UpstreamTimeout
 from weebill.transport.response import Response
@@ -83,6 +83,10 @@ def client_error(failed: ApiError | UpstreamFailure) -> ApiError:
         status, code = 404, "model_not_found"
     elif own in FILTER_CODES or kind not in _ONE_CODE:
         code = own or code
+    if failed.own_key and kind in _OPERATORS:
+        return own_key_refused(
+            whose(failed.upstream), kind, f" (status {failure.status}): {message}", failure.retry_after
+        )
     if kind == "credential":
         # The credential is the operator's; the client must not look for the fault in its own key.
         message = f"{whose(failed.upstream)} refused Weebill's credential (status {failure.status}): {message}"
@@ -133,6 +137,7 @@ def upstream_said(
     `path` is the request's, below the upstream's base URL. A body that holds the credential is not passed on.
     """
     failure, status = failed.failure, failed.failure.status
+    failed.own_key = bool(upstream.account)
     if failure.kind not in _OPERATORS and not _tells(credential, body):
         failed.body = body
     failed.message = _hiding(credential, failed.message)

@@ -15,7 +15,7 @@ from weebill.routing.deployments import Deployment
 from weebill.transport.client import Sender
 from weebill.transport.tally import Tally
 from weebill.usage.journal import JournalError, JournalWriter
-from weebill.usage.records import Intent, Labels, Outcome, UsageRecord
+from weebill.usage.records import OWN_KEY, Intent, Labels, Outcome, UsageRecord
 from weebill.wire.reply import MOST, Usage
 
 
@@ -42,12 +42,12 @@ class Spending(Sender):
     `blame` is the outcome to record if the attempt fails at its present stage; `used` knows the usage so far, and
     `price` its tariff. `sent` says if the upstream was called, `prompt_bytes` how much of a prompt it got, `status`
     what it answered. `dropped` are the fields of the request that were passed over, `images_read` is the number of its
-    images of which the model was given the text.
+    images of which the model was given the text. `own_key` if it was called with its project's own key.
     """
 
     __slots__ = (
-        "blame", "dropped", "first_byte_at", "hold", "images_read", "model_served", "price", "prompt_bytes", "sent",
-        "status", "upstream", "used",
+        "blame", "dropped", "first_byte_at", "hold", "images_read", "model_served", "own_key", "price", "prompt_bytes",
+        "sent", "status", "upstream", "used",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -63,6 +63,7 @@ class Spending(Sender):
         self.dropped: tuple[str, ...] = ()
         self.images_read = 0
         self.hold: Hold | None = None
+        self.own_key = False
 
     def begin(self, deployment: Deployment) -> None:
         """Starts an attempt at `deployment`."""
@@ -72,6 +73,7 @@ class Spending(Sender):
         self.blame = "rejected"
         self.used = NOTHING
         self.price = deployment.price
+        self.own_key = deployment.own
         self.sent = False
         self.status = 0
         self.dropped = ()
@@ -125,6 +127,7 @@ class Meter(Spending):
         self.status = 0
         self.dropped = ()
         self.images_read = 0
+        self.own_key = False
         self.prompt_bytes = 0
         self.hold = None
         self._request_id = request_id
@@ -159,6 +162,7 @@ class Meter(Spending):
         self.model_served = deployment.model
         self.upstream = deployment.provider
         self.price = deployment.price
+        self.own_key = deployment.own
 
     def sending(self) -> None:
         """Writes the request's intent, in case this process dies. Raises ApiError 503."""
@@ -229,6 +233,7 @@ class Meter(Spending):
         self.status = other.status
         self.dropped = other.dropped
         self.images_read = other.images_read
+        self.own_key = other.own_key
         if self.slot >= 0:
             with suppress(JournalError):  # the first attempt's intent is true as well
                 self.note(other)
@@ -250,6 +255,7 @@ class Meter(Spending):
             int((self._started + journal.epoch) * 1e6) if hold is None else hold.began_us,
             spending.prompt_bytes,
             "" if hold is None else hold.held,
+            spending.own_key,
         )
         self.slot = journal.intend(intent, self.slot)
 
@@ -292,7 +298,7 @@ class Meter(Spending):
             self.arm,
             ",".join(self.dropped)[:MAX_DROPPED],
             self._reported and not self._computed,
-            "",
+            OWN_KEY if self.own_key else "",
             self.labels,
             "" if hold is None else hold.held,
         )

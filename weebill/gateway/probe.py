@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
@@ -11,7 +12,7 @@ import msgspec
 
 from weebill.apis.chat.api import CHAT
 from weebill.catalog.load import load
-from weebill.catalog.probe import ProbeResult
+from weebill.catalog.probe import ProbeResult, ProbeTask
 from weebill.config.schema import Settings
 from weebill.gateway.failures import FAILED, client_error, retry_after_seconds, upstream_failure
 from weebill.gateway.translation import translator
@@ -174,3 +175,13 @@ def _choice(name: str, settings: Settings) -> tuple[Callable[[Deployment, Upstre
 
 def _elapsed(begun: float) -> int:
     return round((time.monotonic() - begun) * 1000)
+
+
+def main() -> None:
+    """Makes the call of the `ProbeTask` on the standard input; its result is on the standard output."""
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=ProbeTask[Settings])
+    sys.stdout.buffer.write(msgspec.json.encode(probe(task.provider, task.settings)))
+
+
+if __name__ == "__main__":
+    main()

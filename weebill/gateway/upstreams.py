@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+import time
+from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from math import inf
 from typing import Final
@@ -13,7 +14,7 @@ from msgspec import structs
 
 from weebill.config.limits import LimitSettings
 from weebill.config.schema import LocalSettings, ServerSettings
-from weebill.gateway.authentication import caller_of
+from weebill.gateway.authentication import Caller, caller_of
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded
 from weebill.gateway.fatal_requests import FatalRequests
 from weebill.gateway.images import LocalImages
@@ -29,6 +30,7 @@ from weebill.providers.llamacpp.slots import slots_of
 from weebill.routing.credentials import Signer
 from weebill.routing.deployments import Deployment, Upstream
 from weebill.routing.directory import Directory
+from weebill.routing.own_keys import Routers
 from weebill.routing.router import Router
 from weebill.routing.steps import Try
 from weebill.transport.client import Client, Origin, Response, Sender, Timeouts
@@ -74,6 +76,8 @@ class Upstreams:
         self._held_slots: dict[Response, tuple[SlotQueue, str, int, bytes, Origin]] = {}
         self._fatal = FatalRequests()
         self.router = router
+        self.routers = Routers(router, router.settings)
+        self.watched: dict[str, float] = {}  # when each of these credentials was used last, in Unix seconds
         self.settings = settings
         # Answers name the model that served them, instead of the name that was asked for.
         self.names_served = settings.model_in_answers == "served"
@@ -96,6 +100,14 @@ class Upstreams:
         """The names that are served."""
         return self.router.directory
 
+    def router_of(self, caller: Caller) -> Router:
+        """Returns the router for a caller's requests. Raises ApiError 503 while its project's keys are not known."""
+        return self.routers.of(caller.key.project_id)
+
+    def watch(self, credentials: Iterable[str]) -> None:
+        """Notes from now on when these credentials are used."""
+        self.watched = {each: self.watched.get(each, 0.0) for each in credentials}
+
     def configure(self, settings: ServerSettings, limits: LimitSettings, local: LocalSettings) -> None:
         """Applies reloaded settings, and forgets what upstreams turned out not to have."""
         self._local = local
@@ -110,14 +122,14 @@ class Upstreams:
 
     def spoken(self, deployment: Deployment, upstream: Upstream) -> tuple[str, frozenset[str]]:
         """Returns the deployment's dialect, and all dialects that its upstream speaks, as far as known."""
-        if upstream.name not in self._without_responses:
+        if upstream.whose not in self._without_responses:
             return deployment.dialect, upstream.dialects
         dialect = "openai" if deployment.dialect == _RESPONSES else deployment.dialect
         return dialect, upstream.dialects - {_RESPONSES}
 
     def with_known_limits(self, deployment: Deployment, upstream: Upstream) -> Deployment:
         """Returns the deployment without the features that its upstream turned out not to have."""
-        if upstream.name not in self._without_completions:
+        if upstream.whose not in self._without_completions:
             return deployment
         target = deployment.target
         quirks = structs.replace(target.quirks, completions=False)
@@ -129,21 +141,21 @@ class Upstreams:
         """
         if not isinstance(failure, UpstreamFailure) or not lacks_endpoint(failure.failure, status):
             return False
-        if path == COMPLETIONS_PATH and upstream.name not in self._without_completions:
-            self._without_completions.add(upstream.name)
+        if path == COMPLETIONS_PATH and upstream.whose not in self._without_completions:
+            self._without_completions.add(upstream.whose)
             log.info("an upstream has no Completions API; it is asked for chats", extra={"upstream": upstream.name})
             return True
-        self._without_completions.discard(upstream.name)
-        known = upstream.name in self._without_responses
+        self._without_completions.discard(upstream.whose)
+        known = upstream.whose in self._without_responses
         if path == RESPONSES_PATH and not known:
-            self._without_responses.add(upstream.name)
+            self._without_responses.add(upstream.whose)
             log.info(
                 "an upstream has no Responses API; it is asked for Chat Completions", extra={"upstream": upstream.name}
             )
             return True
         if known:
             # It has neither of the two, so something else is wrong, and may be repaired.
-            self._without_responses.discard(upstream.name)
+            self._without_responses.discard(upstream.whose)
         return False
 
     def enter(self, deployment: Deployment) -> Upstream:
@@ -228,6 +240,8 @@ class Upstreams:
         """
         if upstream.slots:
             return self._send_in_slot(exchange, upstream, request, step.patience_s, spending, whole=whole)
+        if step.credential.id in self.watched:
+            self.watched[step.credential.id] = time.time()
         head = upstream.head(request, step.credential)
         timeouts = upstream.whole_timeouts if whole else upstream.timeouts
         if upstream.forward_headers:

@@ -19,6 +19,7 @@ import msgspec
 from weebill.accounts.api_key import TOPIC as KEYS
 from weebill.accounts.keyring import KeyRing
 from weebill.accounts.pepper import read_pepper
+from weebill.accounts.provider_keys import TOPIC as PROVIDER_KEYS
 from weebill.auto.experiments import TOPIC as EXPERIMENTS
 from weebill.auto.experiments import Experiments
 from weebill.auto.learning import TOPIC as LEARNER
@@ -38,6 +39,7 @@ from weebill.gateway.limiter import Limiter
 from weebill.gateway.memory import give_memory_back
 from weebill.gateway.off_loop import give_way_soon
 from weebill.gateway.pipelines import pipelines
+from weebill.gateway.provider_keys import KeptProviderKeys
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.refused_keys import KeyReporter
 from weebill.gateway.responses import KeptResponses, ResponseState
@@ -56,6 +58,7 @@ from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, 
 from weebill.process.questions import Followed, Questions
 from weebill.routing.directory import Directory
 from weebill.routing.notices import HealthNotice
+from weebill.routing.own_keys import Routers
 from weebill.routing.router import Router
 from weebill.routing.servers import has_servers, watched
 from weebill.routing.shared import SharedHealth
@@ -76,6 +79,7 @@ _FIRST_NEWS_S: Final = 2.0  # limit of each wait for the first message of anothe
 _CONVERSATION_S: Final = 20.0  # limit of the wait for a stored response, behind others that may be long
 _COUNT_INTERVAL_S: Final = 0.02  # between two updates of the metrics
 _SYNC_INTERVAL_S: Final = 1.0  # between two syncs of the journal
+_KEY_REPORT_INTERVAL_S: Final = 2.0  # between two reports of providers' keys
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +90,7 @@ class Worker:
     def __init__(self, boot: Boot, index: int) -> None:
         home = Home(Path(boot.home))
         self._name = f"worker-{index}"
-        self._settings = boot.settings
+        self._settings = self._configured = boot.settings
         self._overlay = home.catalogue
         self._engines: tuple[EngineState, ...] = next((each.engines for each in boot.told if type(each) is Engines), ())
         _prepare(boot.settings)
@@ -107,6 +111,7 @@ class Worker:
         self._book = followed[ALLOWANCES] = Book(
             self._journal.name, self._questions.ask, self._journal.intents.make_room
         )
+        self._provider_keys = followed[PROVIDER_KEYS] = KeptProviderKeys(self._questions.ask)
         # On a connection of their own: conversations are long, and keys must not wait for them.
         self._conversations = Questions(home.ledger_socket)
         lessons = Lessons()
@@ -126,6 +131,7 @@ class Worker:
             index,
             boot.settings.local,
         )
+        upstreams.routers = Routers(self._router, boot.settings.routing, knows=False)
         for told in boot.told:
             if type(told) is Kept:
                 upstreams.warming.hear_kept(told)
@@ -134,6 +140,7 @@ class Worker:
         self._selector.configure(boot.settings.autos)
         self._thresholds = ThresholdGauges(self._counters.auto_threshold)
         self._experiments.on_change = self._selector.refresh
+        self._provider_keys.on_change = self._take_provider_keys
         self._selector.refresh()
         self._shadows = Shadows()
         self._tunnel = Tunnel(self._client, str(home.control_socket))
@@ -172,6 +179,7 @@ class Worker:
         tasks = [
             asyncio.create_task(self._keep_up()),
             asyncio.create_task(self._sync_journal()),
+            asyncio.create_task(self._report_provider_keys()),
             asyncio.create_task(self._shared.run(self._notices, self._hear)),
             asyncio.create_task(self._follow(link)),
             asyncio.create_task(self._reload()),
@@ -230,9 +238,12 @@ class Worker:
 
     async def _apply(self, settings: Settings) -> None:
         """Applies reloaded settings; requests under way keep the old ones."""
-        self._settings = settings
+        self._configured = settings
+        settings = self._settings = self._provider_keys.of_installation(settings)
         logs.configure(settings.log, self._name)
         self._router.configure(settings.routing, self._directory())
+        self._upstreams.routers.configure(settings.routing)
+        self._follow_projects()
         self._upstreams.configure(settings.server, settings.limits, settings.local)
         await asyncio.to_thread(_prepare, settings)
         self._cache.update(settings.cache)
@@ -255,9 +266,22 @@ class Worker:
     def _rename(self) -> None:
         """Applies a change of the models that can be had."""
         self._router.follow(self._directory())
+        self._follow_projects()
+
+    def _take_provider_keys(self) -> None:
+        """Applies other keys of providers that were given through the API."""
+        self._settings = self._provider_keys.of_installation(self._configured)
+        self._rename()
+
+    def _follow_projects(self) -> None:
+        """Has projects that have keys of their own use them, for the models that can be had."""
+        self._provider_keys.apply(self._settings, self._upstreams, self._names, self._catalogue())
 
     def _directory(self) -> Directory:
-        return Directory(self._settings, self._engines, self._created, self._catalogue(), self._servers.servers)
+        return self._names(self._settings)
+
+    def _names(self, settings: Settings) -> Directory:
+        return Directory(settings, self._engines, self._created, self._catalogue(), self._servers.servers)
 
     def _catalogue(self) -> Catalogue:
         try:
@@ -277,6 +301,7 @@ class Worker:
             self._servers.settle()
             now = time.monotonic()
             self._router.health.settle(now)
+            self._upstreams.routers.settle(now)
             self._keys.report(self._router.health, now)
             self._thresholds.tell(self._selector.thresholds)
             # Requests of observers, such as the status page, do not count.
@@ -293,6 +318,12 @@ class Worker:
                     await asyncio.to_thread(sync, unsynced)
             except OSError as error:
                 log.error("the journal cannot be written to the disk: %s", error)
+
+    async def _report_provider_keys(self) -> None:
+        """Tells the ledger of what becomes of providers' keys, in a task that nothing waits for."""
+        while True:
+            await asyncio.sleep(_KEY_REPORT_INTERVAL_S)
+            await self._provider_keys.report(self._upstreams)
 
     def _exposition(self, home: Home) -> bytes:
         self._counters.write()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from weebill.accounts.api_key import TOPIC as KEYS
+from weebill.accounts.provider_keys import TOPIC as PROVIDER_KEYS
 from weebill.auto.experiments import TOPIC as EXPERIMENTS
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
@@ -29,7 +30,7 @@ from weebill.ledger.credits import CreditWork
 from weebill.ledger.ingestion import IngestThread
 from weebill.ledger.prices import Prices
 from weebill.ledger.retention import RetentionThread
-from weebill.ledger.topics import Keys, Responses, RunningExperiments
+from weebill.ledger.topics import Keys, Responses, RunningExperiments, SealedKeys
 from weebill.limits.questions import TOPIC as ALLOWANCES
 from weebill.process import logs
 from weebill.process.following import follow
@@ -38,6 +39,7 @@ from weebill.process.messages import Engines, Failed, Ready, ToChild
 from weebill.process.question_server import QuestionServer
 from weebill.storage.database import Database
 from weebill.storage.opening import bring_up_to_date, open_ledger, open_responses
+from weebill.storage.sealing import Vault
 from weebill.storage.versions import Positions
 from weebill.wire.responses_store import TOPIC as RESPONSES
 
@@ -49,16 +51,27 @@ _FINISH_S: Final = 30.0
 log = logging.getLogger(__name__)
 
 
-def question_server(ledger: Database, responses: Database, journal: Path) -> QuestionServer:
+def question_server(ledger: Database, responses: Database, home: Home) -> QuestionServer:
     """Returns the server that answers questions about an installation's ledger and its stored responses.
 
-    The workers that borrow allowances write to the folder `journal`.
+    The workers that borrow allowances write to the journal of `home`, which has the master key as well.
     """
     positions = Positions(ledger)
-    keys, allowances = Keys(ledger, positions), Allowances(ledger, positions, journal)
+    keys, allowances = Keys(ledger, positions), Allowances(ledger, positions, home.journal)
+    sealed = SealedKeys(ledger, positions, Vault(home))
     return QuestionServer(
-        answers={KEYS: keys.answer, RESPONSES: Responses(responses).answer, ALLOWANCES: allowances.answer},
-        feeds={KEYS: keys.feed, EXPERIMENTS: RunningExperiments(ledger, positions).feed, ALLOWANCES: allowances.feed},
+        answers={
+            KEYS: keys.answer,
+            PROVIDER_KEYS: sealed.answer,
+            RESPONSES: Responses(responses).answer,
+            ALLOWANCES: allowances.answer,
+        },
+        feeds={
+            KEYS: keys.feed,
+            PROVIDER_KEYS: sealed.feed,
+            EXPERIMENTS: RunningExperiments(ledger, positions).feed,
+            ALLOWANCES: allowances.feed,
+        },
         state=ledger.stamp,
     )
 
@@ -73,7 +86,7 @@ async def main() -> int:
         ledger = open_ledger(home, boot.settings.database, patience_s=_PATIENCE_S)
         bring_up_to_date(home, boot.settings.database)
         responses = open_responses(home, boot.settings.database)
-        server = question_server(ledger, responses, home.journal)
+        server = question_server(ledger, responses, home)
         await server.listen(home.ledger_socket)
     except (LedgerError, OSError) as error:
         link.send(Failed(message=str(error)))

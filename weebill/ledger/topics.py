@@ -15,14 +15,17 @@ from msgspec import Raw
 from sqlalchemy import Connection
 
 from weebill.accounts.api_key import KeyChanges
+from weebill.accounts.provider_keys import KeptKeys, KeyNews
 from weebill.auto.experiments import ExperimentSnapshot
 from weebill.config.ledger_errors import LedgerError
 from weebill.process.questions import Position, Unanswered, encode
 from weebill.storage.database import Database
 from weebill.storage.experiments import read_experiments
 from weebill.storage.keys import changed_since, find_active
+from weebill.storage.provider_keys import ProviderKeys
 from weebill.storage.responses import ResponseStore, StoreError
-from weebill.storage.versions import EXPERIMENTS_VERSION, KEYS_VERSION, Positions, positions
+from weebill.storage.sealing import Vault
+from weebill.storage.versions import EXPERIMENTS_VERSION, KEYS_VERSION, PROVIDER_KEYS_VERSION, Positions, positions
 from weebill.wire.responses_store import Delete, Get, History, Items, Put, StoreQuestion
 
 _SIGN_OF_LIFE_S: Final = 0.9  # less than the second after which a feed is asked at the latest
@@ -32,6 +35,7 @@ T = TypeVar("T")
 
 _decode_digest: Final = msgspec.msgpack.Decoder(bytes).decode
 _decode_position: Final = msgspec.msgpack.Decoder(Position).decode
+_decode_news: Final = msgspec.msgpack.Decoder(KeyNews).decode
 _decode_question: Final = msgspec.msgpack.Decoder(StoreQuestion).decode
 
 
@@ -79,6 +83,49 @@ class KeyFeed:
             return now, None
         changed = changed_since(connection, known.version, _MAX_CHANGES + 1)
         return now, changed if len(changed) <= _MAX_CHANGES else None
+
+
+class SealedKeys:
+    """Sends the providers' keys that are in use, and takes in what workers report of them."""
+
+    def __init__(self, ledger: Database, positions: Positions, vault: Vault) -> None:
+        self._ledger = ledger
+        self._positions = positions
+        self._keys = ProviderKeys(ledger, vault)
+
+    def answer(self, question: Raw) -> bytes:
+        """Keeps a `KeyNews`; returns None. Raises Unanswered."""
+        news = _decode_news(question)
+        _typed(lambda: self._keys.note(news))
+        return encode(None)
+
+    def feed(self, position: Raw) -> SealedKeyFeed:
+        """Returns a feed of the keys: as they are now, and whenever they have changed."""
+        return SealedKeyFeed(self._ledger, self._positions, self._keys)
+
+
+class SealedKeyFeed:
+    """Sends one asker the keys. The first time it does so in any case: an asker that knows none has to wait for it."""
+
+    def __init__(self, ledger: Database, positions: Positions, keys: ProviderKeys) -> None:
+        self._ledger = ledger
+        self._positions = positions
+        self._keys = keys
+        self._known: tuple[Position, Position] | None = None
+
+    def news(self) -> bytes | None:
+        """Returns the `KeptKeys` if anything has changed since the last call. Raises Unanswered."""
+        # Projects that are archived are among the changes of keys.
+        now = _typed(lambda: (self._positions.now(PROVIDER_KEYS_VERSION), self._positions.now(KEYS_VERSION)))
+        if now == self._known:
+            return None
+        kept = _typed(lambda: self._ledger.read(self._kept))
+        self._known = now
+        return encode(kept)
+
+    def _kept(self, connection: Connection) -> KeptKeys:
+        now = positions(self._ledger, connection)[PROVIDER_KEYS_VERSION]
+        return KeptKeys(now.source, now.version, self._keys.in_use(connection))
 
 
 class RunningExperiments:

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from weebill.config.routing import RoutingSettings
 from weebill.providers.failures import classify
 from weebill.routing.budget import RetryBudget
-from weebill.routing.credentials import Credential
+from weebill.routing.credentials import Credential, own_key_refused
 from weebill.routing.decisions import DECISIONS, TRANSIENT
 from weebill.routing.deployment_health import DeploymentHealth
 from weebill.routing.deployments import Deployment
@@ -267,15 +267,15 @@ class Attempts:
         """Returns the error for a request whose deployments have no credential left that may be tried now."""
         deployments = [choice.candidate.deployment for choice in self._choices]
         whose = ", ".join(dict.fromkeys(each.provider for each in deployments))
-        health = self._shared.health
-        kinds = set()
-        wait_s = inf
+        health, kinds, wait_s = self._shared.health, set(), inf
         for each in deployments:
             for one in () if each.upstream is None else each.upstream.credentials:
-                hold = health.refused(each, one, now)
-                wait_s = wait_s if hold is None else min(wait_s, hold.until - now)
+                if (hold := health.refused(each, one, now)) is not None:
+                    wait_s = min(wait_s, hold.until - now)
                 kinds.add(health.refusals.kind(one.id, each.key))
         retry_after = None if wait_s == inf else max(1.0, wait_s)
+        if all(each.own for each in deployments):
+            return own_key_refused(whose, "quota" if kinds == {"quota"} else "", retry_after=retry_after)
         if kinds == {"quota"}:
             message = f"Weebill's accounts at {whose} have no quota left; they are tried again by themselves."
             return ApiError(429, message, code="insufficient_quota", retry_after=retry_after)

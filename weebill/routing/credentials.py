@@ -66,11 +66,28 @@ def credentials(provider: str, host: str, keys: Iterable[tuple[str, str]]) -> tu
     """Returns a credential for each key and its header line, which may be ""; `host` is the Host header."""
     return tuple(
         Credential(
-            f"{provider}#{blake2b(key.encode(), digest_size=6, person=b'weebill-key').hexdigest()}",
+            credential_id(provider, key),
             "".join(f"{each}\r\n" for each in (f"host: {host}", *_ACCEPTED, line) if each).encode(),
         )
         for key, line in keys
     )
+
+
+def credential_id(provider: str, key: str) -> str:
+    """Returns the id of the credential that a key is."""
+    return f"{provider}#{blake2b(key.encode(), digest_size=6, person=b'weebill-key').hexdigest()}"
+
+
+def own_key_refused(whose: str, kind: str, said: str = ".", retry_after: float | None = None) -> ApiError:
+    """Returns the error for a request whose project's own key a provider refuses, or whose account there is empty."""
+    if kind == "quota":
+        message = f"Your project's own account at {whose} has no quota left{said}"
+        return ApiError(429, message, code="insufficient_quota", retry_after=retry_after)
+    message = (
+        f"{whose} refused your project's own key for it{said} Give another one; it is tried again by itself, and no "
+        "key of this installation is used in its place."
+    )
+    return ApiError(403, message, code="provider_key_refused", retry_after=retry_after)
 
 
 def key_lines(dialect: str, provider: ProviderSettings) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -44,7 +44,7 @@ class Upstream:
     of requests that a local model works on at once, else 0, and `engine` its name; while it is `cold`, the address is
     nobody's, and requests wait until the model is loaded. Models with the same `host` share slots; a request holds them
     together with others for the same `adapters` alone, and its body has `added` at its end. One that `stays` is not
-    unloaded for want of use.
+    unloaded for want of use. `account` is the project whose own credentials they are, "" for the installation's.
     """
 
     name: str
@@ -64,11 +64,17 @@ class Upstream:
     adapters: str = ""
     added: bytes = b""
     stays: bool = False
+    account: str = ""
     patience_s: float = field(init=False)
 
     def __post_init__(self) -> None:
         patience_s = self.timeouts.connect + self.timeouts.first_byte + self.timeouts.idle
         object.__setattr__(self, "patience_s", patience_s)
+
+    @property
+    def whose(self) -> str:
+        """Its name, and whose account it is: what is found out with one need not hold for another."""
+        return f"{self.name} {self.account}" if self.account else self.name
 
     def head(self, request: UpstreamRequest, credential: Credential | None = None) -> bytes:
         """Returns request line and headers for `request`, with the first credential unless another is given."""
@@ -82,7 +88,8 @@ class Deployment:
 
     `model` is the upstream's name of it, `provider` the configured name of the upstream, `catalog` the catalogue's name
     of the provider. `dialect` is spoken with it, `target` is for translators, `price` is of its calls. `capabilities`
-    are for filters. `key` (`provider/model`) is unique in a configuration, `salt` its hash.
+    are for filters. `key` (`provider/model`) is unique in a configuration, `salt` its hash. One that is `own` is called
+    with its project's own key, which costs the project nothing here.
     """
 
     provider: str
@@ -93,6 +100,7 @@ class Deployment:
     price: Tariff = UNKNOWN
     capabilities: Capabilities = NOTHING_KNOWN
     catalog: str = ""
+    own: bool = False
     key: str = field(init=False)
     salt: int = field(init=False, repr=False)
 
@@ -236,6 +244,15 @@ def provider_upstream(name: str, provider: ProviderSettings, known: Provider | N
         max_in_flight=provider.max_connections,
         signer=signer(dialect, provider, host),
     )
+
+
+def owned(deployment: Deployment, project_id: str, upstream: Upstream) -> Deployment:
+    """Returns the deployment as a project calls it with its own key, at an upstream with that."""
+    target = deployment.target
+    if target.maker == deployment.provider:
+        # What an account has signed or encrypted goes back to that account alone.
+        target = msgspec.structs.replace(target, maker=f"{deployment.provider}@{project_id}")
+    return replace(deployment, upstream=upstream, target=target, price=FREE, own=True)
 
 
 def _timeouts(provider: ProviderSettings, first_byte_s: float) -> Timeouts:

@@ -109,6 +109,11 @@ class Router:
         self._fast_paths: dict[str, FastPath] = {}  # by name, made when first asked for
 
     @property
+    def settings(self) -> RoutingSettings:
+        """The settings in force."""
+        return self._settings
+
+    @property
     def deadline_s(self) -> float:
         """The most seconds until a request's answer begins."""
         return self._settings.deadline_s

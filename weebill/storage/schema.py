@@ -16,6 +16,7 @@ from weebill.storage.tables import credits as _  # noqa: F401 - its tables are t
 from weebill.storage.tables.ledger import INSTALLATION, META
 from weebill.storage.tables.limits import LEDGER as LEDGER_TABLES
 from weebill.storage.tables.outcomes import OUTCOMES_TABLES
+from weebill.storage.tables.provider_keys import PROVIDER_KEYS  # noqa: F401 - one of those of the ledger
 from weebill.storage.tables.responses import RESPONSES_TABLES, SIZE
 from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS
 
@@ -47,7 +48,7 @@ class Schema:
         return f"{self.name}_revision"
 
 
-_VERSIONS: Final = ("keys_version", "experiments_version", "allowances_version")
+_VERSIONS: Final = ("keys_version", "experiments_version", "allowances_version", "provider_keys_version")
 
 
 def _fill_ledger(connection: Connection) -> None:
@@ -66,6 +67,6 @@ def _nothing(connection: Connection) -> None:
     del connection
 
 
-LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0016", _fill_ledger, "ledger")
+LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0017", _fill_ledger, "ledger")
 RESPONSES: Final = Schema("responses", RESPONSES_TABLES, "0002", _fill_responses, "store of responses")
 OUTCOMES: Final = Schema("outcomes", OUTCOMES_TABLES, "0004", _nothing, "store of outcomes")

@@ -7,7 +7,7 @@ keep what the others cannot open.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, func, literal, select, update
@@ -17,11 +17,12 @@ from weebill.accounts.sealing import ID_AT, ID_BYTES, MasterKey, Place, SealedEr
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.storage.tables.ledger import INSTALLATION
+from weebill.storage.tables.provider_keys import PROVIDER_KEYS
 from weebill.storage.tables.types import Binary
 
 
 class SealedColumn(NamedTuple):
-    """A column of sealed values, which may be null; `row` is the table's primary key, `noun` what a value is called."""
+    """A column of sealed values, which may be null; `row` is the table's primary key, `noun` what values are called."""
 
     table: Table
     row: str
@@ -38,7 +39,8 @@ class SealedColumn(NamedTuple):
         return key_id.not_in([literal(each, Binary) for each in key_ids])
 
 
-SEALED: Final[tuple[SealedColumn, ...]] = ()
+PROVIDER_SECRETS: Final = SealedColumn(PROVIDER_KEYS, "id", "secret", "provider keys")
+SEALED: Final[tuple[SealedColumn, ...]] = (PROVIDER_SECRETS,)
 """All of them: what is in this table is rotated, and looked after in a backup that is restored."""
 
 
@@ -63,12 +65,6 @@ class Vault:
         self._home = home
         self._environment = environment
         self._keys: tuple[MasterKey, ...] = ()
-
-    @property
-    def is_here(self) -> Callable[[bytes], bool]:
-        """Returns whether the key with an id is here. Raises LedgerError."""
-        ids = {key.id for key in self.keys()}
-        return ids.__contains__
 
     def keys(self) -> tuple[MasterKey, ...]:
         """Returns the keys as they are now. Raises LedgerError."""
@@ -111,14 +107,14 @@ def sealing_key_id(connection: Connection) -> bytes | None:
     return connection.execute(select(INSTALLATION.c.sealed_with)).scalar_one()
 
 
-def count_lost(connection: Connection, is_here: Callable[[bytes], bool]) -> dict[str, int]:
-    """Returns how many values of each noun are sealed with keys that are not here."""
+def count_lost(connection: Connection, keys: Iterable[MasterKey]) -> dict[str, int]:
+    """Returns how many values of each noun none of the keys opens."""
+    ids = [key.id for key in keys]
     lost: dict[str, int] = {}
     for each in SEALED:
         column = each.table.c[each.column]
-        key_id = func.substr(column, ID_AT + 1, ID_BYTES, type_=Binary)
-        query = select(key_id, func.count()).where(column.is_not(None)).group_by(key_id)
-        found = sum(count for id_, count in connection.execute(query) if not is_here(bytes(id_)))
+        query = select(func.count()).select_from(each.table).where(column.is_not(None), each.sealed_otherwise(ids))
+        found = connection.execute(query).scalar_one()
         if found:
             lost[each.noun] = lost.get(each.noun, 0) + found
     return lost

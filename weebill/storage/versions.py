@@ -15,6 +15,7 @@ KEYS_VERSION: Final = "keys_version"
 EXPERIMENTS_VERSION: Final = "experiments_version"
 ALLOWANCES_VERSION: Final = "allowances_version"
 """Raised by those who are short of what others hold."""
+PROVIDER_KEYS_VERSION: Final = "provider_keys_version"
 
 
 def raise_version(connection: Connection, name: str) -> int:

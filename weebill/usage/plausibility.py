@@ -35,7 +35,7 @@ def is_doubtful(record: UsageRecord) -> bool:
 
 def flagged(record: UsageRecord) -> UsageRecord:
     """Returns the record with its `flags`, and within bounds; a broken invariant stays broken."""
-    flags = []
+    flags = [record.flags] if record.flags else []
     changes: dict[str, int | str] = {}
     if record.prompt_tokens > BELIEVABLE or record.completion_tokens > BELIEVABLE:
         flags.append("tokens")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -15,6 +15,9 @@ Outcome = Literal[
     "gateway_error",  # a fault of ours
     "worker_died",  # the process that served it died, or could not write its record; usage is estimated
 ]
+
+OWN_KEY: Final = "own_key"
+"""A flag of records."""
 
 
 class Labels(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -41,7 +44,8 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     the undecided checks if none failed; "unavailable" if there was no answer to check.
     `arm` is the request's arm of an experiment, as `faster/candidate`.
     `dropped` are the fields of the request that its target does not support, as `top_k,metadata`.
-    `flags` name the implausible values, as `tokens,time` (`weebill.usage.plausibility`).
+    `flags` name the implausible values, as `tokens,time` (`weebill.usage.plausibility`), and `own_key` if its project's
+    own key was used for the answer, which costs nothing here.
     `labels` is None if the client said nothing of the kind, as most do.
     `held` are the ids of the limits that the request was held to, as `3,17` (`weebill.limits.counting`).
     `first_byte_us` is the time from the request's head to the first body byte from the upstream, 0 if none came.
@@ -79,7 +83,8 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Intent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A request when its upstream is called; it becomes a usage record if the worker dies.
 
-    `prompt_bytes` counts the bytes that become tokens; the other fields are as in `UsageRecord`.
+    `prompt_bytes` counts the bytes that become tokens, `own_key` tells if a project's own key is used; the other fields
+    are as in `UsageRecord`.
     """
 
     request_id: str
@@ -92,3 +97,4 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     started_at: int
     prompt_bytes: int
     held: str = ""
+    own_key: bool = False

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from weebill.usage.intents import left_open
-from weebill.usage.records import Intent, UsageRecord
+from weebill.usage.records import OWN_KEY, Intent, UsageRecord
 
 # Returns nano-dollars for an upstream, its name of the model, and the numbers of prompt and completion tokens.
 Cost = Callable[[str, str, int, int], int | None]
@@ -76,7 +76,8 @@ def _record(intent: Intent, events: int, ended_at: int, cost: Cost) -> UsageReco
         intent.started_at,
         0,
         max(0, ended_at - intent.started_at),
-        cost_nano=cost(intent.upstream, intent.model_served, prompt_tokens, events),
+        cost_nano=0 if intent.own_key else cost(intent.upstream, intent.model_served, prompt_tokens, events),
+        flags=OWN_KEY if intent.own_key else "",
         held=intent.held,
     )
 

@@ -46,7 +46,8 @@ class UpstreamFailure(Exception):  # noqa: N818 - named for what happened
 
     The rest is for people: `message`, and what it says of a `code`, a `param` and a `type`, as far as that is in
     OpenAI's words. `upstream` is its name in the configuration, "" where that is not known; `body` is what it said in
-    full, where more of that may be passed on. The gateway makes the client's error of it (`gateway.failures`).
+    full, where more of that may be passed on; `own_key` tells if its project's own key was used. The gateway makes the
+    client's error of it (`gateway.failures`).
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class UpstreamFailure(Exception):  # noqa: N818 - named for what happened
         self.type = type
         self.upstream = upstream
         self.body = b""
+        self.own_key = False
 
     def about(self, param: str) -> Self:
         """This failure, with the client's own name for the field that it is about."""

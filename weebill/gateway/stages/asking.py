@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from weebill.apis.base import Api
 from weebill.auto.cascade.checks import DOUBTS, Checks
 from weebill.gateway.attempting import first_answered
+from weebill.gateway.authentication import caller_of
 from weebill.gateway.cascade import ObservedAnswer, aside, never, to_sample
 from weebill.gateway.meter import Meter
 from weebill.gateway.opened import OpenedResponse
@@ -108,6 +109,7 @@ class Asking:
 
     def route(self, selection: Selection, model: str, note: str, deadline: float) -> Attempts:
         """Returns the attempts at a model; `note` is added to their policy. Raises ApiError."""
-        attempts = self._upstreams.router.route(selection.asked.with_model(model), time.monotonic(), deadline)
+        router = self._upstreams.router_of(caller_of(selection.request.exchange))
+        attempts = router.route(selection.asked.with_model(model), time.monotonic(), deadline)
         attempts.policy += note
         return attempts

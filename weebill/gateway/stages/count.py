@@ -89,7 +89,7 @@ class Count:
         exchange, endpoint, meter = request.exchange, request.endpoint, request.meter
         decode = partial(_decoded, endpoint, own_headers(exchange, endpoint.api), request.tail)
         call = await read_call(await exchange.body(), decode, self._upstreams.limits)
-        attempts = routed(self._upstreams.router, request, call)
+        attempts = routed(self._upstreams.router_of(request.caller), request, call)
         await self._upstreams.limiter.admit(request, call)
         counting = partial(_count, self._upstreams, request)
         body = await first_answered(attempts, exchange, meter, counting, self._upstreams.limited_log)

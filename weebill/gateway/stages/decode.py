@@ -58,7 +58,7 @@ class Decode:
         request.meter.stream = call.stream
         request.call = call
         if request.caller.limits is not None:
-            require_models(request.caller, call, self._upstreams.directory)
+            require_models(request.caller, call, self._upstreams.router_of(request.caller).directory)
         fields = call.fields
         if "metadata" in fields:
             self._ratings.note(fields["metadata"], request.meter.key_id)

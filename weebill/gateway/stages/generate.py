@@ -27,7 +27,7 @@ from weebill.gateway.translation import translator
 from weebill.gateway.upstreams import Upstreams
 from weebill.routing.attempts import Attempts
 from weebill.routing.openrouter import with_preferences
-from weebill.routing.router import RouteRequest
+from weebill.routing.router import Router, RouteRequest
 from weebill.routing.steps import Try
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
@@ -43,16 +43,18 @@ class Generate:
 
     def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
         """Raises ApiError if there is no answer."""
-        router, meter, call = self._upstreams.router, request.meter, request.call
+        router, meter, call = self._upstreams.router_of(request.caller), request.meter, request.call
         conversation, of_key = request.endpoint.conversation, request.caller.preferences
         asked = RouteRequest(call, meter.key_id, meter.key_name, conversation, of_key=of_key)
         deadline = deadline_of(request.exchange, meter, router.deadline_s)
         if call.big:
-            return self._serve_big(request, asked, deadline)
+            return self._serve_big(request, router, asked, deadline)
         return self.serve(request, router.route(asked, time.monotonic(), deadline))
 
-    async def _serve_big(self, request: Request[Api, Call], asked: RouteRequest, deadline: float) -> None:
-        route = partial(self._upstreams.router.route, asked, time.monotonic(), deadline)
+    async def _serve_big(
+        self, request: Request[Api, Call], router: Router, asked: RouteRequest, deadline: float
+    ) -> None:
+        route = partial(router.route, asked, time.monotonic(), deadline)
         await self.serve(request, await with_requirements(asked.needs, route))
 
     async def serve(self, request: Request[Api, Call], attempts: Attempts) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 
 from weebill.apis.base import Api
 from weebill.cache.answers import BYPASS, UPSTREAM, AnswerCache, Lookup
+from weebill.gateway.authentication import Caller
 from weebill.gateway.off_loop import off_loop
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
@@ -39,7 +40,7 @@ class LookUp:
         call = request.call
         if not self._cache.settings.enabled and "cache" not in call.fields:
             return self._next(request)
-        names = self._resolved_names(call)
+        names = self._resolved_names(request.caller, call)
         if call.big:
             return self._look_up_big(request, names)
         return self._serve(request, self._lookup(request, names))
@@ -62,13 +63,15 @@ class LookUp:
             return self._next(request)
         return self._serve_looked_up(request, lookup)
 
-    def _resolved_names(self, call: Call) -> str:
+    def _resolved_names(self, caller: Caller, call: Call) -> str:
         """Returns the deployments behind the request's names. They are part of the cache key, so a reload or a
-        promotion makes it another request.
+        promotion makes it another request. Answers that a project's own keys have paid for are its own.
         """
-        names = (call.model, *call.own.models)
+        routers, project_id = self._upstreams.routers, caller.key.project_id
+        whose = (f"\0{project_id}",) if routers.has_own(project_id) else ()
+        names = (*whose, call.model, *call.own.models)
         try:
-            route = self._upstreams.router.directory.route(call.model, call.own.models)
+            route = self._upstreams.router_of(caller).directory.route(call.model, call.own.models)
         except ApiError:  # routing raises the same error later
             return "\n".join(names)
         deployments = (each.deployment.key for each in route.candidates)

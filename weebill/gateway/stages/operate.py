@@ -37,7 +37,7 @@ class Operate:
         decode = partial(_decoded, endpoint, content_type)
         call = await read_call(body, decode, self._upstreams.limits, is_json=not is_form(content_type))
         meter.stream = call.stream
-        attempts = routed(self._upstreams.router, request, call)
+        attempts = routed(self._upstreams.router_of(request.caller), request, call)
         await self._upstreams.limiter.admit(request, call)
         opening = partial(_open, self._upstreams, request)
         opened = await first_answered(attempts, exchange, meter, opening, self._upstreams.limited_log)

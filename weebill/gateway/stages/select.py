@@ -93,6 +93,9 @@ class Select:
         asked = RouteRequest(request.call, meter.key_id, meter.key_name, api.conversation, of_key=of_key)
         asked = asked.with_model(meant)
         selected = await with_requirements(asked.needs, partial(self._selector.select, asked, api))
+        if self._upstreams.routers.has_own(request.caller.key.project_id):
+            # What is asked beside the request, for the operator's sake, is not for its project to pay.
+            selected = selected._replace(audit=None, shadow=None)
         meter.arm = selected.arm
         deadline = deadline_of(request.exchange, meter, self._upstreams.router.deadline_s)
         asked = asked.with_own_preferences(selected.preferences)
