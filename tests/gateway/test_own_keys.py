@@ -1,4 +1,9 @@
-"""Providers' keys that are given through the API, through a real worker: whose request is sent with which key."""
+"""Providers' keys that are given through the API, through a real worker: whose request is sent with which key.
+
+Peers' users have reported the opposite of several of these: LiteLLM 17115 and 41289 (a request was sent with the key of
+an earlier caller), 36794 (a key in a body took the place of the configured one), 8966 (one key's cool-down held others
+up), 39576 (another provider's credential stood in), 6963, 8075, 15799 and 24902 (keys in addresses, and so in logs).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import openai
@@ -16,9 +22,17 @@ from tests.fixtures.projects import add_project, give, provider_keys, remove
 from tests.fixtures.supervised import wait_for
 from tests.fixtures.upstream import Request, Script, Upstream, answer, complete, completion, running_upstream, send
 from tests.fixtures.worker import RunningWorker, running_worker
+from weebill.catalog.load import load
+from weebill.catalog.pricing import FREE
 from weebill.catalog.schema import Quirks
+from weebill.config.kept import reachable_with, with_keys
 from weebill.config.routing import AliasSettings
 from weebill.config.schema import CacheSettings, LocalSettings, ProviderSettings, ServerSettings, Settings
+from weebill.providers.base import UpstreamRequest
+from weebill.routing.deployments import provider_upstream
+from weebill.routing.directory import Directory
+from weebill.routing.own_keys import OwnProvider, Routers
+from weebill.routing.router import Router
 
 SHARED: Final = "key-of-the-installation"
 OTHER: Final = "key-of-the-installation-elsewhere"
@@ -249,3 +263,42 @@ async def test_the_configurations_key_comes_first(sites: Sites) -> None:
     await asyncio.sleep(1.0)
     await sites.ask()
     assert keys(sites.cloud) == [SHARED]
+
+
+async def test_a_key_in_a_body_is_nobodys(sites: Sites) -> None:
+    """LiteLLM 36794."""
+    async with sites.client() as client:
+        for _ in range(2):
+            await client.chat.completions.create(
+                model="far", messages=[{"role": "user", "content": "hi"}], extra_body={"api_key": TWOS}
+            )
+    await sites.ask("two")
+    assert keys(sites.cloud) == [SHARED] * 3
+
+
+@pytest.mark.parametrize("provider", ["gemini", "anthropic", "openai", "mistral", "cohere", "openrouter"])
+def test_keys_are_in_headers_alone(provider: str) -> None:
+    """LiteLLM 6963, 8075, 15799 and 24902: what is in an address ends up in logs."""
+    found = reachable_with(Settings(), provider, OWN, {}).providers[provider]
+    upstream = provider_upstream(provider, found, None)
+    head = upstream.head(UpstreamRequest(b"/models", b"", b""))
+    assert head.count(OWN.encode()) == 1
+    assert OWN.encode() not in head.split(b"\r\n")[0]
+    assert OWN not in repr(upstream)
+
+
+def test_no_deployment_of_another_projects_provider_is_left() -> None:
+    """With a key of one project alone, nobody else is routed to its provider, by whatever name."""
+    none = Settings(local=LocalSettings(models=()))
+    wide = Directory(with_keys(none, {"openai": ("stands-for-a-key",)}, {}), (), 0)
+    routers = Routers(Router(none.routing, Directory(none, (), 0), Random(1)), none.routing)
+    own = reachable_with(none, "openai", OWN, {}).providers["openai"]
+    routers.follow({"proj_one": {"openai": OwnProvider(own, False)}, "proj_two": {}}, wide, load())
+    mine = routers.of("proj_one").directory
+    sent = {one.lines for each in mine.deployments.values() if each.upstream for one in each.upstream.credentials}
+    assert len(sent) == 1
+    assert OWN.encode() in sent.pop()
+    assert all(each.own and each.price.price == FREE.price for each in mine.deployments.values())
+    for project in ("proj_two", "proj_other"):
+        assert not routers.of(project).directory.deployments
+        assert not routers.of(project).directory.serves("openai/gpt-4o-mini")

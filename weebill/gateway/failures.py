@@ -140,7 +140,7 @@ def upstream_said(
     failed.own_key = bool(upstream.account)
     if failure.kind not in _OPERATORS and not _tells(credential, body):
         failed.body = body
-    failed.message = _hiding(credential, failed.message)
+    failed.message = hiding(credential, failed.message)
     if status in _NO_SUCH_PATH and upstream.name != LOCAL:
         where = (upstream.path + path).partition(b"?")[0].decode("latin-1")
         base = "" if _lacks_model(failure) or _VERSION.search(where) else base_of(path)
@@ -174,7 +174,7 @@ def _tells(credential: Credential, body: bytes) -> bool:
     return any(secret in body for secret in _secrets(credential))
 
 
-def _hiding(credential: Credential, message: str) -> str:
+def hiding(credential: Credential, message: str) -> str:
     """Returns a message without the secrets that were sent; some providers repeat a key that they refuse."""
     for secret in _secrets(credential):
         message = message.replace(secret.decode("latin-1"), "...")

@@ -14,7 +14,7 @@ from weebill.apis.chat.api import CHAT
 from weebill.catalog.load import load
 from weebill.catalog.probe import ProbeResult, ProbeTask
 from weebill.config.schema import Settings
-from weebill.gateway.failures import FAILED, client_error, retry_after_seconds, upstream_failure
+from weebill.gateway.failures import FAILED, client_error, hiding, retry_after_seconds, upstream_failure
 from weebill.gateway.translation import translator
 from weebill.gateway.upstreams import ERROR_PATIENCE_S, MAX_ANSWER_BYTES, MAX_ERROR_BYTES
 from weebill.providers.base import UpstreamRequest
@@ -63,6 +63,7 @@ async def _probe(name: str, settings: Settings) -> ProbeResult:
     client = Client()
     begun = time.monotonic()
     status: int | None = None
+    deployment: Deployment | None = None
     try:
         settings = await _with_listed(client, name, settings)
         ask, model = _choice(name, settings)
@@ -77,7 +78,10 @@ async def _probe(name: str, settings: Settings) -> ProbeResult:
     except FAILED as error:
         failed = upstream_failure(error, name, in_full=True)[0] if isinstance(error, UpstreamError) else error
         hint = _HINTS.get(classify(failed).kind, "")
-        return ProbeResult(False, status, _elapsed(begun), client_error(failed).detail.message, hint)
+        message = client_error(failed).detail.message
+        for credential in () if deployment is None or deployment.upstream is None else deployment.upstream.credentials:
+            message = hiding(credential, message)
+        return ProbeResult(False, status, _elapsed(begun), message, hint)
     finally:
         client.close()
     return ProbeResult(True, status, _elapsed(begun), f"{model} answered")
