@@ -13,6 +13,7 @@ from weebill import __version__
 from weebill.accounts.keyring import KeyDirectory
 from weebill.accounts.pepper import read_pepper
 from weebill.config.paths import Home
+from weebill.control.permits import PERMITS
 from weebill.process.questions import Questions
 from weebill.storage.keys import open_keys
 from weebill.storage.opening import open_ledger
@@ -20,21 +21,8 @@ from weebill.storage.usage import StoredUsage
 from weebill.usage.ingest import Ingester
 
 MANAGED = [
-    ("GET", "/api/v1/status"),
-    ("GET", "/api/v1/keys"),
-    ("POST", "/api/v1/keys"),
-    ("GET", "/api/v1/keys/key_1"),
-    ("PATCH", "/api/v1/keys/key_1"),
-    ("DELETE", "/api/v1/keys/key_1"),
-    ("POST", "/api/v1/keys/key_1/rotate"),
-    ("GET", "/api/v1/usage"),
-    ("GET", "/api/v1/usage/summary"),
-    ("GET", "/api/v1/usage/report"),
-    ("GET", "/api/v1/auto"),
-    ("GET", "/api/v1/auto/curve"),
-    ("GET", "/api/v1/adapters"),
-    ("POST", "/api/v1/adapters"),
-    ("DELETE", "/api/v1/adapters/own/sql"),
+    (method, ("/v1" if "/organization/" in path else "/api/v1") + re.sub(r"{.*?}", "proj_default", path))
+    for method, path in (route.split(" ") for route in sorted(PERMITS))
 ]
 
 

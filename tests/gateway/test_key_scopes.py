@@ -14,14 +14,18 @@ import pytest
 from tests.fixtures.ledger import SQLITE
 from tests.fixtures.upstream import Upstream, complete, completion, running_upstream
 from tests.fixtures.worker import RunningWorker, running_worker
-from weebill.accounts.keys import Keys
+from weebill.accounts.audit import command_line
+from weebill.accounts.keys import Keys, Owner
 from weebill.accounts.scopes import ScopeChanges
+from weebill.accounts.tenants import Organisation, Project, User
 from weebill.catalog.schema import Quirks
 from weebill.config.auto import AutoSettings, CascadeSettings, TargetSettings
 from weebill.config.routing import AliasSettings, Preferences
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
 from weebill.storage.experiments import open_experiments
 from weebill.storage.keys import open_keys
+from weebill.storage.opening import open_ledger
+from weebill.storage.tenants import tenants_in
 
 CHAT: Final = "/v1/chat/completions"
 HELLO: Final = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
@@ -306,3 +310,31 @@ async def test_a_key_is_rotated_while_a_client_goes_on(worker: RunningWorker, ke
 
                 await soon(all_ended)
     assert {each.key_id for each in worker.records()} == {first.key.id}
+
+
+async def test_keys_are_refused_while_their_project_or_holder_is_shut_out(
+    worker: RunningWorker, keys: Keys, here: Upstream
+) -> None:
+    with open_ledger(worker.home, SQLITE) as ledger:
+        tenants = tenants_in(ledger, command_line())
+        user = tenants.create_user("ada@example.com").id
+        organisation = tenants.create_organisation("Acme", user).id
+        tenants.add_member(organisation, tenants.create_user("bob@example.com").id, "owner")
+        project = tenants.create_project(organisation, "web").id
+        secret = keys.create("held", owner=Owner(project, user)).secret
+        plain = keys.create("plain").secret
+
+        async def answers(status: int) -> bool:
+            return (await ask(worker, secret, "near")).status_code == status
+
+        assert await answers(200)
+        for shut, let in (
+            (lambda: tenants.shut_out(Organisation, organisation), lambda: tenants.let_in(Organisation, organisation)),
+            (lambda: tenants.shut_out(Project, project), lambda: tenants.let_in(Project, project)),
+            (lambda: tenants.shut_out(User, user), lambda: tenants.let_in(User, user)),
+        ):
+            shut()
+            await soon(lambda: answers(401))
+            assert (await ask(worker, plain, "near")).status_code == 200
+            let()
+            await soon(lambda: answers(200))

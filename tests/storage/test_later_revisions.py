@@ -13,6 +13,7 @@ from tests.fixtures.databases import execute, rows
 from tests.storage.test_upgrading import differences, touch
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
+from weebill.storage.audit import check
 from weebill.storage.database import Database
 from weebill.storage.opening import open_ledger
 from weebill.storage.schema import LEDGER
@@ -46,6 +47,11 @@ UNDONE: Final = {
     ),
     "0016": ("DROP TABLE credit_stops",),
     "0017": ("DROP TABLE provider_keys", "DELETE FROM meta WHERE name = 'provider_keys_version'"),
+    "0018": (
+        "DROP TABLE audit_log",
+        "DROP INDEX api_keys_by_making",
+        "DELETE FROM meta WHERE name = 'audit_rows'",
+    ),
 }
 
 
@@ -79,6 +85,9 @@ def test_a_ledger_of_the_release_before_is_brought_up_to_date(home: Home, postgr
         make_key(earlier, "key_2")  # by a replica of that release, which is at work yet
         found = rows(later, "SELECT id, project_id, user_id FROM api_keys ORDER BY id")
         assert found == [("key_1", "proj_default", None), ("key_2", "proj_default", None)]
+        noted = (1, "ledger.upgraded", f'{{"schema":"{int(revision) - 1:04}"}}')
+        assert rows(later, "SELECT id, action, before FROM audit_log") == [noted]
+        assert check(later).rows == 1
         assert rows(later, "SELECT id, organisation_id FROM projects") == [("proj_default", "org_default")]
         assert rows(later, "SELECT id, archived_at FROM organisations") == [("org_default", None)]
 

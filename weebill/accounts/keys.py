@@ -12,6 +12,7 @@ from weebill.accounts.api_key import KEY_PREFIX, ApiKey, KeyRole, KeyUse
 from weebill.accounts.errors import BadKeyError, RevokedKeyError, UnknownKeyError
 from weebill.accounts.pepper import key_digest
 from weebill.accounts.scopes import ScopeChanges, changed
+from weebill.accounts.tenants import DEFAULT_PROJECT
 from weebill.config.ledger_errors import LedgerError
 
 OVERLAP_S = 86_400
@@ -22,6 +23,17 @@ _UNUSED = KeyUse()
 _NAME = re.compile(r"(?!key_)[A-Za-z0-9][A-Za-z0-9 ._@+-]{0,63}")
 
 T = TypeVar("T")
+
+
+class Owner(NamedTuple):
+    """The owner of a new key: a project, and perhaps a user or a service account who holds it."""
+
+    project_id: str = DEFAULT_PROJECT
+    user_id: str | None = None
+    service_account_id: str | None = None
+
+
+_NOBODYS = Owner()
 
 
 class CreatedKey(NamedTuple):
@@ -41,8 +53,16 @@ class CreatedKey(NamedTuple):
         return f"{others} named {self.key.name!r} ({ids}): only its id tells them apart, also when one is revoked"
 
 
+class Place(NamedTuple):
+    """A project as a key belongs to it: whether keys of it are let in, and whether the key's holder belongs there."""
+
+    organisation_id: str
+    open: bool
+    holder_belongs: bool
+
+
 class KeyTable(Protocol):
-    """The stored keys within a transaction, oldest first."""
+    """The stored keys within a transaction, oldest first. Each change is recorded in the audit log."""
 
     def all(self) -> list[ApiKey]:
         """Returns every key, revoked ones included."""
@@ -68,8 +88,14 @@ class KeyTable(Protocol):
     def rotate(self, key_id: str, digest: bytes, hint: str, previous_until: int | None) -> None:
         """Gives a key another digest and hint. It is found by the one before, too, unless `previous_until` is None."""
 
-    def uses(self, key_id: str | None = None) -> dict[str, KeyUse]:
-        """Returns the use of each key that was used, or of one alone, by its id."""
+    def uses(self, key_ids: Collection[str] | None = None) -> dict[str, KeyUse]:
+        """Returns the use of each key that was used, or of some alone, by its id."""
+
+    def page(self, limit: int, after: str | None, project_id: str | None, user_id: str | None) -> list[ApiKey] | None:
+        """Returns a part of the keys: of a project, held by a user; after a key, None if that is not there."""
+
+    def place(self, key: ApiKey) -> Place | None:
+        """Returns where a key that is to be made belongs, None if there is no such project."""
 
 
 class KeyBook(Protocol):
@@ -93,14 +119,16 @@ class Keys:
         self._book = book
         self._pepper = pepper
 
-    def create(self, name: str, role: KeyRole = "user", scopes: ScopeChanges = _UNLIMITED) -> CreatedKey:
+    def create(
+        self, name: str, role: KeyRole = "user", scopes: ScopeChanges = _UNLIMITED, owner: Owner = _NOBODYS
+    ) -> CreatedKey:
         """Creates a key. Raises BadKeyError, LedgerError."""
-        made = self._made(name, role, scopes)
+        made = self._made(name, role, scopes, owner)
         return self._book.change(lambda table: self._add(table, *made))
 
     def create_first(self, name: str, role: KeyRole = "admin") -> CreatedKey | None:
         """Creates a key if there never was one, else returns None; safe when several processes try at once."""
-        made = self._made(name, role, _UNLIMITED)
+        made = self._made(name, role, _UNLIMITED, _NOBODYS)
         return self._book.change(lambda table: None if table.all() else self._add(table, *made))
 
     def all(self) -> list[ApiKey]:
@@ -116,12 +144,29 @@ class Keys:
 
         return self._book.read(read)
 
+    def page(
+        self, limit: int, after: str | None = None, project_id: str | None = None, user_id: str | None = None
+    ) -> list[tuple[ApiKey, KeyUse]]:
+        """Returns at most `limit` keys with their use, oldest first: after a key, of a project, held by a user.
+
+        Raises UnknownKeyError, LedgerError.
+        """
+
+        def read(table: KeyTable) -> list[tuple[ApiKey, KeyUse]]:
+            found = table.page(limit, after, project_id, user_id)
+            if found is None:
+                raise UnknownKeyError(f"There is no key {after!r} to go on after.")
+            uses = table.uses([key.id for key in found])
+            return [(key, uses.get(key.id, _UNUSED)) for key in found]
+
+        return self._book.read(read)
+
     def find(self, id_or_name: str) -> tuple[ApiKey, KeyUse]:
         """Returns a key and its use so far. Raises UnknownKeyError, LedgerError."""
 
         def read(table: KeyTable) -> tuple[ApiKey, KeyUse]:
             key = _find(table, id_or_name)
-            return key, table.uses(key.id).get(key.id, _UNUSED)
+            return key, table.uses([key.id]).get(key.id, _UNUSED)
 
         return self._book.read(read)
 
@@ -161,14 +206,16 @@ class Keys:
         """Revokes a key. One already revoked stays as it is. Raises UnknownKeyError, LedgerError."""
         return self._book.change(lambda table: _revoke(table, _find(table, id_or_name)))
 
-    def _made(self, name: str, role: KeyRole, scopes: ScopeChanges) -> tuple[ApiKey, str]:
+    def _made(self, name: str, role: KeyRole, scopes: ScopeChanges, owner: Owner) -> tuple[ApiKey, str]:
         """Returns a key that is not stored yet, and its secret. Raises BadKeyError."""
-        _check(name, role)
+        _check(name, role, owner)
         secret, now = _new_secret(), time.time()
-        key = ApiKey(id="key_" + secrets.token_hex(8), name=name, role=role, hint=_hint(secret), created_at=int(now))
+        id_ = "key_" + secrets.token_hex(8)
+        key = ApiKey(id=id_, name=name, role=role, hint=_hint(secret), created_at=int(now), **owner._asdict())
         return changed(key, scopes, now), secret
 
     def _add(self, table: KeyTable, key: ApiKey, secret: str) -> CreatedKey:
+        _check_place(key, table.place(key))
         namesakes = tuple(other.id for other in table.named(key.name) if other.revoked_at is None)
         table.add(key, key_digest(secret.encode(), self._pepper))
         return CreatedKey(key, secret, namesakes)
@@ -202,7 +249,7 @@ def _find(table: KeyTable, id_or_name: str) -> ApiKey:
 def _get(table: KeyTable, key_id: str) -> ApiKey:
     key = table.find(key_id)
     if key is None:
-        raise UnknownKeyError(f"There is no key with the id {key_id!r}; list the keys to see their ids.")
+        raise UnknownKeyError.of(key_id)
     return key
 
 
@@ -217,7 +264,20 @@ def _find_named(table: KeyTable, name: str) -> ApiKey:
     return candidates[0]
 
 
-def _check(name: str, role: str) -> None:
+def _check_place(key: ApiKey, place: Place | None) -> None:
+    if place is None:
+        raise BadKeyError(f"There is no project {key.project_id!r}; list them to see their ids.", "project_id")
+    if not place.open:
+        raise BadKeyError(f"The project {key.project_id} or its organisation is archived.", "project_id")
+    if not place.holder_belongs and key.user_id is not None:
+        message = f"{key.user_id!r} is no member of the project's organisation, or is disabled."
+        raise BadKeyError(message, "user_id")
+    if not place.holder_belongs:
+        message = f"{key.service_account_id!r} is no service account of the project, or is disabled."
+        raise BadKeyError(message, "service_account_id")
+
+
+def _check(name: str, role: str, owner: Owner) -> None:
     if not _NAME.fullmatch(name):
         raise BadKeyError(
             f"{name!r} cannot name a key: use 1 to 64 letters, digits, spaces and . _ @ + -, "
@@ -226,3 +286,7 @@ def _check(name: str, role: str) -> None:
         )
     if role not in get_args(KeyRole):
         raise BadKeyError(f"{role!r} is no role of a key: use {' or '.join(get_args(KeyRole))}.", "role")
+    if owner.user_id is not None and owner.service_account_id is not None:
+        raise BadKeyError("Either a user or a service account holds a key, not both.", "service_account_id")
+    if role == "admin" and owner != _NOBODYS:
+        raise BadKeyError("An admin key manages the installation, so it is of no project, and nobody holds it.", "role")

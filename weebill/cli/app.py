@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from weebill.cli.audit_commands import audit_app
 from weebill.cli.catalog import adapters_app, catalog_app, models_app, providers_app
 from weebill.cli.context import ConfigOption, Globals, JsonOption, QuantizeOption, QuietOption, home_of, sources_of
 from weebill.cli.credit_commands import credits_app
@@ -17,6 +18,7 @@ from weebill.cli.key_commands import keys_app
 from weebill.cli.limit_commands import limits_app
 from weebill.cli.router import router_app
 from weebill.cli.secret_commands import provider_keys_app, secrets_app
+from weebill.cli.tenant_commands import accounts_app, members_app, orgs_app, projects_app, users_app
 from weebill.cli.usage_commands import usage_app
 
 app = typer.Typer(
@@ -47,6 +49,12 @@ app.add_typer(db_app, name="db")
 app.add_typer(usage_app, name="usage")
 app.add_typer(secrets_app, name="secrets")
 providers_app.add_typer(provider_keys_app, name="key")
+app.add_typer(orgs_app, name="orgs")
+app.add_typer(members_app, name="members")
+app.add_typer(projects_app, name="projects")
+app.add_typer(users_app, name="users")
+app.add_typer(accounts_app, name="service-accounts")
+app.add_typer(audit_app, name="audit")
 
 
 @app.callback(invoke_without_command=True)

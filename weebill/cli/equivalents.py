@@ -50,7 +50,35 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "database": "weebill db",
         **{name: f"weebill db {name}" for name in ("backup", "restore")},
         "migrate": "weebill db upgrade",
+        **dict.fromkeys(("org", "organization", "organizations", "organisation", "organisations"), "weebill orgs"),
+        **dict.fromkeys(("project", "workspace", "workspaces"), "weebill projects"),
+        **dict.fromkeys(("user", "accounts"), "weebill users"),
+        **dict.fromkeys(("member", "team", "teams"), "weebill members"),
+        **dict.fromkeys(("service-account", "svc"), "weebill service-accounts"),
         "help": "weebill --help",
+    },
+    **{
+        group: {
+            **dict.fromkeys(("add", "new", "make"), f"weebill {group} create"),
+            **dict.fromkeys(("rm", "remove", "delete"), f"weebill {group} {ending}"),
+            "ls": f"weebill {group} list",
+        }
+        for group, ending in (
+            ("orgs", "archive"),
+            ("projects", "archive"),
+            ("users", "disable"),
+            ("service-accounts", "disable"),
+        )
+    },
+    "members": {
+        **dict.fromkeys(("create", "invite", "new"), "weebill members add"),
+        **dict.fromkeys(("rm", "delete"), "weebill members remove"),
+        **dict.fromkeys(("role", "edit", "change"), "weebill members set"),
+        "ls": "weebill members list",
+    },
+    "audit": {
+        **dict.fromkeys(("show", "log", "ls"), "weebill audit list"),
+        **dict.fromkeys(("check", "validate"), "weebill audit verify"),
     },
     "keys": {
         **dict.fromkeys(("add", "new", "make", "generate", "gen"), "weebill keys create"),

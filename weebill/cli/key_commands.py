@@ -54,20 +54,34 @@ def create_key(
     networks: NetworkOption = None,
     local_only: Annotated[bool, typer.Option("--local-only", help="Requests stay on this machine.")] = False,
     prefer: PreferOption = None,
+    project: Annotated[
+        str | None, typer.Option(metavar="PROJECT", help="Of this project, by id or name.", show_default=False)
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="USER", help="Held by a user, by id or e-mail address.", show_default=False)
+    ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option("--service-account", metavar="ACCOUNT", help="Held by it, by id or name.", show_default=False),
+    ] = None,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Make an API key. It is shown once."""
-    from weebill.cli.keys import Given, create
+    from weebill.cli.keys import Given, GivenOwner, create
 
     given = Given(expires, models, endpoints, networks, local_only or None, prefer)
-    create(sources_of(context, config), name, "admin" if admin else "user", given, quiet)
+    owner = GivenOwner(project, user, account)
+    create(sources_of(context, config), name, "admin" if admin else "user", given, owner, quiet)
 
 
 @keys_app.command("list")
 def list_keys(
     context: typer.Context,
     revoked: Annotated[bool, typer.Option("--all", "-a", help="Revoked ones too.")] = False,
+    project: Annotated[
+        str | None, typer.Option(metavar="PROJECT", help="Of this project alone.", show_default=False)
+    ] = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -75,7 +89,7 @@ def list_keys(
     """List API keys, without their secrets."""
     from weebill.cli.keys import list_keys
 
-    list_keys(sources_of(context, config), revoked, quiet, as_json)
+    list_keys(sources_of(context, config), revoked, project, quiet, as_json)
 
 
 @keys_app.command("show")

@@ -12,15 +12,20 @@ import typer
 from msgspec import UNSET
 
 from weebill.accounts.api_key import ApiKey, KeyRole, KeyUse
+from weebill.accounts.audit import command_line
 from weebill.accounts.errors import BadKeyError
-from weebill.accounts.keys import CreatedKey, Keys
+from weebill.accounts.keys import CreatedKey, Keys, Owner
 from weebill.accounts.scopes import ScopeChanges, read_preferences, said_preferences
 from weebill.accounts.shown import shown, status_of
+from weebill.accounts.tenancy import Page, Tenants
+from weebill.accounts.tenants import DEFAULT_PROJECT, Project, ServiceAccount, User
 from weebill.cli.errors import USAGE, CommandError, warn
-from weebill.cli.output import NOTHING, day, print_table
+from weebill.cli.output import NOTHING, day, print_json, print_table
 from weebill.cli.times import moment, span_s
 from weebill.config.load import Sources, load_database
-from weebill.storage.keys import open_keys
+from weebill.storage.keys import keys_in
+from weebill.storage.opening import open_ledger
+from weebill.storage.tenants import tenants_in
 
 _NEVER = "never"
 _NANO = 1_000_000_000
@@ -60,36 +65,61 @@ _OPTIONS = {
     "local_only": "--local-only",
     "preferences": "--prefer",
     "overlap_s": "--overlap",
+    "project_id": "--project",
+    "user_id": "--user",
+    "service_account_id": "--service-account",
 }
 
 
-def create(sources: Sources, name: str, role: KeyRole, given: Given, quiet: bool) -> None:
+class GivenOwner(NamedTuple):
+    """The project and the holder of a new key, by ids or names; None for those that options do not mention."""
+
+    project: str | None
+    user: str | None
+    account: str | None
+
+    def owner(self, tenants: Tenants) -> Owner:
+        """Returns the owner of the key. Raises LedgerError."""
+        project_id = DEFAULT_PROJECT if self.project is None else tenants.find(Project, self.project).id
+        user_id = None if self.user is None else tenants.find(User, self.user).id
+        account_id = None if self.account is None else tenants.find(ServiceAccount, self.account, project_id).id
+        return Owner(project_id, user_id, account_id)
+
+
+def create(sources: Sources, name: str, role: KeyRole, given: Given, owner: GivenOwner, quiet: bool) -> None:
     """Creates a key and prints it; with `quiet`, prints the key alone."""
-    with _keys(sources) as keys:
-        created = keys.create(name, role, given.changes())
+    with _opened(sources) as (keys, tenants):
+        created = keys.create(name, role, given.changes(), owner.owner(tenants))
     if created.warning:
         warn(created.warning)
     _show_secret(created, f"Made key {created.key.name} ({created.key.id}, role {role}).", quiet)
 
 
-def list_keys(sources: Sources, revoked: bool, quiet: bool, as_json: bool) -> None:
-    """Prints the keys; with `quiet`, their ids."""
-    with _keys(sources) as keys:
-        found = [(key, use) for key, use in keys.used() if revoked or key.revoked_at is None]
+def list_keys(sources: Sources, revoked: bool, project: str | None, quiet: bool, as_json: bool) -> None:
+    """Prints the keys, of all projects or of one; with `quiet`, their ids."""
+    with _opened(sources) as (keys, tenants):
+        project_id = None if project is None else tenants.find(Project, project).id
+        found = [
+            (key, use)
+            for key, use in keys.used()
+            if (revoked or key.revoked_at is None) and project_id in (None, key.project_id)
+        ]
+        several = len(tenants.page(Project, Page(2))) > 1
     if quiet:
         for key, _ in found:
             typer.echo(key.id)
     elif as_json:
-        _print_json([shown(key, use) for key, use in found])
+        print_json([shown(key, use) for key, use in found])
     elif found:
         rows = (
             (
-                key.id, key.name, key.role, key.hint, day(key.created_at), day(use.last_used_at), str(use.requests),
-                _dollars(use), _status(key),
+                key.id, key.name, *([key.project_id] if several else ()), key.role, key.hint, day(key.created_at),
+                day(use.last_used_at), str(use.requests), _dollars(use), _status(key),
             )
             for key, use in found
         )  # fmt: skip
-        headings = ("ID", "NAME", "ROLE", "KEY", "CREATED", "LAST USED", "REQUESTS", "COST", "STATUS")
+        placed = ("PROJECT",) if several else ()
+        headings = ("ID", "NAME", *placed, "ROLE", "KEY", "CREATED", "LAST USED", "REQUESTS", "COST", "STATUS")
         print_table(headings, rows)
     else:
         typer.echo("There are no keys; `weebill keys create NAME` makes one")
@@ -97,10 +127,11 @@ def list_keys(sources: Sources, revoked: bool, quiet: bool, as_json: bool) -> No
 
 def show(sources: Sources, id_or_name: str, as_json: bool) -> None:
     """Prints a key's scopes and its use."""
-    with _keys(sources) as keys:
+    with _opened(sources) as (keys, tenants):
         key, use = keys.find(id_or_name)
+        several = len(tenants.page(Project, Page(2))) > 1
     if as_json:
-        _print_json(shown(key, use))
+        print_json(shown(key, use))
         return
     preferences = said_preferences(key.preferences)
     lines = {
@@ -121,6 +152,8 @@ def show(sources: Sources, id_or_name: str, as_json: bool) -> None:
         "tokens": f"{use.prompt_tokens} read, {use.cached_tokens} of them cached; {use.completion_tokens} written",
         "cost": _dollars(use) + (f", and {use.unpriced} requests of unknown price" if use.unpriced else ""),
     }
+    if several:
+        lines |= {"project": key.project_id, "held by": key.user_id or key.service_account_id or NOTHING}
     width = max(map(len, lines)) + 2
     for name, value in lines.items():
         typer.echo(f"{name:{width}}{value}")
@@ -130,14 +163,14 @@ def change(sources: Sources, id_or_name: str, given: Given) -> None:
     """Changes the scopes of a key."""
     if all(each is None for each in given):
         raise CommandError("nothing is to be changed", "`weebill keys set --help` shows what can be", USAGE)
-    with _keys(sources) as keys:
+    with _opened(sources) as (keys, _):
         key = keys.set_scopes(id_or_name, given.changes())
     typer.echo(f"Changed {key.name} ({key.id})")
 
 
 def rotate(sources: Sources, id_or_name: str, overlap: str, quiet: bool) -> None:
     """Gives a key another secret and prints it; with `quiet`, prints the secret alone."""
-    with _keys(sources) as keys:
+    with _opened(sources) as (keys, _):
         rotated = keys.rotate(id_or_name, span_s(overlap, "--overlap"))
     key = rotated.key
     old = "ends now" if key.previous_until is None else f"is valid until {day(key.previous_until)}"
@@ -146,18 +179,19 @@ def rotate(sources: Sources, id_or_name: str, overlap: str, quiet: bool) -> None
 
 def revoke(sources: Sources, id_or_name: str) -> None:
     """Revokes a key."""
-    with _keys(sources) as keys:
+    with _opened(sources) as (keys, _):
         key = keys.revoke(id_or_name)
     typer.echo(f"Revoked {key.name} ({key.id})")
 
 
 @contextmanager
-def _keys(sources: Sources) -> Iterator[Keys]:
-    """Opens the keys. Raises CommandError for a bad option."""
+def _opened(sources: Sources) -> Iterator[tuple[Keys, Tenants]]:
+    """Opens the keys and those who use them. Raises CommandError for a bad option."""
     sources.home.create()
     try:
-        with open_keys(sources.home, load_database(sources)) as keys:
-            yield keys
+        with open_ledger(sources.home, load_database(sources)) as ledger:
+            author = command_line()
+            yield keys_in(ledger, sources.home, author), tenants_in(ledger, author)
     except BadKeyError as error:
         option = _OPTIONS.get(error.param.partition(".")[0])
         if option is None:
@@ -192,7 +226,3 @@ def _listed(names: Sequence[str], everything: str) -> str:
 
 def _dollars(use: KeyUse) -> str:
     return f"${use.cost_nano / _NANO:.4f}"
-
-
-def _print_json(value: object) -> None:
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

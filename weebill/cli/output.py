@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +28,11 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     # Off a terminal Rich would assume 80 columns and cut longer lines.
     width = None if sys.stdout.isatty() else 10_000
     Console(highlight=False, markup=False, emoji=False, width=width).print(table)
+
+
+def print_json(value: object) -> None:
+    """Prints a value as indented JSON, for scripts."""
+    sys.stdout.write(f"{msgspec.json.format(msgspec.json.encode(value), indent=2).decode()}\n")
 
 
 def size(count: int) -> str:

@@ -1,16 +1,27 @@
-"""Restricts the management API to holders of an admin key, which must be sent as a bearer token.
+"""Access to the management API, for holders of a key, which must be sent as a bearer token.
 
-There are no cookies, so a page of another site has nothing to abuse in a visitor's browser.
+There are no cookies, so a page of another site has nothing to abuse in a visitor's browser. An admin key may do
+everything; a key that a service account holds may do what the service account's role allows in its project.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from starlette.concurrency import run_in_threadpool
 
 from weebill.accounts.api_key import ApiKey
+from weebill.accounts.audit import Author
 from weebill.accounts.keyring import KeyDirectory
-from weebill.accounts.known_key import not_admitted
+from weebill.accounts.known_key import KnownKey, not_admitted
+from weebill.accounts.permissions import PERMISSIONS, Actor, Permission, Target, may, sees
+from weebill.control.permits import PERMITS
+from weebill.control.refusals import answering
+from weebill.storage.database import Database
+from weebill.storage.targets import role_of_account, target_of, unknown
 from weebill.wire.errors import ApiError
 
 _SCHEME = "bearer"
@@ -32,18 +43,111 @@ async def require_admin(keys: KeyDirectory, token: bytes, peer: str) -> ApiKey:
 
     Raises ApiError 401 or 403, and LedgerUnavailable.
     """
+    key = (await _known(keys, token, peer)).key
+    if key.role != "admin":
+        raise _admin_required(key)
+    return key
+
+
+class Access:
+    """Checks each request to a route of `PERMITS`, and tells its handler who asks (`Asking`)."""
+
+    def __init__(self, keys: KeyDirectory, ledger: Database) -> None:
+        self._keys = keys
+        self._ledger = ledger
+
+    async def check(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
+        """Raises ApiError 401, 403, or 404 for what the caller may not know of; and LedgerUnavailable."""
+        actor = request.state.actor = await self._actor(bearer_token(authorization), peer_of(request.headers))
+        if not actor.installation:
+            permission = permission_of(request)
+            await run_in_threadpool(check, self._ledger, actor, permission, request.path_params)
+
+    async def _actor(self, token: bytes, peer: str) -> Actor:
+        """Returns who asks with a key. Raises ApiError 401 or 403, and LedgerUnavailable."""
+        known = await _known(self._keys, token, peer)
+        author = Author(kind="key", id=known.key.id, name=known.key.name, address=peer)
+        if known.key.role == "admin":
+            return Actor(author=author, installation=True)
+        actor = await run_in_threadpool(self._with_roles, known, author)
+        if not actor.roles:
+            raise _admin_required(known.key)
+        return actor
+
+    def _with_roles(self, known: KnownKey, author: Author) -> Actor:
+        account = known.key.service_account_id
+        # Such a key is given to somebody for calls of some models.
+        is_limited = bool(known.key.models or known.key.endpoints or known.key.local_only)
+        if account is None or is_limited:
+            return Actor(author=author)
+        with answering():
+            found = self._ledger.read(lambda connection: role_of_account(connection, account))
+        if found is None:
+            return Actor(author=author)
+        organisation_id, project_id, role = found
+        return Actor(author=author, roles={organisation_id: role}, project_id=project_id)
+
+
+def permission_of(request: Request) -> Permission:
+    """Returns the permission that the route of a request needs."""
+    return PERMITS[f"{request.method} {request.scope['route'].path}"]
+
+
+def check(ledger: Database, actor: Actor, permission: Permission, ids: Mapping[str, str]) -> None:
+    """Checks a permission for what the ids of a path lead to, which the handler narrows if there are only lists.
+
+    Raises ApiError 403, and 404 for what the actor may not know of; LedgerUnavailable.
+    """
+    if not ids:
+        if any(role in PERMISSIONS[permission].roles for role in actor.roles.values()):
+            return
+        raise denied(permission)
+    with answering():
+        target = ledger.read(lambda connection: target_of(connection, ids))
+        # Admin keys are nobody's but the installation's.
+        may_exist = target is not None and target.organisation_id is None and "key_id" not in ids
+        if target is None or not (may_exist or sees(actor, target)):
+            raise unknown(ids)
+    if "key_id" not in ids:
+        target = target._replace(user_id=actor.user_id)  # a list has the actor's own alone, if no more is allowed
+    if not may(actor, permission, target):
+        raise denied(permission)
+
+
+def require(actor: Actor, permission: Permission, target: Target) -> None:
+    """Raises ApiError 403 unless the actor has the permission for the target."""
+    if not may(actor, permission, target):
+        raise denied(permission)
+
+
+def denied(permission: Permission) -> ApiError:
+    """Returns the error for an actor who lacks a permission."""
+    return ApiError(403, f"This needs the permission {permission}, which your role lacks.", code="permission_denied")
+
+
+def _asking(request: Request) -> Actor:
+    actor: Actor = request.state.actor
+    return actor
+
+
+Asking = Annotated[Actor, Depends(_asking)]
+
+
+async def _known(keys: KeyDirectory, token: bytes, peer: str) -> KnownKey:
+    """Returns the key with this secret, which may be used. Raises ApiError 401 or 403, and LedgerUnavailable."""
     if not token:
         raise ApiError(401, "Send an admin key as `Authorization: Bearer sk-wb-...`.", code="missing_api_key")
     known = await keys.find(token)
     if known is None:
         raise ApiError(401, "The API key is unknown or revoked.", code="invalid_api_key")
-    key, ended = known.key, known.ended(time.time())
+    ended = known.ended(time.time())
     if ended:
         raise ApiError(401, ended, code="invalid_api_key")
     if not known.admits(peer):
-        raise ApiError(403, not_admitted(key, peer), code="network_not_allowed")
-    if key.role != "admin":
-        raise ApiError(
-            403, f"The key {key.name!r} has the role {key.role}; this needs an admin key.", code="admin_required"
-        )
-    return key
+        raise ApiError(403, not_admitted(known.key, peer), code="network_not_allowed")
+    return known
+
+
+def _admin_required(key: ApiKey) -> ApiError:
+    message = f"The key {key.name!r} has the role {key.role}; this needs an admin key."
+    return ApiError(403, message, code="admin_required")

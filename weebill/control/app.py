@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, Response, WebSocket
 
 from weebill import __version__
 from weebill.accounts.keyring import KeyDirectory
@@ -15,9 +14,10 @@ from weebill.auto.standing import Standing, nothing_decided, sentence
 from weebill.auto.tradeoff import Tradeoff
 from weebill.auto.tradeoff import sentence as present
 from weebill.config.auto import AUTO
-from weebill.control.access import bearer_token, peer_of, require_admin
+from weebill.control.access import Access
 from weebill.control.adapters import AdapterRoutes
 from weebill.control.answers import Json, LimitBody, SecureHeaders, handle_errors
+from weebill.control.audit import AuditRoutes
 from weebill.control.credits import CreditRoutes
 from weebill.control.keys import KeyRoutes
 from weebill.control.limits import LimitRoutes
@@ -29,6 +29,7 @@ from weebill.control.overview import Overview
 from weebill.control.page import Page
 from weebill.control.provider_keys import ProviderKeyRoutes
 from weebill.control.purchases import PurchaseRoutes
+from weebill.control.tenants import TenantRoutes
 from weebill.control.usage import UsageRoutes
 from weebill.process.questions import Unanswered
 from weebill.storage.database import Database
@@ -67,19 +68,21 @@ def create_app(
     app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
     app.include_router(_public(overview, LiveFeed(overview, keys)), prefix=PREFIX)
     app.include_router(OllamaManagement(overview, keys, models_changed).router)
-    management = _Management(overview, keys, ask_learner)
+    check = Access(keys, ledger).check
+    management = _Management(overview, ask_learner, check)
     management.router.include_router(AdapterRoutes(overview, ask_discovery).router)
-    management.router.include_router(KeyRoutes(overview, ledger).router)
-    management.router.include_router(UsageRoutes(ledger).router)
-    management.router.include_router(CreditRoutes(overview, ledger).router)
     purchases = PurchaseRoutes(overview, ledger)
-    management.router.include_router(purchases.router)
+    for routes in (
+        *(KeyRoutes(overview, ledger), TenantRoutes(ledger), AuditRoutes(ledger), UsageRoutes(ledger)),
+        *(CreditRoutes(overview, ledger), purchases),
+    ):
+        management.router.include_router(routes.router)
     app.include_router(purchases.public, prefix=PREFIX)
     management.router.include_router(LimitRoutes(ledger).router)
     management.router.include_router(ProviderKeyRoutes(overview, ledger).router)
     app.include_router(management.router, prefix=PREFIX)
     for root in OPENAI_ROOTS:
-        app.include_router(OpenAIUsageRoutes(ledger).router, prefix=root, dependencies=[Depends(management.authorise)])
+        app.include_router(OpenAIUsageRoutes(ledger).router, prefix=root, dependencies=[Depends(check)])
     return app
 
 
@@ -99,21 +102,15 @@ def _public(overview: Overview, feed: LiveFeed) -> APIRouter:
 
 
 class _Management:
-    """The endpoints for admin keys. Those that use the ledger run in threads."""
+    """The endpoints that need a permission. Those that use the ledger run in threads, with connections of their own."""
 
-    def __init__(self, overview: Overview, keys: KeyDirectory, ask_learner: Ask) -> None:
+    def __init__(self, overview: Overview, ask_learner: Ask, check: Callable[..., Awaitable[None]]) -> None:
         self._overview = overview
-        self._keys = keys
         self._ask_learner = ask_learner
-        self.router = APIRouter(dependencies=[Depends(self.authorise)])
+        self.router = APIRouter(dependencies=[Depends(check)])
         self.router.add_api_route("/status", self._status)
         self.router.add_api_route("/auto", self._auto)
         self.router.add_api_route("/auto/curve", self._curve)
-
-    async def authorise(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
-        """Raises ApiError 401 or 403 unless the request has an admin key."""
-        key = await require_admin(self._keys, bearer_token(authorization), peer_of(request.headers))
-        request.state.actor = key.id
 
     async def _status(self) -> Response:
         return Json(self._overview.status())

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from weebill.accounts.keyring import LedgerUnavailable
 from weebill.accounts.pepper import read_pepper
+from weebill.accounts.permissions import Actor
 from weebill.accounts.tenants import DEFAULT_ORGANISATION
 from weebill.billing.credits import Origin
 from weebill.billing.errors import BadCreditError, CreditConflictError, UnknownTransactionError
@@ -269,7 +270,8 @@ def amount_of(text: str, param: str = "amount") -> int:
 
 def actor_of(request: Request) -> str:
     """Returns the id of the key that a request came with."""
-    return str(getattr(request.state, "actor", ""))
+    actor: Actor = request.state.actor
+    return actor.author.id
 
 
 @contextmanager

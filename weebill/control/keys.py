@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from weebill.accounts.api_key import KeyRole
-from weebill.accounts.errors import BadKeyError, RevokedKeyError, UnknownKeyError
-from weebill.accounts.keyring import LedgerUnavailable
-from weebill.accounts.keys import OVERLAP_S, Keys
+from weebill.accounts.errors import UnknownKeyError
+from weebill.accounts.keys import OVERLAP_S, Keys, Owner
+from weebill.accounts.permissions import Actor, Target, may
 from weebill.accounts.scopes import ScopeChanges, read_preferences
 from weebill.accounts.shown import shown
-from weebill.config.ledger_errors import LedgerError
+from weebill.accounts.tenants import DEFAULT_PROJECT
+from weebill.control.access import Asking, require
 from weebill.control.answers import Json
+from weebill.control.listing import DEFAULT_LIMIT, After, Limit, listed
 from weebill.control.overview import Overview
+from weebill.control.refusals import answering
 from weebill.storage.database import Database
 from weebill.storage.keys import keys_in
-from weebill.wire.errors import ApiError
+from weebill.storage.targets import target_of, unknown
 
 _ID: Final = "key_"  # begins every id, and no name
 
@@ -47,11 +48,19 @@ class Scopes(BaseModel):
         return ScopeChanges(**said)
 
 
-class NewKey(Scopes):
-    """The body of `POST /api/v1/keys`."""
+class NewProjectKey(Scopes):
+    """The body of `POST /api/v1/projects/{project_id}/api_keys`; a user or a service account may hold the key."""
 
     name: str
+    user_id: str | None = None
+    service_account_id: str | None = None
+
+
+class NewKey(NewProjectKey):
+    """The body of `POST /api/v1/keys`."""
+
     role: KeyRole = "user"
+    project_id: str = DEFAULT_PROJECT
 
 
 class Rotation(BaseModel):
@@ -75,60 +84,78 @@ class KeyRoutes:
         self.router.add_api_route("/keys/{key_id}", self._change, methods=["PATCH"])
         self.router.add_api_route("/keys/{key_id}", self._revoke, methods=["DELETE"])
         self.router.add_api_route("/keys/{key_id}/rotate", self._rotate, methods=["POST"])
+        self.router.add_api_route("/projects/{project_id}/api_keys", self._list_of_project)
+        self.router.add_api_route("/projects/{project_id}/api_keys", self._create_in_project, methods=["POST"])
 
-    def _list(self) -> Response:
-        with _answering():
-            return Json({"object": "list", "data": [shown(key, use) for key, use in self._keys().used()]})
+    def _list(self, actor: Asking, limit: Limit = DEFAULT_LIMIT, after: After = None) -> Response:
+        with answering():
+            found = self._keys(actor).page(limit + 1, after)
+        return listed([shown(key, use) for key, use in found], limit)
 
-    def _create(self, new: NewKey) -> Response:
-        with _answering():
-            created = self._keys().create(new.name, new.role, new.changes())
+    def _list_of_project(
+        self, actor: Asking, project_id: str, limit: Limit = DEFAULT_LIMIT, after: After = None
+    ) -> Response:
+        with answering():
+            holder = None if may(actor, "keys.read", self._project(project_id)) else actor.user_id
+            found = self._keys(actor).page(limit + 1, after, project_id, holder)
+        return listed([shown(key, use) for key, use in found], limit)
+
+    def _create(self, actor: Asking, new: NewKey) -> Response:
+        owner = Owner(new.project_id, new.user_id, new.service_account_id)
+        return self._created(actor, new, new.role, owner)
+
+    def _create_in_project(self, actor: Asking, project_id: str, new: NewProjectKey) -> Response:
+        with answering():
+            target = self._project(project_id)
+        user_id, account_id = new.user_id, new.service_account_id
+        if not may(actor, "keys.write", target):
+            # Their own alone.
+            user_id = user_id or actor.user_id
+            require(actor, "keys.write", target._replace(user_id=None if account_id else user_id))
+        return self._created(actor, new, "user", Owner(project_id, user_id, account_id))
+
+    def _created(self, actor: Actor, new: NewProjectKey, role: KeyRole, owner: Owner) -> Response:
+        with answering():
+            created = self._keys(actor).create(new.name, role, new.changes(), owner)
         warning = {"warning": created.warning} if created.warning else {}
         return Json({"key": shown(created.key), "secret": created.secret} | warning, 201)
 
-    def _show(self, key_id: str) -> Response:
-        with _answering():
-            return Json(shown(*self._keys().find(_id(key_id))))
+    def _show(self, actor: Asking, key_id: str) -> Response:
+        with answering():
+            return Json(shown(*self._keys(actor).find(_id(key_id))))
 
-    def _change(self, key_id: str, scopes: Scopes) -> Response:
-        with _answering():
-            keys = self._keys()
+    def _change(self, actor: Asking, key_id: str, scopes: Scopes) -> Response:
+        with answering():
+            keys = self._keys(actor)
             keys.set_scopes(_id(key_id), scopes.changes())
             return Json(shown(*keys.find(key_id)))
 
-    def _revoke(self, key_id: str) -> Response:
-        with _answering():
-            keys = self._keys()
+    def _revoke(self, actor: Asking, key_id: str) -> Response:
+        with answering():
+            keys = self._keys(actor)
             keys.revoke(_id(key_id))
             return Json(shown(*keys.find(key_id)))
 
-    def _rotate(self, key_id: str, rotation: Rotation | None = None) -> Response:
-        with _answering():
-            keys = self._keys()
+    def _rotate(self, actor: Asking, key_id: str, rotation: Rotation | None = None) -> Response:
+        with answering():
+            keys = self._keys(actor)
             rotated = keys.rotate(_id(key_id), OVERLAP_S if rotation is None else rotation.overlap_s)
             return Json({"key": shown(*keys.find(key_id)), "secret": rotated.secret})
 
-    def _keys(self) -> Keys:
-        return keys_in(self._ledger, self._overview.home)
+    def _keys(self, actor: Actor) -> Keys:
+        return keys_in(self._ledger, self._overview.home, actor.author)
+
+    def _project(self, project_id: str) -> Target:
+        """Returns a project as something to have a permission for. Raises UnknownTenantError."""
+        ids = {"project_id": project_id}
+        target = self._ledger.read(lambda connection: target_of(connection, ids))
+        if target is None:
+            raise unknown(ids)
+        return target
 
 
 def _id(key_id: str) -> str:
     """Returns the id of a key. Raises UnknownKeyError for a name."""
     if not key_id.startswith(_ID):
-        raise UnknownKeyError(f"There is no key with the id {key_id!r}; list the keys to see their ids.")
+        raise UnknownKeyError.of(key_id)
     return key_id
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Raises ApiError for what cannot be done with keys, LedgerUnavailable if the ledger fails."""
-    try:
-        yield
-    except BadKeyError as error:
-        raise ApiError(400, str(error), code="invalid_value", param=error.param) from error
-    except UnknownKeyError as error:
-        raise ApiError(404, str(error), code="key_not_found", param="key_id") from error
-    except RevokedKeyError as error:
-        raise ApiError(409, str(error), code="key_revoked", param="key_id") from error
-    except LedgerError as error:
-        raise LedgerUnavailable from error

@@ -9,10 +9,12 @@ from typing import Final, TypeVar
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
+from weebill.accounts.audit import Act, Author, command_line
 from weebill.auto.experiments import Experiment, State
 from weebill.auto.registry import ExperimentRegistry, ExperimentTable
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
+from weebill.storage.audit import record
 from weebill.storage.database import Database
 from weebill.storage.opening import open_ledger
 from weebill.storage.tables.ledger import EXPERIMENTS
@@ -33,26 +35,28 @@ def open_experiments(home: Home, settings: DatabaseSettings) -> Iterator[Experim
 
 
 def experiments_in(ledger: Database) -> ExperimentRegistry:
-    """Returns the experiments of an open ledger."""
-    return ExperimentRegistry(StoredExperiments(ledger))
+    """Returns the experiments of an open ledger, for whoever runs this process."""
+    return ExperimentRegistry(StoredExperiments(ledger, command_line()))
 
 
 class StoredExperiments:
     """The `ExperimentBook` of `weebill.auto.registry`."""
 
-    def __init__(self, ledger: Database) -> None:
+    def __init__(self, ledger: Database, author: Author) -> None:
         self._ledger = ledger
+        self._author = author
 
     def change(self, change: Callable[[ExperimentTable], T]) -> T:
         """Returns the result of `change` once its changes are kept."""
-        return self._ledger.change(lambda connection: change(ExperimentRows(connection)))
+        return self._ledger.change(lambda connection: change(ExperimentRows(connection, self._author)))
 
 
 class ExperimentRows:
-    """The `ExperimentTable` of `weebill.auto.registry`, within a transaction."""
+    """The `ExperimentTable` of `weebill.auto.registry`, within a transaction; changes are by `author`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, author: Author) -> None:
         self._connection = connection
+        self._author = author
 
     def all(self) -> list[Experiment]:
         """Returns every experiment, oldest first."""
@@ -62,12 +66,17 @@ class ExperimentRows:
         """Stores another one."""
         version = raise_version(self._connection, EXPERIMENTS_VERSION)
         self._connection.execute(insert(EXPERIMENTS).values(**msgspec.structs.asdict(experiment), made_in=version))
+        act = Act(action="experiment.created", target=experiment.name, after=msgspec.to_builtins(experiment))
+        record(self._connection, self._author, act)
 
     def set_state(self, name: str, state: State, changed_at: int) -> None:
         """Changes the state of one."""
-        changed = update(EXPERIMENTS).where(EXPERIMENTS.c.name == name).values(state=state, changed_at=changed_at)
-        self._connection.execute(changed)
+        named = EXPERIMENTS.c.name == name
+        before = self._connection.execute(select(EXPERIMENTS.c.state).where(named)).scalar_one()
+        self._connection.execute(update(EXPERIMENTS).where(named).values(state=state, changed_at=changed_at))
         raise_version(self._connection, EXPERIMENTS_VERSION)
+        act = Act(action="experiment.changed", target=name, before={"state": before}, after={"state": state})
+        record(self._connection, self._author, act)
 
 
 def read_experiments(connection: Connection) -> list[Experiment]:

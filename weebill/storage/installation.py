@@ -9,8 +9,10 @@ from typing import Final
 
 from sqlalchemy import Connection, not_, or_, select, update
 
+from weebill.accounts.audit import Act, Author, command_line
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
+from weebill.storage.audit import INSTALLED, record
 from weebill.storage.database import Database
 from weebill.storage.tables.ledger import API_KEYS, INSTALLATION
 from weebill.storage.versions import KEYS_VERSION, raise_version
@@ -49,8 +51,8 @@ def claim(ledger: Database, home: Home, pepper: bytes) -> None:
 
 
 def rekey(ledger: Database, pepper: bytes) -> int:
-    """Revokes all keys, and has the ledger know this pepper; returns the number of keys."""
-    return ledger.change(lambda connection: _rekeyed(connection, pepper_hash(pepper)))
+    """Revokes all keys for whoever runs this process, and has the ledger know this pepper; returns their number."""
+    return ledger.change(lambda connection: _rekeyed(connection, pepper_hash(pepper), command_line()))
 
 
 def _known(connection: Connection) -> bytes | None:
@@ -64,9 +66,10 @@ def _claimed(connection: Connection, own: bytes) -> bytes | None:
     return _known(connection)
 
 
-def _rekeyed(connection: Connection, own: bytes) -> int:
+def _rekeyed(connection: Connection, own: bytes, author: Author) -> int:
     version = raise_version(connection, KEYS_VERSION)
     revoked = update(API_KEYS).where(API_KEYS.c.revoked_at.is_(None))
     count = connection.execute(revoked.values(revoked_at=int(time.time()), changed_in=version)).rowcount
     connection.execute(update(INSTALLATION).values(pepper=own))
+    record(connection, author, Act(action="ledger.rekeyed", target=INSTALLED, after={"revoked_keys": count}))
     return count

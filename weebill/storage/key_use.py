@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from msgspec import structs
 from sqlalchemy import Connection, bindparam, or_, select, update
 
 from weebill.accounts.api_key import KeyUse
+from weebill.storage.audit import EXEMPT
 from weebill.storage.tables.ledger import API_KEYS
 from weebill.storage.usage_totals import totals_of_keys
 
@@ -19,6 +20,7 @@ _NOTE: Final = (
     .where(API_KEYS.c.id == bindparam("of_key"))
     .where(or_(API_KEYS.c.last_used_at.is_(None), API_KEYS.c.last_used_at < _AT))
     .values(last_used_at=_AT)
+    .execution_options(**EXEMPT)
 )
 _MICROSECONDS: Final = 1_000_000
 
@@ -35,12 +37,12 @@ def note_uses(connection: Connection, uses: Mapping[str, int]) -> None:
         connection.execute(_NOTE, rows)
 
 
-def uses_of_keys(connection: Connection, key_id: str | None = None) -> dict[str, KeyUse]:
-    """Returns the use of each key that was used, or of one alone, by its id."""
+def uses_of_keys(connection: Connection, key_ids: Collection[str] | None = None) -> dict[str, KeyUse]:
+    """Returns the use of each key that was used, or of some alone, by its id."""
     used = select(API_KEYS.c.id, API_KEYS.c.last_used_at).where(API_KEYS.c.last_used_at.is_not(None))
-    rows = connection.execute(used if key_id is None else used.where(API_KEYS.c.id == key_id))
+    rows = connection.execute(used if key_ids is None else used.where(API_KEYS.c.id.in_(key_ids)))
     found = {id_: KeyUse(last_used_at=at) for id_, at in rows}
-    for id_, total in totals_of_keys(connection, key_id).items():
+    for id_, total in totals_of_keys(connection, key_ids).items():
         sums = structs.asdict(total)
         del sums["name"]
         found[id_] = structs.replace(found.get(id_, _UNUSED), **sums)

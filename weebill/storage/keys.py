@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
@@ -10,20 +10,22 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, union_all, update
 
 from weebill.accounts.api_key import ApiKey, FoundKey, KeyScopes, KeyUse
-from weebill.accounts.keys import Keys, KeyTable
+from weebill.accounts.audit import Act, Author, changed, command_line
+from weebill.accounts.keys import Keys, KeyTable, Place
 from weebill.accounts.pepper import ensure_pepper
 from weebill.accounts.scopes import said_preferences
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.config.routing import Preferences
 from weebill.config.schema import DatabaseSettings
+from weebill.storage.audit import record
 from weebill.storage.database import Database
 from weebill.storage.installation import claim
 from weebill.storage.key_use import uses_of_keys
 from weebill.storage.limits import limits_of
 from weebill.storage.opening import open_ledger
 from weebill.storage.tables.ledger import API_KEYS
-from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USERS
+from weebill.storage.tables.tenants import MEMBERSHIPS, ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USERS
 from weebill.storage.versions import KEYS_VERSION, raise_version
 
 T = TypeVar("T")
@@ -50,14 +52,20 @@ _preferences: Final = msgspec.json.Decoder(Preferences).decode
 
 @contextmanager
 def open_keys(home: Home, settings: DatabaseSettings) -> Iterator[Keys]:
-    """Opens the keys of an installation; its ledger and pepper are made at first use. Raises LedgerError."""
+    """Opens the keys of an installation, for whoever runs this process; its ledger and pepper are made at first use.
+
+    Raises LedgerError.
+    """
     with open_ledger(home, settings) as ledger:
         yield keys_in(ledger, home)
 
 
-def keys_in(ledger: Database, home: Home) -> Keys:
-    """Returns the keys of an open ledger; the pepper is made at first use. Raises LedgerError."""
-    book = StoredKeys(ledger)
+def keys_in(ledger: Database, home: Home, author: Author | None = None) -> Keys:
+    """Returns the keys of an open ledger; the pepper is made at first use. Raises LedgerError.
+
+    Changes are by `author`, by default whoever runs this process.
+    """
+    book = StoredKeys(ledger, author or command_line())
     pepper = ensure_pepper(home.pepper, lambda: book.change(lambda table: table.count_active()))
     claim(ledger, home, pepper)
     return Keys(book, pepper)
@@ -66,23 +74,25 @@ def keys_in(ledger: Database, home: Home) -> Keys:
 class StoredKeys:
     """The `KeyBook` of `weebill.accounts.keys`."""
 
-    def __init__(self, ledger: Database) -> None:
+    def __init__(self, ledger: Database, author: Author) -> None:
         self._ledger = ledger
+        self._author = author
 
     def read(self, query: Callable[[KeyTable], T]) -> T:
         """Returns the result of `query` on the keys as they are at one moment."""
-        return self._ledger.read(lambda connection: query(KeyRows(connection)))
+        return self._ledger.read(lambda connection: query(KeyRows(connection, self._author)))
 
     def change(self, change: Callable[[KeyTable], T]) -> T:
         """Returns the result of `change` once its changes are kept."""
-        return self._ledger.change(lambda connection: change(KeyRows(connection)))
+        return self._ledger.change(lambda connection: change(KeyRows(connection, self._author)))
 
 
 class KeyRows:
-    """The `KeyTable` of `weebill.accounts.keys`, within a transaction."""
+    """The `KeyTable` of `weebill.accounts.keys`, within a transaction; changes are by `author`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, author: Author) -> None:
         self._connection = connection
+        self._author = author
 
     def all(self) -> list[ApiKey]:
         """Returns every key, revoked ones included, oldest first."""
@@ -106,27 +116,83 @@ class KeyRows:
         version = raise_version(self._connection, KEYS_VERSION)
         made = insert(API_KEYS).values(**row, **_scopes(key), digest=digest, made_in=version, changed_in=version)
         self._connection.execute(made)
+        self._record("created", key, None, _said(key))
 
     def revoke(self, key_id: str, now: int) -> None:
         """Marks a key as revoked."""
-        self._change(key_id, revoked_at=now)
+        self._change("revoked", key_id, revoked_at=now)
 
     def set_scopes(self, key: ApiKey, fields: Collection[str]) -> None:
         """Stores those scopes of a key."""
-        self._change(key.id, **{name: value for name, value in _scopes(key).items() if name in fields})
+        self._change("changed", key.id, **{name: value for name, value in _scopes(key).items() if name in fields})
 
     def rotate(self, key_id: str, digest: bytes, hint: str, previous_until: int | None) -> None:
         """Gives a key another digest; that of before is kept, unless `previous_until` is None."""
         previous = None if previous_until is None else API_KEYS.c.digest
-        self._change(key_id, digest=digest, hint=hint, previous_digest=previous, previous_until=previous_until)
+        values = {"digest": digest, "hint": hint, "previous_digest": previous, "previous_until": previous_until}
+        self._change("rotated", key_id, **values)
 
-    def uses(self, key_id: str | None = None) -> dict[str, KeyUse]:
-        """Returns the use of each key that was used, or of one alone, by its id."""
-        return uses_of_keys(self._connection, key_id)
+    def uses(self, key_ids: Collection[str] | None = None) -> dict[str, KeyUse]:
+        """Returns the use of each key that was used, or of some alone, by its id."""
+        return uses_of_keys(self._connection, key_ids)
 
-    def _change(self, key_id: str, **values: object) -> None:
+    def page(self, limit: int, after: str | None, project_id: str | None, user_id: str | None) -> list[ApiKey] | None:
+        """Returns a part of the keys, None if there is no key `after`."""
+        # Admin keys are the installation's.
+        listed = [] if project_id is None else [API_KEYS.c.project_id == project_id, API_KEYS.c.role == "user"]
+        if user_id is not None:
+            listed.append(API_KEYS.c.user_id == user_id)
+        following = list(listed)
+        if after is not None:
+            last = select(API_KEYS.c.made_in).where(API_KEYS.c.id == after, *listed)
+            made_in = self._connection.execute(last).scalar()
+            if made_in is None:
+                return None
+            following.append(API_KEYS.c.made_in > made_in)
+        found = select(*_FIELDS).where(*following).order_by(API_KEYS.c.made_in).limit(limit)
+        return [_key(row) for row in self._connection.execute(found).mappings()]
+
+    def place(self, key: ApiKey) -> Place | None:
+        """Returns where a key that is to be made belongs, None if there is no such project."""
+        found = select(ORGANISATIONS.c.id, *_LET_IN[:2]).select_from(PROJECTS.join(ORGANISATIONS))
+        row = self._connection.execute(found.where(PROJECTS.c.id == key.project_id)).one_or_none()
+        if row is None:
+            return None
+        organisation_id, *let_in = row
+        return Place(organisation_id, all(let_in), self._has_holder(key, organisation_id))
+
+    def _has_holder(self, key: ApiKey, organisation_id: str) -> bool:
+        """True if who holds the key belongs to its project, or if nobody holds it."""
+        holder = select(USERS.c.id).join_from(USERS, MEMBERSHIPS)
+        if key.user_id is not None:
+            holder = holder.where(USERS.c.id == key.user_id, MEMBERSHIPS.c.organisation_id == organisation_id)
+            return self._connection.execute(holder.where(USERS.c.disabled_at.is_(None))).first() is not None
+        if key.service_account_id is None:
+            return True
+        account = select(SERVICE_ACCOUNTS.c.id).where(SERVICE_ACCOUNTS.c.id == key.service_account_id)
+        account = account.where(SERVICE_ACCOUNTS.c.project_id == key.project_id)
+        return self._connection.execute(account.where(SERVICE_ACCOUNTS.c.disabled_at.is_(None))).first() is not None
+
+    def _change(self, act: str, key_id: str, **values: object) -> None:
         version = raise_version(self._connection, KEYS_VERSION)
+        before = self.find(key_id)
         self._connection.execute(update(API_KEYS).where(API_KEYS.c.id == key_id).values(**values, changed_in=version))
+        after = self.find(key_id)
+        if before is not None and after is not None:
+            self._record(act, after, *changed(before, after))
+
+    def _record(
+        self, act: str, key: ApiKey, before: Mapping[str, object] | None, after: Mapping[str, object] | None
+    ) -> None:
+        place = self.place(key) if key.role == "user" else None
+        entry = Act(
+            action=f"key.{act}",
+            target=key.id,
+            organisation_id=None if place is None else place.organisation_id,
+            before=before,
+            after=after,
+        )
+        record(self._connection, self._author, entry)
 
     def _found(self, *conditions: ColumnElement[bool]) -> list[ApiKey]:
         # Keys of one second are in the order in which they were made.
@@ -154,7 +220,7 @@ def find_active(connection: Connection, digest: bytes) -> FoundKey | None:
 
 def find_key(connection: Connection, id_or_name: str) -> ApiKey | None:
     """Returns a key by id, or the latest of that name which is not revoked."""
-    rows = KeyRows(connection)
+    rows = KeyRows(connection, command_line())
     active = [key for key in rows.named(id_or_name) if key.revoked_at is None]
     return rows.find(id_or_name) or (active[-1] if active else None)
 
@@ -191,6 +257,11 @@ def _key(row: RowMapping) -> ApiKey:
     except msgspec.MsgspecError as error:
         raise LedgerError(f"This release cannot read what the key {row['id']} is limited to: {error}.") from error
     return ApiKey(**{**values, "local_only": bool(values["local_only"])})
+
+
+def _said(key: ApiKey) -> dict[str, object]:
+    said: dict[str, object] = msgspec.to_builtins(key)
+    return {**said, "preferences": said_preferences(key.preferences)}
 
 
 def _scopes(scopes: KeyScopes) -> dict[str, object]:

@@ -58,6 +58,7 @@ def upgrade(connection: Connection, schema: Schema, what: str) -> None:
     if found:
         _run_revisions(connection, schema)
         _stamp(connection, schema)
+        schema.upgraded(connection, found, schema.newest)
     else:
         make_tables(connection, schema)
         schema.fill(connection)

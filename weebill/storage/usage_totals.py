@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -54,11 +54,11 @@ def total(connection: Connection) -> UsageTotal:
     return _total("", *connection.execute(select(*_SUMS)).one())
 
 
-def totals_of_keys(connection: Connection, key_id: str | None = None) -> dict[str, UsageTotal]:
-    """The totals of each key, or of one alone, by its id."""
+def totals_of_keys(connection: Connection, key_ids: Collection[str] | None = None) -> dict[str, UsageTotal]:
+    """The totals of each key, or of some alone, by its id."""
     column = USAGE_DAILY.c.key_id
     sums = select(column, *_SUMS).group_by(column)
-    rows = connection.execute(sums if key_id is None else sums.where(column == key_id))
+    rows = connection.execute(sums if key_ids is None else sums.where(column.in_(key_ids)))
     return {name: _total(name, *each) for name, *each in rows}
 
 

@@ -16,6 +16,7 @@ EXPERIMENTS_VERSION: Final = "experiments_version"
 ALLOWANCES_VERSION: Final = "allowances_version"
 """Raised by those who are short of what others hold."""
 PROVIDER_KEYS_VERSION: Final = "provider_keys_version"
+AUDIT_ROWS: Final = "audit_rows"
 
 
 def raise_version(connection: Connection, name: str) -> int:

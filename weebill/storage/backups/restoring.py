@@ -11,7 +11,9 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, text
 
+from weebill.accounts.audit import Act, command_line
 from weebill.config.ledger_errors import LedgerError
+from weebill.storage.audit import EXEMPT, INSTALLED, latest, record
 from weebill.storage.backups.candidates import Candidate
 from weebill.storage.backups.earlier import make_portable
 from weebill.storage.backups.files import BackupError, draft_for, private, publish
@@ -24,6 +26,7 @@ from weebill.storage.schema import LEDGER
 from weebill.storage.sqlite.database import SqliteDatabase
 from weebill.storage.sqlite.files import alone, is_empty
 from weebill.storage.sqlite.opening import BUSY_TIMEOUT_S, open_writer
+from weebill.storage.upgrade import revision_of
 
 _ATTEMPTS: Final = 5  # while others put files in the ledger's place, too
 _REFERENCES: Final = text(
@@ -36,8 +39,13 @@ _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 def restore(ledger: Database, candidate: Candidate, progress: Progress = silent) -> Path | None:
     """Puts the candidate in the place of all that the ledger holds; returns where that is kept, None if it is not.
 
-    It is kept on SQLite. The candidate is used up. Raises LedgerError, OSError.
+    It is kept on SQLite. The candidate is used up. Its audit log goes on with the row of this act, by whoever runs this
+    process, which has the end of the log that it replaces. Raises LedgerError, OSError.
     """
+    replaced = _end_of_log(ledger)
+    with typed_errors(), private(candidate.path) as source:
+        act = Act(action="ledger.restored", target=INSTALLED, before=replaced, after={"schema": candidate.found})
+        record(source, command_line(), act)
     if isinstance(ledger, SqliteDatabase):
         ledger.close()  # of what it has open, the log would be left behind
         return _replace_file(ledger.path, candidate, progress)
@@ -48,6 +56,19 @@ def restore(ledger: Database, candidate: Candidate, progress: Progress = silent)
         make_portable(source)
     with private(candidate.path) as source:
         ledger.replace(lambda target: _replace_rows(source, target, progress))
+    return None
+
+
+def _end_of_log(ledger: Database) -> dict[str, object] | None:
+    """Returns the number and the hash of the last row of the audit log; None if nobody can read it."""
+
+    def end(connection: Connection) -> dict[str, object] | None:
+        if revision_of(connection, LEDGER) != LEDGER.newest:
+            return None
+        return {f"audit_{name}": getattr(entry, name) for entry in latest(connection, 1) for name in ("id", "hash")}
+
+    with suppress(LedgerError):
+        return ledger.look(end)
     return None
 
 
@@ -126,7 +147,7 @@ def _replace_rows(source: Connection, target: Connection, progress: Progress) ->
     references = _drop_references(target, [table.name for table in tables])
     # Readers go on with the old rows until the commit; truncated tables they would see at once.
     for table in reversed(tables):
-        target.execute(delete(table))
+        target.execute(delete(table).execution_options(**EXEMPT))  # the candidate has the row for it
     for table in tables:
         for rows in read_rows(source, table):
             copy_rows(target, table.name, table.c.keys(), for_postgresql(table, rows))

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from weebill.config.ledger_errors import LedgerError
 from weebill.storage.advice.postgresql import UNREADABLE, UNTRUSTED, WITHOUT_TLS, advice
+from weebill.storage.audit import recorded, watch
 from weebill.storage.database import Database
 from weebill.storage.errors import LedgerFailedError, typed_errors
 from weebill.storage.postgresql.locks import lock
@@ -82,6 +83,7 @@ class PostgresDatabase(Database):
             pool_timeout=statement_timeout_s,
             pool_pre_ping=True,  # or the first use after a restart of the server would fail
         )
+        watch(self._engine.sync_engine)
 
     def read(self, query: Callable[[Connection], T]) -> T:
         """Returns the result of `query` on a snapshot."""
@@ -151,7 +153,8 @@ class PostgresDatabase(Database):
             # A change that had read before all rows are replaced, and wrote afterwards, would mix the old contents with
             # the new.
             lock(connection, f"{self._schema.name} rows", alone=alone)
-            return change(connection)
+            with recorded(connection):
+                return change(connection)
 
         async with self._engine.begin() as connection:
             return await connection.run_sync(begun)

@@ -20,6 +20,7 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import LRUCache
 
 from weebill.config.ledger_errors import LedgerError
+from weebill.storage.audit import recorded, watch
 from weebill.storage.database import Database
 from weebill.storage.errors import typed_errors
 from weebill.storage.schema import Schema
@@ -59,6 +60,7 @@ class SqliteDatabase(Database):
         self._writer = _engine(
             lambda: opening.writer(path, busy_timeout_s, working), "BEGIN IMMEDIATE", 1, busy_timeout_s
         )
+        watch(self._writer)
         self._reader = _engine(lambda: opening.reader(path, busy_timeout_s), "BEGIN", _READERS, busy_timeout_s)
         self._watcher = _Watcher(lambda: opening.reader(path, busy_timeout_s))
 
@@ -76,7 +78,7 @@ class SqliteDatabase(Database):
         for _ in range(_ATTEMPTS):
             with typed_errors(self._schema.title), self._writer.connect() as connection:
                 self._bring_up_to_date(connection)
-                with connection.begin():
+                with connection.begin(), recorded(connection):
                     result = change(connection)
                 if _opened(connection).is_current():
                     return result

@@ -77,6 +77,7 @@ API_KEYS: Final = Table("api_keys", LEDGER, _ApiKeys, sqlite_strict=True)
 `networks`, `models`, `endpoints` and `preferences` are JSON. A release that knows no projects makes keys of the first.
 """
 Index("api_keys_by_change", API_KEYS.c.changed_in)
+Index("api_keys_by_making", API_KEYS.c.made_in)
 Index("api_keys_by_previous_digest", API_KEYS.c.previous_digest, unique=True)
 Index("api_keys_of_project", API_KEYS.c.project_id)
 Index("api_keys_of_user", API_KEYS.c.user_id, sqlite_where=API_KEYS.c.user_id.is_not(None))

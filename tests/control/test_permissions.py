@@ -1,0 +1,278 @@
+"""The permission table, against the routes: each as each role, as another tenant, and as a service account.
+
+Actors are made here, in the place of the check of keys; `test_management_api.py` asks as nobody and with keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final, NamedTuple, get_args
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.routing import BaseRoute
+
+from tests.fixtures.ledger import SQLITE
+from weebill.accounts.audit import Author
+from weebill.accounts.keyring import KeyDirectory
+from weebill.accounts.keys import Owner
+from weebill.accounts.permissions import PERMISSIONS, Actor, Grant, Permission, Target, may, sees
+from weebill.accounts.tenants import Role
+from weebill.config.paths import Home
+from weebill.config.schema import Settings
+from weebill.control.access import Access
+from weebill.control.app import OPENAI_ROOTS, PREFIX, create_app
+from weebill.control.overview import Overview
+from weebill.control.permits import ELSEWHERE, PERMITS
+from weebill.process.questions import Unanswered
+from weebill.storage.audit import check
+from weebill.storage.database import Database
+from weebill.storage.keys import keys_in
+from weebill.storage.opening import open_ledger
+from weebill.storage.tenants import tenants_in
+
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+AUTHOR: Final = Author(kind="user", id="user_0", name="tester")
+ORDER: Final = ("GET", "PATCH", "PUT", "POST", "DELETE")
+ROUTES: Final = sorted(PERMITS, key=lambda route: (ORDER.index(route.split(" ")[0]), route))
+
+
+class World(NamedTuple):
+    """Two organisations with the same in each: a project, a service account, a member who holds a key."""
+
+    ledger: Database
+    app: FastAPI
+    ids: dict[str, dict[str, str]]
+    names: dict[str, list[str]]
+
+
+@pytest.fixture
+def world(home: Home) -> Iterator[World]:
+    with open_ledger(home, SQLITE) as ledger:
+        tenants, keys = tenants_in(ledger, AUTHOR), keys_in(ledger, home, AUTHOR)
+        ids, names = {}, {}
+        for name in ("Acme", "Other"):
+            owner = tenants.create_user(f"owner@{name}.example", f"{name} owner")
+            member = tenants.create_user(f"member@{name}.example", f"{name} member")
+            organisation = tenants.create_organisation(name, owner.id)
+            tenants.add_member(organisation.id, member.id, "member")
+            project = tenants.create_project(organisation.id, f"{name} web")
+            account = tenants.create_service_account(project.id, f"{name} ci")
+            held = keys.create(f"{name} key", owner=Owner(project.id, member.id))
+            keys.create(f"{name} key of nobody", owner=Owner(project.id))
+            ids[name] = {
+                "organization_id": organisation.id,
+                "project_id": project.id,
+                "service_account_id": account.id,
+                "user_id": member.id,
+                "key_id": held.key.id,
+            }
+            names[name] = [*ids[name].values(), f"{name.lower()}.example", f"{name} "]
+        overview = Overview(home, Settings())
+        app = create_app(overview, KeyDirectory(b"", nobody), ledger, nobody, nobody, nothing)
+        yield World(ledger, app, ids, names)
+
+
+async def nobody(topic: str, question: object) -> Any:
+    raise Unanswered(f"nobody answers {topic}: {question}")
+
+
+async def nothing() -> None:
+    pass
+
+
+@pytest.fixture
+async def client(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
+    """Asks as `client.actor`."""
+
+    async def asking(*_: object) -> Actor:
+        return client.actor  # type: ignore[attr-defined, no-any-return]
+
+    monkeypatch.setattr(Access, "_actor", asking)
+    transport = httpx.ASGITransport(world.app)
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://weebill{PREFIX}") as client:
+        yield client
+
+
+BODIES: Final[dict[str, dict[str, object]]] = {
+    "POST /organizations": {"name": "new"},
+    "POST /organizations/{organization_id}/users": {"user_id": "user_0"},
+    "PATCH /organizations/{organization_id}/users/{user_id}": {"role": "member"},
+    "POST /users": {"email": "new@new.example"},
+    "PATCH /projects/{project_id}/service_accounts/{service_account_id}": {"role": "viewer"},
+    "PATCH /keys/{key_id}": {"models": ["mini"]},
+    "POST /keys/{key_id}/rotate": {},
+    "POST /adapters": {"name": "a", "path": "/a", "provider": "p"},
+}
+
+
+async def ask(client: httpx.AsyncClient, route: str, ids: dict[str, str]) -> httpx.Response:
+    method, path = route.split(" ")
+    path = re.sub(r"{([a-z_]+)(?::path)?}", lambda found: ids.get(found[1], "x"), path)
+    body = BODIES.get(route, {"name": "new"} if method in ("POST", "PATCH") else None)
+    if path.endswith(("/archive", "/restore", "/disable", "/enable")):
+        body = None
+    if path.startswith("/organization/"):
+        path = f"http://weebill{OPENAI_ROOTS[0]}{path}"
+    return await client.request(method, path, json=body)
+
+
+def routes(routes_of: list[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every method and path; "" for a WebSocket."""
+    for each in routes_of:
+        inner = getattr(each, "original_router", None)
+        if inner is not None:
+            context = getattr(each, "include_context", None)
+            yield from routes(inner.routes, prefix + getattr(context, "prefix", ""))
+        else:
+            path: str = prefix + each.path  # type: ignore[attr-defined]
+            yield from ((method, path) for method in getattr(each, "methods", None) or [""])
+
+
+def test_each_route_has_an_entry_and_each_entry_a_route(world: World) -> None:
+    found = set(routes(world.app.routes))
+    roots = re.compile("|".join(f"^{re.escape(root)}(?=/)" for root in (PREFIX, *OPENAI_ROOTS)))
+    managed = {f"{method} {roots.sub('', path)}" for method, path in found if path not in ELSEWHERE}
+    assert managed == set(PERMITS)
+    assert {path for _, path in found if path in ELSEWHERE} == set(ELSEWHERE)
+    assert set(PERMITS.values()) | {"owners.write"} == set(PERMISSIONS) == set(get_args(Permission))
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_role_may_do_what_the_table_says_and_no_more(
+    world: World, client: httpx.AsyncClient, role: Role
+) -> None:
+    ids = world.ids["Acme"]
+    own = Actor(author=AUTHOR, roles={ids["organization_id"]: role}, user_id=ids["user_id"])
+    client.actor = own  # type: ignore[attr-defined]
+    for route in ROUTES:
+        before = check(world.ledger)
+        answer = await ask(client, route, ids)
+        grant = PERMISSIONS[PERMITS[route]]
+        if role in grant.roles | grant.own:
+            assert answer.status_code not in (401, 403, 405, 500), (route, answer.text)
+            assert answer.status_code != 404 or route.startswith("POST /organizations/{organization_id}/users")
+        else:
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "permission_denied"), route
+            assert check(world.ledger) == before
+        assert not any(name in answer.text for name in world.names["Other"]), route
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_another_tenant_sees_and_changes_nothing(world: World, client: httpx.AsyncClient, role: Role) -> None:
+    """Nor learns whether something exists."""
+    ids, own = world.ids["Acme"], world.ids["Other"]
+    client.actor = Actor(author=AUTHOR, roles={own["organization_id"]: role}, user_id=own["user_id"])  # type: ignore[attr-defined]
+    before = check(world.ledger)
+    unknown = {name: id_[:-4] + "0000" for name, id_ in ids.items()}
+    for route in ROUTES:
+        answer, missing = await ask(client, route, ids), await ask(client, route, unknown)
+        if route == "GET /organizations":
+            assert [each["id"] for each in answer.json()["data"]] == [own["organization_id"]]
+        else:
+            expected = 403 if PERMITS[route] == "installation.manage" else 404
+            assert answer.status_code == missing.status_code == expected, route
+            text = answer.text
+            for name, id_ in ids.items():
+                text = text.replace(id_, unknown[name])  # what the caller has said
+            assert text == missing.text
+        assert not any(name in answer.text for name in world.names["Acme"][5:]), route
+    assert check(world.ledger) == before
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "owner"])
+async def test_a_service_account_has_its_role_in_its_project_alone(
+    world: World, client: httpx.AsyncClient, role: Role
+) -> None:
+    ids = world.ids["Acme"]
+    tenants = tenants_in(world.ledger, AUTHOR)
+    second = tenants.create_project(ids["organization_id"], "second").id
+    client.actor = Actor(  # type: ignore[attr-defined]
+        author=AUTHOR, roles={ids["organization_id"]: role}, project_id=ids["project_id"]
+    )
+    for route in ROUTES:
+        grant, answer = PERMISSIONS[PERMITS[route]], await ask(client, route, ids)
+        if "{project_id}" in route or "{key_id}" in route:
+            assert (answer.status_code == 403) == (role not in grant.roles), route
+            before = check(world.ledger)
+            elsewhere = await ask(client, route, {**ids, "project_id": second})
+            if "{project_id}" in route:
+                assert elsewhere.status_code == 404, route
+                assert check(world.ledger) == before
+        elif route == "GET /organizations":
+            assert len(answer.json()["data"]) == 1
+        else:
+            assert answer.status_code in (403, 404), route
+
+
+async def test_a_member_has_the_own_keys_alone(world: World, client: httpx.AsyncClient) -> None:
+    ids, keys = world.ids["Acme"], f"/projects/{world.ids['Acme']['project_id']}/api_keys"
+    client.actor = Actor(  # type: ignore[attr-defined]
+        author=AUTHOR, roles={ids["organization_id"]: "member"}, user_id=ids["user_id"]
+    )
+    listed = (await client.get(keys)).json()["data"]
+    assert [key["name"] for key in listed] == ["Acme key"]
+    made = await client.post(keys, json={"name": "own"})
+    assert (made.status_code, made.json()["key"]["user_id"]) == (201, ids["user_id"])
+    for holder in ({"user_id": "user_0"}, {"service_account_id": ids["service_account_id"]}):
+        answer = await client.post(keys, json={"name": "others", **holder})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "permission_denied")
+    assert (await client.post(keys, json={"name": "boss", "role": "admin"})).status_code == 400
+    tenants = tenants_in(world.ledger, AUTHOR)
+    other = tenants.create_user("third@acme.example").id
+    tenants.add_member(ids["organization_id"], other, "member")
+    client.actor = Actor(author=AUTHOR, roles={ids["organization_id"]: "member"}, user_id=other)  # type: ignore[attr-defined]
+    for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/rotate")):
+        answer = await client.request(method, f"/keys/{ids['key_id']}{path}", json={} if method == "PATCH" else None)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "permission_denied")
+
+
+async def test_nobody_but_the_installation_touches_an_admin_key(
+    world: World, client: httpx.AsyncClient, home: Home
+) -> None:
+    boss = keys_in(world.ledger, home, AUTHOR).create("boss", "admin").key
+    client.actor = Actor(author=AUTHOR, roles={"org_default": "owner"}, user_id="user_0")  # type: ignore[attr-defined]
+    for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/rotate")):
+        answer = await client.request(method, f"/keys/{boss.id}{path}", json={} if method == "PATCH" else None)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "key_not_found")
+    listed = (await client.get("/projects/proj_default/api_keys")).json()["data"]
+    assert listed == []
+
+
+async def test_an_admin_of_an_organisation_makes_no_owner(world: World, client: httpx.AsyncClient) -> None:
+    ids = world.ids["Acme"]
+    users = f"/organizations/{ids['organization_id']}/users"
+    client.actor = Actor(author=AUTHOR, roles={ids["organization_id"]: "admin"}, user_id=ids["user_id"])  # type: ignore[attr-defined]
+    [owner] = [each["id"] for each in (await client.get(users)).json()["data"] if each["role"] == "owner"]
+    answers = [
+        await client.patch(f"{users}/{ids['user_id']}", json={"role": "owner"}),
+        await client.patch(f"{users}/{owner}", json={"role": "viewer"}),
+        await client.delete(f"{users}/{owner}"),
+        await client.post(users, json={"user_id": world.ids["Other"]["user_id"], "role": "owner"}),
+    ]
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [
+        (403, "permission_denied")
+    ] * 4
+
+
+def test_the_decision_is_by_role_place_and_holder() -> None:
+    """All of it, over every permission and role."""
+    place = Target("org_1", "proj_1", "user_1")
+    for permission in PERMISSIONS:
+        assert may(Actor(author=AUTHOR, installation=True), permission, place)
+        for role in ROLES:
+            grant: Grant = PERMISSIONS[permission]
+            inside = Actor(author=AUTHOR, roles={"org_1": role}, user_id="user_1")
+            assert may(inside, permission, place) == (role in grant.roles | grant.own)
+            assert may(inside, permission, place._replace(user_id="user_2")) == (role in grant.roles)
+            assert may(inside, permission, place._replace(user_id=None)) == (role in grant.roles)
+            for outside in (
+                Actor(author=AUTHOR, roles={"org_2": role}, user_id="user_1"),
+                Actor(author=AUTHOR, roles={"org_1": role}, project_id="proj_2", user_id="user_1"),
+                Actor(author=AUTHOR, user_id="user_1"),
+            ):
+                assert not may(outside, permission, place)
+                assert not sees(outside, place)
+            assert not may(inside, permission, Target())

@@ -1,0 +1,95 @@
+"""The permission that each route of the management API needs: one table, which tests compare with the routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from weebill.accounts.permissions import Permission
+
+_V1: Final = "/api/v1"
+_ORGANIZATION: Final = "/organizations/{organization_id}"
+_MEMBER: Final = f"{_ORGANIZATION}/users/{{user_id}}"
+_PROJECT: Final = "/projects/{project_id}"
+_ACCOUNT: Final = f"{_PROJECT}/service_accounts/{{service_account_id}}"
+_KEY: Final = "/keys/{key_id}"
+_USER: Final = "/users/{user_id}"
+
+PERMITS: Final[Mapping[str, Permission]] = {
+    "GET /status": "installation.manage",
+    "GET /auto": "installation.manage",
+    "GET /auto/curve": "installation.manage",
+    "GET /usage": "installation.manage",
+    "GET /usage/summary": "installation.manage",
+    "GET /usage/report": "installation.manage",
+    "GET /organization/{name:path}": "installation.manage",
+    "GET /credits": "installation.manage",
+    "GET /credits/transactions": "installation.manage",
+    "GET /credits/transactions/{transaction}": "installation.manage",
+    "POST /credits/grants": "installation.manage",
+    "POST /credits/adjustments": "installation.manage",
+    "GET /credits/statement": "installation.manage",
+    "GET /credits/alert": "installation.manage",
+    "PUT /credits/alert": "installation.manage",
+    "GET /credits/rates": "installation.manage",
+    "POST /credits/rates": "installation.manage",
+    "POST /credits/checkout": "installation.manage",
+    "POST /credits/refunds": "installation.manage",
+    "GET /adapters": "installation.manage",
+    "POST /adapters": "installation.manage",
+    "DELETE /adapters/{provider}/{name:path}": "installation.manage",
+    "GET /keys": "installation.manage",
+    "POST /keys": "installation.manage",
+    f"GET {_KEY}": "keys.read",
+    f"PATCH {_KEY}": "keys.write",
+    f"DELETE {_KEY}": "keys.write",
+    f"POST {_KEY}/rotate": "keys.write",
+    "GET /organizations": "organization.read",
+    "POST /organizations": "installation.manage",
+    f"GET {_ORGANIZATION}": "organization.read",
+    f"PATCH {_ORGANIZATION}": "organization.write",
+    f"POST {_ORGANIZATION}/archive": "organization.archive",
+    f"POST {_ORGANIZATION}/restore": "organization.archive",
+    f"GET {_ORGANIZATION}/audit": "audit.read",
+    f"GET {_ORGANIZATION}/users": "members.read",
+    f"POST {_ORGANIZATION}/users": "members.write",
+    f"GET {_MEMBER}": "members.read",
+    f"PATCH {_MEMBER}": "members.write",
+    f"DELETE {_MEMBER}": "members.write",
+    f"GET {_ORGANIZATION}/projects": "projects.read",
+    f"POST {_ORGANIZATION}/projects": "projects.write",
+    f"GET {_PROJECT}": "projects.read",
+    f"PATCH {_PROJECT}": "projects.write",
+    f"POST {_PROJECT}/archive": "projects.write",
+    f"POST {_PROJECT}/restore": "projects.write",
+    f"GET {_PROJECT}/service_accounts": "service_accounts.read",
+    f"POST {_PROJECT}/service_accounts": "service_accounts.write",
+    f"GET {_ACCOUNT}": "service_accounts.read",
+    f"PATCH {_ACCOUNT}": "service_accounts.write",
+    f"POST {_ACCOUNT}/disable": "service_accounts.write",
+    f"POST {_ACCOUNT}/enable": "service_accounts.write",
+    f"GET {_PROJECT}/api_keys": "keys.read",
+    f"POST {_PROJECT}/api_keys": "keys.write",
+    "GET /users": "installation.manage",
+    "POST /users": "installation.manage",
+    f"GET {_USER}": "installation.manage",
+    f"PATCH {_USER}": "installation.manage",
+    f"POST {_USER}/disable": "installation.manage",
+    f"POST {_USER}/enable": "installation.manage",
+    "GET /audit": "installation.manage",
+}
+"""By method and path below `/api/v1`, and below the roots of OpenAI's API."""
+
+ELSEWHERE: Final[Mapping[str, Permission | None]] = {
+    "/": None,
+    "/docs/{name:path}": None,
+    f"{_V1}/info": None,
+    f"{_V1}/stripe/webhook": None,  # its signature is checked
+    f"{_V1}/live": "installation.manage",
+    **{
+        f"{root}/{name}": "installation.manage"
+        for root in ("/api", "/ollama/api")
+        for name in ("pull", "create", "copy", "delete", "blobs/{digest}")
+    },
+}
+"""By path: None is for everybody, and the others check for an admin key themselves."""
