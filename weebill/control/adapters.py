@@ -9,7 +9,10 @@ import msgspec
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from weebill.accounts.permissions import Actor
+from weebill.control.access import Asking
 from weebill.control.answers import Json
+from weebill.control.noting import Noting
 from weebill.control.overview import Overview
 from weebill.process.questions import Unanswered
 from weebill.routing.adapters import (
@@ -42,9 +45,12 @@ class NewAdapter(BaseModel):
 class AdapterRoutes:
     """Lists, loads and unloads adapters; `ask` asks the discovery process, and raises Unanswered."""
 
-    def __init__(self, overview: Overview, ask: Callable[[str, object], Awaitable[msgspec.Raw]]) -> None:
+    def __init__(
+        self, overview: Overview, ask: Callable[[str, object], Awaitable[msgspec.Raw]], noting: Noting
+    ) -> None:
         self._overview = overview
         self._ask = ask
+        self._noting = noting
         self.router = APIRouter()
         self.router.add_api_route("/adapters", self._list)
         self.router.add_api_route("/adapters", self._load, methods=["POST"])
@@ -55,18 +61,22 @@ class AdapterRoutes:
             return Json({"object": "list", "data": []})
         return Json({"object": "list", "data": _decode_listed(await self._asked(ListAdapters()))})
 
-    async def _load(self, new: NewAdapter) -> Response:
-        await self._adapt(LoadAdapter(new.provider, new.name, new.path))
+    async def _load(self, actor: Asking, new: NewAdapter) -> Response:
+        await self._adapt(actor, LoadAdapter(new.provider, new.name, new.path))
         return Json({"object": "adapter", "name": new.name, "provider": new.provider, "loaded": True}, 201)
 
-    async def _unload(self, provider: str, name: str) -> Response:
-        await self._adapt(UnloadAdapter(provider, name))
+    async def _unload(self, actor: Asking, provider: str, name: str) -> Response:
+        await self._adapt(actor, UnloadAdapter(provider, name))
         return Json({"object": "adapter", "name": name, "provider": provider, "loaded": False})
 
-    async def _adapt(self, wish: LoadAdapter | UnloadAdapter) -> None:
+    async def _adapt(self, actor: Actor, wish: LoadAdapter | UnloadAdapter) -> None:
         """Has a wish fulfilled. Raises ApiError."""
         if not has_servers(self._overview.settings):
             raise ApiError(404, "No server that takes adapters is configured.", code="no_servers", param="provider")
+        is_load = isinstance(wish, LoadAdapter)
+        after = {"path": wish.path} if isinstance(wish, LoadAdapter) else None
+        target = f"{wish.provider}/{wish.name}"
+        await self._noting.note(actor.author, "adapter.load" if is_load else "adapter.unload", target, after)
         outcome = _decode_adapted(await self._asked(wish))
         if outcome.status != 200:
             code = _CODES.get(outcome.status, "server_failed")

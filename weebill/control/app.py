@@ -23,6 +23,7 @@ from weebill.control.keys import KeyRoutes
 from weebill.control.limits import LimitRoutes
 from weebill.control.live import LiveFeed
 from weebill.control.manual import Manual, documentation
+from weebill.control.noting import Noting
 from weebill.control.ollama import OllamaManagement
 from weebill.control.openai_usage import OpenAIUsageRoutes
 from weebill.control.overview import Overview
@@ -62,15 +63,16 @@ def create_app(
     handle_errors(app)
     app.add_middleware(LimitBody)
     app.add_middleware(SecureHeaders)
+    noting = Noting(ledger)
     page = Page.load()
     app.add_api_route("/", lambda: page.response(), methods=["GET", "HEAD"], response_class=Response)
     manual = Manual(documentation())
     app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
     app.include_router(_public(overview, LiveFeed(overview, keys)), prefix=PREFIX)
-    app.include_router(OllamaManagement(overview, keys, models_changed).router)
+    app.include_router(OllamaManagement(overview, keys, models_changed, noting).router)
     check = Access(keys, ledger).check
     management = _Management(overview, ask_learner, check)
-    management.router.include_router(AdapterRoutes(overview, ask_discovery).router)
+    management.router.include_router(AdapterRoutes(overview, ask_discovery, noting).router)
     purchases = PurchaseRoutes(overview, ledger)
     for routes in (
         *(KeyRoutes(overview, ledger), TenantRoutes(ledger), AuditRoutes(ledger), UsageRoutes(ledger)),

@@ -17,10 +17,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
+from weebill.accounts.audit import Author
 from weebill.accounts.keyring import KeyDirectory, LedgerUnavailable
 from weebill.apis.ollama.errors import error_body, error_line
 from weebill.apis.ollama.manage_shapes import CopyBody, CreateBody, Named, PullBody
 from weebill.control.access import bearer_token, peer_of, require_admin
+from weebill.control.noting import Noting
 from weebill.control.overview import Overview
 from weebill.control.store_work import StoreWork, WorkError
 from weebill.models.errors import DiskFullError, ModelDamagedError, ReadOnlyError
@@ -44,8 +46,11 @@ Serve = Callable[[Request], Awaitable[Response]]
 class OllamaManagement:
     """Serves them. `changed` is awaited when there are other models than before, until all processes know them."""
 
-    def __init__(self, overview: Overview, keys: KeyDirectory, changed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, overview: Overview, keys: KeyDirectory, changed: Callable[[], Awaitable[None]], noting: Noting
+    ) -> None:
         self._overview = overview
+        self._noting = noting
         self._keys = keys
         self._changed = changed
         self._work = StoreWork()
@@ -67,7 +72,9 @@ class OllamaManagement:
         async def answer(request: Request) -> Response:
             try:
                 token = bearer_token(request.headers.get("authorization"))
-                await require_admin(self._keys, token, peer_of(request.headers))
+                peer = peer_of(request.headers)
+                key = await require_admin(self._keys, token, peer)
+                request.state.author = Author(kind="key", id=key.id, name=key.name, address=peer)
                 return await serve(request)
             except ApiError as error:
                 headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
@@ -83,7 +90,7 @@ class OllamaManagement:
         for name in ("insecure", "username", "password"):
             if getattr(body, name):
                 raise ApiError(400, f"`{name}` is for a registry of Ollama's, which is not asked.", param=name)
-        return await self._do(Pull(name=_name(body)), stream=body.stream)
+        return await self._do(request, Pull(name=_name(body)), stream=body.stream)
 
     async def _create(self, request: Request) -> Response:
         body = _decoded(await request.body(), CreateBody)
@@ -102,14 +109,14 @@ class OllamaManagement:
             terms=tuple(filter(None, terms)),
             quantize=body.quantize or body.quantization or "",
         )
-        return await self._do(job, stream=body.stream)
+        return await self._do(request, job, stream=body.stream)
 
     async def _copy(self, request: Request) -> Response:
         body = _decoded(await request.body(), CopyBody)
-        return await self._do_at_once(Copy(name=body.source, new=body.destination))
+        return await self._do_at_once(request, Copy(name=body.source, new=body.destination))
 
     async def _delete(self, request: Request) -> Response:
-        return await self._do_at_once(Delete(name=_name(_decoded(await request.body(), Named))))
+        return await self._do_at_once(request, Delete(name=_name(_decoded(await request.body(), Named))))
 
     async def _has_blob(self, request: Request) -> Response:
         return Response(status_code=200 if place_of(self._folder, _hash_of(request)).is_file() else 404)
@@ -134,8 +141,14 @@ class OllamaManagement:
         local = self._overview.settings.local
         return Path(local.models_dir).expanduser() if local.models_dir else self._overview.home.models
 
-    async def _do(self, job: Job, *, stream: bool) -> Response:
+    async def _note(self, request: Request, job: Job) -> None:
+        """Writes who has a job done to the audit log. Raises LedgerUnavailable."""
+        after = {"new": job.new} if isinstance(job, Copy) else {"base": job.base} if isinstance(job, Create) else None
+        await self._noting.note(request.state.author, f"model.{type(job).__name__.lower()}", job.name, after)
+
+    async def _do(self, request: Request, job: Job, *, stream: bool) -> Response:
         """Does a job, with its steps as lines or with the last one alone. What fails at once has a status."""
+        await self._note(request, job)
         if not stream:
             async for _ in self._steps(job):
                 pass
@@ -150,7 +163,8 @@ class OllamaManagement:
             raise error
         return StreamingResponse(_lines(first, second, steps), media_type=_LINES)
 
-    async def _do_at_once(self, job: Job) -> Response:
+    async def _do_at_once(self, request: Request, job: Job) -> Response:
+        await self._note(request, job)
         async for _ in self._steps(job):
             pass
         return Response()
