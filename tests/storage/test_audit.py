@@ -66,7 +66,7 @@ def execute_(statement: Executable, connection: Connection) -> None:
 def test_no_change_goes_without_a_row(ledger: Database, home: Home, table: Table) -> None:
     fill(ledger, home)
     before = rows(ledger, f"SELECT count(*) FROM {table.name}")
-    column = table.c["role"] if "role" in table.c else table.c["name"]
+    column = next(table.c[name] for name in ("role", "name", "days") if name in table.c)
     same = update(table).values({column: column})
     nothing = select(table).where(false())
     changes: list[Executable] = [

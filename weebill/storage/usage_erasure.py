@@ -8,6 +8,8 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, delete, select
 
+from weebill.accounts.audit import Act, command_line
+from weebill.storage.audit import record
 from weebill.storage.database import Database
 from weebill.storage.label_rows import begin_erasing
 from weebill.storage.responses import ResponseStore
@@ -31,6 +33,7 @@ def erase_project(ledger: Database, responses: Database, project: str, pause: Ca
 
     Returns the numbers of requests and of answers. The sums of keys and models stay. Raises LedgerError.
     """
+    ledger.change(partial(record, author=command_line(), act=Act(action="usage.erase", target=project)))
     projects = Projects()
     requests = 0
     for of in ledger.read(tables_of):
@@ -51,6 +54,8 @@ def erase_end_user(ledger: Database, end_user: str, pause: Callable[[], None]) -
 
     The sums of keys and models stay. Raises LedgerError.
     """
+    # Whose they were is what is to be erased.
+    ledger.change(partial(record, author=command_line(), act=Act(action="usage.erase", target="an end user")))
     count = 0
     while found := ledger.read(partial(_requests_of, end_user=end_user)):
         delete_used(ledger, USAGE_ENTRIES.name, found, pause)

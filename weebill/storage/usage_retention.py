@@ -8,6 +8,8 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select
 
+from weebill.accounts.audit import Act, command_line
+from weebill.storage.audit import record
 from weebill.storage.database import Database
 from weebill.storage.tables.ledger import USAGE_RETENTION
 from weebill.storage.usage_deletion import Projects, Used, delete_used, tables_of, windows
@@ -27,10 +29,17 @@ def rules(connection: Connection) -> dict[str, int]:
 
 
 def set_rule(connection: Connection, project: str, days: int | None) -> None:
-    """Sets for how many days a project's requests are kept: `COUNTS_ONLY` for none at all, None for good."""
+    """Sets for how many days a project's requests are kept: `COUNTS_ONLY` for none at all, None for good.
+
+    The act is recorded as of whoever runs this process.
+    """
+    before = rules(connection).get(project)
     connection.execute(delete(USAGE_RETENTION).where(USAGE_RETENTION.c.project_id == project))
     if days is not None:
         connection.execute(insert(USAGE_RETENTION).values(project_id=project, days=days))
+    target = project or "all other projects"
+    act = Act(action="retention.changed", target=target, before={"days": before}, after={"days": days})
+    record(connection, command_line(), act)
 
 
 class Sweeper:
