@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, union_all, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, func, insert, or_, select, union_all, update
 
 from weebill.accounts.api_key import ApiKey, FoundKey, KeyScopes, KeyUse
 from weebill.accounts.audit import Act, Author, changed, command_line
@@ -48,6 +48,13 @@ _LET_IN: Final = (
 
 _names: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _preferences: Final = msgspec.json.Decoder(Preferences).decode
+_DIGEST: Final = bindparam("of_secret", type_=API_KEYS.c.digest.type)
+# Made once: to make it takes longer than to execute it.
+_WITH_DIGEST: Final = (
+    select(*_FIELDS, API_KEYS.c.digest, PROJECTS.c.organisation_id)
+    .select_from(_PLACED)
+    .where(or_(API_KEYS.c.digest == _DIGEST, API_KEYS.c.previous_digest == _DIGEST), _ACTIVE, *_LET_IN)
+)
 
 
 @contextmanager
@@ -205,10 +212,7 @@ def find_active(connection: Connection, digest: bytes) -> FoundKey | None:
 
     It is not revoked, nor is its project or organisation archived or its holder disabled.
     """
-    has_it = or_(API_KEYS.c.digest == digest, API_KEYS.c.previous_digest == digest)
-    columns = (*_FIELDS, API_KEYS.c.digest, PROJECTS.c.organisation_id)
-    query = select(*columns).select_from(_PLACED).where(has_it, _ACTIVE, *_LET_IN)
-    found = connection.execute(query).mappings().one_or_none()
+    found = connection.execute(_WITH_DIGEST, {"of_secret": digest}).mappings().one_or_none()
     if found is None:
         return None
     key = _key(found)
