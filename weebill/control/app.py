@@ -76,11 +76,10 @@ def create_app(
     purchases = PurchaseRoutes(overview, ledger)
     for routes in (
         *(KeyRoutes(overview, ledger), TenantRoutes(ledger), AuditRoutes(ledger), UsageRoutes(ledger)),
-        *(CreditRoutes(overview, ledger), purchases),
+        *(CreditRoutes(overview, ledger), LimitRoutes(ledger), purchases),
     ):
         management.router.include_router(routes.router)
     app.include_router(purchases.public, prefix=PREFIX)
-    management.router.include_router(LimitRoutes(ledger).router)
     management.router.include_router(ProviderKeyRoutes(overview, ledger).router)
     app.include_router(management.router, prefix=PREFIX)
     for root in OPENAI_ROOTS:

@@ -10,7 +10,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from weebill.accounts.keyring import LedgerUnavailable
+from weebill.accounts.permissions import Actor
 from weebill.config.ledger_errors import LedgerError
+from weebill.control.access import Asking
 from weebill.control.answers import Json
 from weebill.limits.limit import MOST, BadLimitError, Measure, UnknownLimitError, Window
 from weebill.limits.setting import MOST_LISTED, Limits, shown
@@ -37,37 +39,43 @@ class LimitRoutes:
     """Sets, shows and removes limits, which are named by their ids."""
 
     def __init__(self, ledger: Database) -> None:
-        self._limits = Limits(StoredLimits(ledger))
+        self._ledger = ledger
         self.router = APIRouter()
         self.router.add_api_route("/limits", self._list)
         self.router.add_api_route("/limits", self._set, methods=["POST"])
         self.router.add_api_route("/limits/{limit_id}", self._show)
         self.router.add_api_route("/limits/{limit_id}", self._remove, methods=["DELETE"])
 
+    def _limits(self, actor: Actor) -> Limits:
+        return Limits(StoredLimits(self._ledger, actor.author))
+
     def _list(
         self,
+        actor: Asking,
         subject: str | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50,
         cursor: Annotated[int, Query(ge=0, le=_GREATEST_ID)] = 0,
     ) -> Response:
         with _answering():
-            found = self._limits.list(subject, cursor, limit)
+            found = self._limits(actor).list(subject, cursor, limit)
         following = found[-1].limit.id if len(found) == limit else None
         return Json({"object": "list", "data": [shown(each) for each in found], "next_cursor": following})
 
-    def _set(self, new: NewLimit) -> Response:
+    def _set(self, actor: Asking, new: NewLimit) -> Response:
         with _answering():
-            limit = self._limits.set(new.subject, new.measure, new.window, new.amount, new.model)
-            return Json(shown(self._limits.show(limit.id)), 201)
+            limits = self._limits(actor)
+            limit = limits.set(new.subject, new.measure, new.window, new.amount, new.model)
+            return Json(shown(limits.show(limit.id)), 201)
 
-    def _show(self, limit_id: int) -> Response:
+    def _show(self, actor: Asking, limit_id: int) -> Response:
         with _answering():
-            return Json(shown(self._limits.show(_known(limit_id))))
+            return Json(shown(self._limits(actor).show(_known(limit_id))))
 
-    def _remove(self, limit_id: int) -> Response:
+    def _remove(self, actor: Asking, limit_id: int) -> Response:
         with _answering():
-            state = self._limits.show(_known(limit_id))
-            self._limits.remove(limit_id)
+            limits = self._limits(actor)
+            state = limits.show(_known(limit_id))
+            limits.remove(limit_id)
         return Json({**shown(state), "object": "limit.deleted"})
 
 

@@ -18,12 +18,13 @@ from weebill.config.ledger_errors import LedgerError
 from weebill.storage.database import Database
 from weebill.storage.tables.audit import AUDIT
 from weebill.storage.tables.ledger import API_KEYS, EXPERIMENTS, INSTALLATION, META, USAGE_RETENTION
+from weebill.storage.tables.limits import LIMITS
 from weebill.storage.tables.tenants import MEMBERSHIPS, ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USERS
 from weebill.storage.usage_rows import without_nul
 from weebill.storage.versions import AUDIT_ROWS, raise_version
 
 AUDITED: Final[frozenset[Table]] = frozenset(
-    {API_KEYS, EXPERIMENTS, MEMBERSHIPS, ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USAGE_RETENTION, USERS}
+    {API_KEYS, EXPERIMENTS, LIMITS, MEMBERSHIPS, ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USAGE_RETENTION, USERS}
 )
 EXEMPT: Final = {"no_act": True}
 """Execution options of statements on these tables that are no act of anybody's, such as noting a use."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar, cast
 
+from msgspec import structs
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, insert, select, update
 
+from weebill.accounts.audit import Act, Author, changed, command_line
 from weebill.limits.limit import Level, Limit, Measure, UnknownLimitError, Window, level_of
 from weebill.limits.setting import LimitTable
 from weebill.limits.windows import DAY_S, window_at
 from weebill.storage.allowances import held_of, recall_all
+from weebill.storage.audit import record
 from weebill.storage.database import Database
 from weebill.storage.tables.ledger import API_KEYS, USAGE_DAILY
 from weebill.storage.tables.limits import ALLOWANCES, LEASES, LIMITS
@@ -28,18 +31,19 @@ _FIELDS: Final = (
 
 
 class StoredLimits:
-    """The `LimitBook` of `weebill.limits.setting`."""
+    """The `LimitBook` of `weebill.limits.setting`; changes are by `author`, by default whoever runs this process."""
 
-    def __init__(self, ledger: Database) -> None:
+    def __init__(self, ledger: Database, author: Author | None = None) -> None:
         self._ledger = ledger
+        self._author = author or command_line()
 
     def read(self, query: Callable[[LimitTable], T]) -> T:
         """Returns the result of `query` on the limits as they are at one moment."""
-        return self._ledger.read(lambda connection: query(LimitRows(connection)))
+        return self._ledger.read(lambda connection: query(LimitRows(connection, self._author)))
 
     def change(self, change: Callable[[LimitTable], T]) -> T:
         """Returns the result of `change` once its changes are kept."""
-        return self._ledger.change(lambda connection: change(LimitRows(connection)))
+        return self._ledger.change(lambda connection: change(LimitRows(connection, self._author)))
 
 
 class LimitRows:
@@ -48,8 +52,9 @@ class LimitRows:
     Workers hear of a changed limit as of a change of the keys that it is of (`KEYS_VERSION`).
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, author: Author) -> None:
         self._connection = connection
+        self._author = author
 
     def subject(self, id_or_name: str) -> str:
         """Returns the id of an organisation, a project, a user or a key, or of a key by its name."""
@@ -90,19 +95,18 @@ class LimitRows:
         first = {"limit_id": id_, "start": start, "settled": used, "wanted_in": 0}
         self._connection.execute(insert(ALLOWANCES).values(**first))
         self._tell(limit.subject)
-        return Limit(
-            id=id_, subject=limit.subject, measure=limit.measure, window=limit.window, amount=limit.amount,
-            model=limit.model, created_at=limit.created_at, changed_at=limit.changed_at,
-        )  # fmt: skip
+        made = structs.replace(limit, id=id_)
+        self._record("created", made, None, structs.asdict(made))
+        return made
 
     def set_amount(self, limit_id: int, amount: int, now: int) -> None:
         """Gives a limit another amount; what is lent of it is called back."""
-        self._change(limit_id, amount=amount, changed_at=now)
+        self._change("changed", limit_id, amount=amount, changed_at=now)
         recall_all(self._connection, limit_id)
 
     def remove(self, limit_id: int, now: int) -> None:
         """Takes a limit out of force, which may be set again, as another one."""
-        self._change(limit_id, removed_at=now)
+        self._change("removed", limit_id, removed_at=now)
 
     def standing(self, limit_id: int, start: int) -> tuple[int, int]:
         """Returns what is settled and lent of a limit in the window from `start` on."""
@@ -112,9 +116,21 @@ class LimitRows:
         lent = lent.where(LEASES.c.limit_id == limit_id, LEASES.c.start == start)
         return settled or 0, int(self._connection.execute(lent).scalar_one())
 
-    def _change(self, limit_id: int, **values: int) -> None:
-        changed = update(LIMITS).where(LIMITS.c.id == limit_id).values(**values).returning(LIMITS.c.subject)
-        self._tell(self._connection.execute(changed).scalar_one())
+    def _change(self, act: str, limit_id: int, **values: int) -> None:
+        before = self.find(limit_id)
+        if before is None:
+            return
+        self._connection.execute(update(LIMITS).where(LIMITS.c.id == limit_id).values(**values))
+        self._tell(before.subject)
+        after = self.find(limit_id)
+        changes = (structs.asdict(before), None) if after is None else changed(before, after)
+        self._record(act, before, *changes)
+
+    def _record(
+        self, act: str, limit: Limit, before: Mapping[str, object] | None, after: Mapping[str, object] | None
+    ) -> None:
+        target = f"{limit.subject}/{limit.id}"
+        record(self._connection, self._author, Act(action=f"limit.{act}", target=target, before=before, after=after))
 
     def _tell(self, subject: str) -> None:
         version = raise_version(self._connection, KEYS_VERSION)
