@@ -25,6 +25,7 @@ from weebill.billing.statements import as_csv, as_page, receipt
 from weebill.billing.transactions import MOST_NOTE, Transaction
 from weebill.billing.webhooks import Alert, check_alert, secret_of
 from weebill.config.ledger_errors import LedgerError
+from weebill.control.access import Asking
 from weebill.control.answers import Json
 from weebill.control.overview import Overview
 from weebill.control.page import policy_of
@@ -216,10 +217,10 @@ class CreditRoutes:
         told = {"organisation": organisation, "below": below, "url": alert.url, "secret": secret}
         return Json({"object": "credits.alert", **told})
 
-    def _stop(self, new: NewStop) -> Response:
+    def _stop(self, actor: Asking, new: NewStop) -> Response:
         def change(connection: Connection) -> None:
             CreditRows(connection).lock(new.organisation)
-            set_stop(connection, new.organisation, hard=new.hard)
+            set_stop(connection, new.organisation, hard=new.hard, author=actor.author)
 
         with answering():
             self._check(new.organisation)

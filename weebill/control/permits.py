@@ -35,6 +35,7 @@ PERMITS: Final[Mapping[str, Permission]] = {
     "GET /credits/statement": "installation.manage",
     "GET /credits/alert": "installation.manage",
     "PUT /credits/alert": "installation.manage",
+    "PUT /credits/stop": "installation.manage",
     "GET /credits/rates": "installation.manage",
     "POST /credits/rates": "installation.manage",
     "POST /credits/checkout": "installation.manage",

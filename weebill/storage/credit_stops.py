@@ -14,6 +14,7 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from weebill.accounts.audit import Author, command_line
 from weebill.billing.rates import WHOLE
 from weebill.limits.limit import MOST, Limit
 from weebill.storage.limits import LimitRows
@@ -28,20 +29,24 @@ def is_hard(connection: Connection, organisation: str) -> bool:
     return _limit_of(connection, organisation) is not None
 
 
-def set_stop(connection: Connection, organisation: str, *, hard: bool) -> None:
-    """Has an organisation refused once its credits are used up, or not; its credits are this transaction's alone."""
+def set_stop(connection: Connection, organisation: str, *, hard: bool, author: Author | None = None) -> None:
+    """Has an organisation refused once its credits are used up, or not; its credits are this transaction's alone.
+
+    The act is by `author`, by default whoever runs this process.
+    """
+    limits = LimitRows(connection, author or command_line())
     limit = _limit_of(connection, organisation)
     now = int(time.time())
     if hard and limit is None:
-        made = LimitRows(connection).add(
+        made = limits.add(
             Limit(id=0, subject=organisation, measure="spend", window="none", amount=0, model=_EVERY,
                   created_at=now, changed_at=now)
         )  # fmt: skip
         connection.execute(insert(CREDIT_STOPS).values(organisation=organisation, limit_id=made.id))
         keep_stop(connection, organisation)
     elif not hard and limit is not None:
-        if LimitRows(connection).find(limit) is not None:
-            LimitRows(connection).remove(limit, now)
+        if limits.find(limit) is not None:
+            limits.remove(limit, now)
         connection.execute(delete(CREDIT_STOPS).where(CREDIT_STOPS.c.organisation == organisation))
 
 

@@ -13,7 +13,7 @@ from weebill.limits.limit import Level, Limit, Measure, UnknownLimitError, Windo
 from weebill.limits.setting import LimitTable
 from weebill.limits.windows import DAY_S, window_at
 from weebill.storage.allowances import held_of, recall_all
-from weebill.storage.audit import record
+from weebill.storage.audit import EXEMPT, record
 from weebill.storage.database import Database
 from weebill.storage.tables.ledger import API_KEYS, USAGE_DAILY
 from weebill.storage.tables.limits import ALLOWANCES, LEASES, LIMITS
@@ -49,12 +49,14 @@ class StoredLimits:
 class LimitRows:
     """The `LimitTable` of `weebill.limits.setting`, within a transaction.
 
-    Workers hear of a changed limit as of a change of the keys that it is of (`KEYS_VERSION`).
+    Workers hear of a changed limit as of a change of the keys that it is of (`KEYS_VERSION`). Changes are by `author`;
+    without one, they follow from something else, and are nobody's act.
     """
 
-    def __init__(self, connection: Connection, author: Author) -> None:
+    def __init__(self, connection: Connection, author: Author | None = None) -> None:
         self._connection = connection
         self._author = author
+        self._options = EXEMPT if author is None else {}
 
     def subject(self, id_or_name: str) -> str:
         """Returns the id of an organisation, a project, a user or a key, or of a key by its name."""
@@ -89,15 +91,16 @@ class LimitRows:
             "created_at": limit.created_at,
             "changed_at": limit.changed_at,
         }
-        [id_] = self._connection.execute(insert(LIMITS).values(**row).returning(LIMITS.c.id)).one()
+        made = insert(LIMITS).values(**row).returning(LIMITS.c.id).execution_options(**self._options)
+        [id_] = self._connection.execute(made).one()
         start, _ = window_at(limit.window, limit.created_at)
         used = 0 if limit.model or limit.window == "minute" else self._used(limit, start)
         first = {"limit_id": id_, "start": start, "settled": used, "wanted_in": 0}
         self._connection.execute(insert(ALLOWANCES).values(**first))
         self._tell(limit.subject)
-        made = structs.replace(limit, id=id_)
-        self._record("created", made, None, structs.asdict(made))
-        return made
+        stored = structs.replace(limit, id=id_)
+        self._record("created", stored, None, structs.asdict(stored))
+        return stored
 
     def set_amount(self, limit_id: int, amount: int, now: int) -> None:
         """Gives a limit another amount; what is lent of it is called back."""
@@ -120,7 +123,8 @@ class LimitRows:
         before = self.find(limit_id)
         if before is None:
             return
-        self._connection.execute(update(LIMITS).where(LIMITS.c.id == limit_id).values(**values))
+        updated = update(LIMITS).where(LIMITS.c.id == limit_id).values(**values)
+        self._connection.execute(updated.execution_options(**self._options))
         self._tell(before.subject)
         after = self.find(limit_id)
         changes = (structs.asdict(before), None) if after is None else changed(before, after)
@@ -129,13 +133,16 @@ class LimitRows:
     def _record(
         self, act: str, limit: Limit, before: Mapping[str, object] | None, after: Mapping[str, object] | None
     ) -> None:
+        if self._author is None:
+            return
         target = f"{limit.subject}/{limit.id}"
         record(self._connection, self._author, Act(action=f"limit.{act}", target=target, before=before, after=after))
 
     def _tell(self, subject: str) -> None:
         version = raise_version(self._connection, KEYS_VERSION)
         table = _TABLES[level_of(subject)]
-        self._connection.execute(update(table).where(table.c.id == subject).values(changed_in=version))
+        told = update(table).where(table.c.id == subject).values(changed_in=version)
+        self._connection.execute(told.execution_options(**self._options))
 
     def _used(self, limit: Limit, start: int) -> int:
         """Returns what the ledger has of the subject's usage, of whole days; requests count from now on."""
