@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
+from sqlalchemy import Connection, Table, update
 from sqlalchemy import insert as insert_into
-from sqlalchemy import update
 
 from tests.fixtures.databases import insert, rows
 from tests.fixtures.records import RECORD
@@ -20,6 +20,7 @@ from weebill.billing.rates import Rate, Rates, billed_nano, check_rate
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.ledger.credits import settle_all
+from weebill.storage.audit import EXEMPT
 from weebill.storage.billed import add_up
 from weebill.storage.credit_checks import verify
 from weebill.storage.credits import credits_in, transactions
@@ -54,6 +55,11 @@ def set_rate(ledger: Database, project: str, model: str, parts: int | None, vali
     ledger.change(lambda connection: connection.execute(made))
 
 
+def put(connection: Connection, table: Table, **row: object) -> None:
+    """Insert a row, as nobody's act."""
+    connection.execute(insert_into(table).values(row).execution_options(**EXEMPT))
+
+
 @pytest.fixture
 def key_of_acme(ledger: Database, home: Home) -> str:
     """A key of another organisation's project."""
@@ -61,9 +67,10 @@ def key_of_acme(ledger: Database, home: Home) -> str:
     row = {"name": "Acme", "created_at": 1, "changed_in": 0}
 
     def make(connection) -> None:
-        connection.execute(insert_into(ORGANISATIONS).values(id="org_acme", **row))
-        connection.execute(insert_into(PROJECTS).values(id="proj_acme", organisation_id="org_acme", **row))
-        connection.execute(update(API_KEYS).where(API_KEYS.c.id == key).values(project_id="proj_acme"))
+        put(connection, ORGANISATIONS, id="org_acme", **row)
+        put(connection, PROJECTS, id="proj_acme", organisation_id="org_acme", **row)
+        of_acme = update(API_KEYS).where(API_KEYS.c.id == key).values(project_id="proj_acme")
+        connection.execute(of_acme.execution_options(**EXEMPT))
 
     ledger.change(make)
     return key

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from journal_process import STARTED_AT, make_record
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 from sqlalchemy import insert as insert_into
 from test_rollups import some
 
@@ -25,6 +25,7 @@ from tests.fixtures.databases import execute, insert, plans
 from tests.fixtures.postgresql import PostgresServer
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
+from weebill.storage.audit import EXEMPT
 from weebill.storage.database import Database
 from weebill.storage.opening import open_ledger
 from weebill.storage.tables.ledger import API_KEYS
@@ -41,15 +42,20 @@ HOLDERS = {"key_0": ("org_a", "proj_a", "user_a"), "key_1": ("org_a", "proj_b", 
 DIMENSIONS = ["organization", "project", "key", "user", "model", "provider", "endpoint"]
 
 
+def put(connection: Connection, table: Table, **row: object) -> None:
+    """Insert a row, as nobody's act."""
+    connection.execute(insert_into(table).values(row).execution_options(**EXEMPT))
+
+
 def tenants(connection: Connection) -> None:
     """The keys of the records; nobody knows the third one any more."""
-    connection.execute(insert_into(ORGANISATIONS).values(id="org_a", name="A", created_at=1, changed_in=1))
-    connection.execute(insert_into(USERS).values(id="user_a", email="a@b", name="A", created_at=1, changed_in=1))
+    put(connection, ORGANISATIONS, id="org_a", name="A", created_at=1, changed_in=1)
+    put(connection, USERS, id="user_a", email="a@b", name="A", created_at=1, changed_in=1)
     for at, (key, (organization, project, user)) in enumerate(HOLDERS.items()):
         if project is None:
             continue
         known = {"organisation_id": organization, "created_at": 1, "changed_in": 1}
-        connection.execute(insert_into(PROJECTS).values(id=project, name=project, **known))
+        put(connection, PROJECTS, id=project, name=project, **known)
         scopes = dict.fromkeys(("networks", "models", "endpoints"), "[]") | {"local_only": False, "preferences": "{}"}
         made = {
             "created_at": 1,
@@ -60,7 +66,7 @@ def tenants(connection: Connection) -> None:
             "role": "user",
         }
         row = {"id": key, "name": key, "project_id": project, "user_id": user, **scopes, **made}
-        connection.execute(insert_into(API_KEYS).values(**row))
+        put(connection, API_KEYS, **row)
 
 
 @pytest.fixture(scope="module")
