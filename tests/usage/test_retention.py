@@ -9,7 +9,6 @@ from functools import partial
 import msgspec
 import pytest
 from journal_process import make_record
-from sqlalchemy import insert as insert_into
 from test_reports import HOLDERS, tenants
 
 from tests.fixtures.databases import insert, rows
@@ -22,7 +21,6 @@ from weebill.storage import usage_deletion
 from weebill.storage.database import Database
 from weebill.storage.opening import open_ledger, open_responses
 from weebill.storage.responses import ResponseStore
-from weebill.storage.tables.ledger import USAGE_RETENTION
 from weebill.storage.usage import StoredUsage
 from weebill.storage.usage_erasure import erase_end_user, erase_project
 from weebill.storage.usage_retention import COUNTS_ONLY, EVERYWHERE, Sweeper, rules, set_rule
@@ -189,7 +187,7 @@ def test_erasing_beside_ingestion_leaves_no_row_behind(
 
 
 def test_the_thread_sweeps_and_ends(home: Home, ledger: Database, database_settings: DatabaseSettings) -> None:
-    ledger.change(lambda connection: connection.execute(insert_into(USAGE_RETENTION).values(project_id="", days=0)))
+    ledger.change(partial(set_rule, project=EVERYWHERE, days=COUNTS_ONLY))
     insert(ledger, [record(str(number), 1) for number in range(20)])
     thread = RetentionThread(home, database_settings, interval_s=0.01)
     thread.start()
