@@ -46,7 +46,7 @@ NO_ACT = {
     # Rows of double entry, which say themselves who has made them.
     "credit_transactions", "credit_entries", "credit_lots", "credit_standings", "credit_usage", "credit_rates",
     "credit_checkouts", "stripe_events", "webhook_deliveries",
-    "credit_stops", "allowances", "leases",
+    "credit_stops", "allowances", "leases", "provider_keys",
 }  # fmt: skip
 """Tables that are not administered: whoever adds a table says here, or in `AUDITED`, of which sort it is."""
 

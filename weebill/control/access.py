@@ -98,6 +98,8 @@ def check(ledger: Database, actor: Actor, permission: Permission, ids: Mapping[s
 
     Raises ApiError 403, and 404 for what the actor may not know of; LedgerUnavailable.
     """
+    if not any(PERMISSIONS[permission]):  # admin keys alone have it
+        raise denied(permission)
     if not ids:
         if any(role in PERMISSIONS[permission].roles for role in actor.roles.values()):
             return
