@@ -320,14 +320,14 @@ class Book:
             lent = _lent(await self._ask(TOPIC, question))
         except msgspec.MsgspecError as error:
             raise Unanswered(str(error)) from error
-        if self._source not in ("", lent.source):
+        known, self._source = self._source, lent.source
+        if known not in ("", lent.source):
             self._forget()
-        else:
-            found = {(each.limit, each.start): each for each in lent.granted}
-            for want, each in zip(wanted, asked, strict=True):
-                with suppress(KeyError):
-                    self._note(each, want, found[want.limit, want.start])
-        self._source = lent.source
+            raise Unanswered("the ledger was replaced")
+        found = {(each.limit, each.start): each for each in lent.granted}
+        for want, each in zip(wanted, asked, strict=True):
+            with suppress(KeyError):
+                self._note(each, want, found[want.limit, want.start])
 
     def _note(self, slice_: Slice, want: Wanted, granted: Granted) -> None:
         used = slice_.used
