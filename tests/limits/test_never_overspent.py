@@ -31,6 +31,7 @@ from weebill.storage.opening import open_ledger
 FIRST_DAY = 20_000
 WORKERS = st.integers(0, 3)
 COSTS = st.integers(0, 60)
+AMOUNTS = st.integers(0, 300)  # of a few requests, so that it is used up again and again
 
 
 @dataclass
@@ -77,7 +78,7 @@ class Spending(RuleBasedStateMachine):
         self.beyond: dict[int, int] = {}  # what upstreams have charged beyond the most
         self.settled: dict[int, int] = {}
 
-    @initialize(amount=st.integers(0, 2000))
+    @initialize(amount=AMOUNTS)
     def begin(self, amount: int) -> None:
         self.limit = self.limits.set(self.key, "spend", "day", amount)
         self.workers = [self.born() for _ in range(4)]
@@ -104,10 +105,17 @@ class Spending(RuleBasedStateMachine):
             lent = self.ledger.change(change)
         return Raw(encode(lent))
 
-    @rule(target=requests, at=WORKERS, most=COSTS, loses=st.sampled_from((0, 0, 0, 1, 2)))
-    def begins(self, at: int, most: int, loses: int) -> object:
-        worker = self.workers[at]
-        worker.loses = loses
+    @rule(
+        target=requests,
+        asked=st.lists(st.tuples(WORKERS, COSTS), min_size=1, max_size=8),
+        loses=st.sampled_from((0, 0, 0, 1, 2)),
+    )
+    def begin_some(self, asked: list[tuple[int, int]], loses: int) -> object:
+        self.workers[asked[0][0]].loses = loses
+        begun = [self.begun(self.workers[at], most) for at, most in asked]
+        return multiple(*(each for each in begun if each is not None))
+
+    def begun(self, worker: Worker, most: int) -> Held | None:
         self.most[self.day] = max(self.most.get(self.day, 0), self.limit.amount)
         hold = worker.book.hold(Allowed((self.limit,)), "gpt", self.day * DAY_S * 1_000_000 + 5)
         waiting = hold.cover(0, most)
@@ -115,7 +123,7 @@ class Spending(RuleBasedStateMachine):
             try:
                 self.loop.run_until_complete(waiting)
             except (Short, Unanswered):
-                return multiple()
+                return None
         held = Held(worker, hold, self.day, most)
         worker.held.append(held)
         return held
@@ -182,7 +190,7 @@ class Spending(RuleBasedStateMachine):
         if pending:
             self.loop.run_until_complete(asyncio.gather(*pending))
 
-    @rule(amount=st.integers(0, 2000))
+    @rule(amount=AMOUNTS)
     def is_changed(self, amount: int) -> None:
         self.limit = self.limits.set(self.key, "spend", "day", amount)
 
@@ -205,6 +213,9 @@ class Spending(RuleBasedStateMachine):
         state = self.limits.show(self.limit.id)
         assert state.used == self.settled.get(self.day, 0)
         assert state.left == max(0, state.limit.amount - state.used - state.reserved)
+        # What is lent was there to be lent, whether or not it has been spent yet.
+        most = self.most.get(self.day, 0) + self.beyond.get(self.day, 0)
+        assert state.used + state.reserved <= most
 
     def teardown(self) -> None:
         """All of what is left can be spent by one worker, and no more."""
