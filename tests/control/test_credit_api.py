@@ -45,6 +45,21 @@ async def test_credits_are_given_corrected_and_told(control: ControlProcess, adm
         assert receipt.text.count("\r\n") == 2
 
 
+async def test_each_act_is_logged_once(control: ControlProcess, admin: str) -> None:
+    async with control.client(admin) as client:
+        for _ in range(2):  # the second is the same
+            await client.post(f"{CREDITS}/grants", json={"amount": "25", "reference": "PO-1"})
+        await client.post(f"{CREDITS}/adjustments", json={"amount": "-1"})
+        await client.post(f"{CREDITS}/rates", json={"parts_per_million": 2_000_000})
+        await client.put(f"{CREDITS}/alert", json={"below": "5", "url": "https://h/?token=hidden"})
+        log = (await client.get("/api/v1/audit")).json()["data"]
+        found = [each for each in log if each["action"].startswith("credits.")]
+        wanted = ["credits.alert_set", "credits.rate_set", "credits.adjusted", "credits.granted"]
+        assert [each["action"] for each in found] == wanted
+        assert "25000000000" in str(found[-1])
+        assert "hidden" not in str(log)
+
+
 async def test_a_hard_stop_is_set(control: ControlProcess, admin: str) -> None:
     async with control.client(admin) as client:
         assert (await client.get(CREDITS)).json()["hard_stop"] is False

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 import typer
 
+from weebill.accounts.audit import command_line
 from weebill.billing.rates import WHOLE, Rate
 from weebill.cli.credits import actor, opened
 from weebill.cli.errors import USAGE, CommandError
@@ -41,7 +42,7 @@ def set_rate(sources: Sources, percent: str, model: str, project: str, begins: s
     now = int(time.time())
     rate = Rate(project, model, _read_percent(percent), now if begins is None else moment(begins, now, "--from"))
     with opened(sources) as ledger:
-        ledger.change(lambda connection: add_rate(connection, rate, now, note, actor()))
+        ledger.change(lambda connection: add_rate(connection, rate, now, note, actor(), command_line()))
     of = f"project {project}" if project else "all projects"
     typer.echo(f"{model} of {of}: {_percent(rate.parts_per_million)} from {day(rate.valid_from)} on")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from weebill.accounts.audit import command_line
 from weebill.billing.money import dollars
 from weebill.billing.purchases import StripeFailedError
 from weebill.cli.credits import opened, read_amount
@@ -25,7 +26,7 @@ def refund(sources: Sources, org: str, transaction: str, amount: str | None, for
     try:
         with opened(sources) as ledger:
             purchases = Purchases(ledger, StripeService(settings), settings)
-            taken = purchases.refund(org, transaction, nano, force=force)
+            taken = purchases.refund(org, transaction, nano, force=force, author=command_line())
     except StripeFailedError as error:
         raise CommandError(str(error), "ask for it again: it is not refunded twice") from None
     typer.echo(f"Refunded; ${dollars(-sum(each.amount_nano for each in taken))} of {transaction} are taken back so far")

@@ -14,6 +14,7 @@ import msgspec
 import typer
 from sqlalchemy import Connection
 
+from weebill.accounts.audit import command_line
 from weebill.accounts.pepper import read_pepper
 from weebill.billing.credits import Credits, Origin
 from weebill.billing.errors import BadCreditError, UnknownTransactionError
@@ -161,7 +162,7 @@ def alert(sources: Sources, org: str, below: str | None, url: str | None, new_se
         wanted = Alert(here.low_nano if below is None else low, address, number)
         if wanted != here:
             check_alert(wanted.low_nano, wanted.url)
-            ledger.change(lambda connection: set_alert(connection, org, wanted, int(time.time())))
+            ledger.change(lambda connection: set_alert(connection, org, wanted, int(time.time()), command_line()))
     typer.echo(f"below    {NOTHING if wanted.low_nano is None else '$' + dollars(wanted.low_nano)}")
     typer.echo(f"webhook  {wanted.url or NOTHING}")
     if wanted.url:
@@ -202,7 +203,7 @@ def actor() -> str:
 def _credits(sources: Sources, org: str) -> Iterator[Credits]:
     with opened(sources) as ledger:
         _known(ledger.read(lambda connection: is_organisation(connection, org)), org)
-        yield credits_in(ledger)
+        yield credits_in(ledger, command_line())
 
 
 def _known(found: bool, org: str) -> None:

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
+from weebill.accounts.audit import Author
 from weebill.accounts.keyring import LedgerUnavailable
 from weebill.accounts.pepper import read_pepper
 from weebill.accounts.permissions import Actor
@@ -151,16 +152,16 @@ class CreditRoutes:
         amount = amount_of(new.amount)
         with answering():
             self._check(new.organisation)
-            origin = Origin(_reference("grant", new.organisation, new.reference), actor_of(request), new.note)
-            made = credits_in(self._ledger).grant(new.organisation, amount, origin, new.expires_at)
+            origin = Origin(_reference("grant", new.organisation, new.reference), author_of(request).id, new.note)
+            made = credits_in(self._ledger, author_of(request)).grant(new.organisation, amount, origin, new.expires_at)
         return Json(shown(made), 201)
 
     def _adjust(self, request: Request, new: NewAdjustment) -> Response:
         amount = amount_of(new.amount)
         with answering():
             self._check(new.organisation)
-            origin = Origin(_reference("adjustment", new.organisation, new.reference), actor_of(request), new.note)
-            made = credits_in(self._ledger).adjust(new.organisation, amount, origin)
+            origin = Origin(_reference("adjustment", new.organisation, new.reference), author_of(request).id, new.note)
+            made = credits_in(self._ledger, author_of(request)).adjust(new.organisation, amount, origin)
         return Json(shown(made), 201)
 
     def _statement(
@@ -190,7 +191,7 @@ class CreditRoutes:
         found = self._read(organisation, lambda connection: alert_of(connection, organisation))
         return self._told_alert(organisation, found or Alert(None, "", 0))
 
-    def _set_alert(self, new: NewAlert) -> Response:
+    def _set_alert(self, request: Request, new: NewAlert) -> Response:
         low = None if new.below is None else amount_of(new.below, "below")
         organisation = new.organisation
 
@@ -200,7 +201,7 @@ class CreditRoutes:
                 CreditRows(connection).lock(organisation)  # it has a balance from now on
             used = 0 if known is None else known.secrets
             wanted = Alert(low, new.url, used + (new.new_secret or not used))
-            set_alert(connection, organisation, wanted, int(time.time()))
+            set_alert(connection, organisation, wanted, int(time.time()), author_of(request))
             return wanted
 
         with answering():
@@ -233,10 +234,10 @@ class CreditRoutes:
         return Json({"object": "list", "data": [rate._asdict() for rate in found]})
 
     def _add_rate(self, request: Request, new: NewRate) -> Response:
-        now = int(time.time())
+        now, author = int(time.time()), author_of(request)
         rate = Rate(new.project, new.model, new.parts_per_million, now if new.valid_from is None else new.valid_from)
         with answering():
-            self._ledger.change(lambda connection: add_rate(connection, rate, now, new.note, actor_of(request)))
+            self._ledger.change(lambda connection: add_rate(connection, rate, now, new.note, author.id, author))
         return Json(rate._asdict(), 201)
 
     def _read(self, organisation: str, query: Callable[[Connection], T]) -> T:
@@ -269,10 +270,10 @@ def amount_of(text: str, param: str = "amount") -> int:
         raise ApiError(400, f"{error}.", code="invalid_value", param=param) from None
 
 
-def actor_of(request: Request) -> str:
-    """Returns the id of the key that a request came with."""
+def author_of(request: Request) -> Author:
+    """Returns who has sent a request."""
     actor: Actor = request.state.actor
-    return actor.author.id
+    return actor.author
 
 
 @contextmanager

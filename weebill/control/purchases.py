@@ -19,9 +19,9 @@ from weebill.control.credits import (
     Amount,
     Body,
     Organisation,
-    actor_of,
     amount_of,
     answering,
+    author_of,
     check_organisation,
     shown,
 )
@@ -70,14 +70,16 @@ class PurchaseRoutes:
         amount = amount_of(new.amount)
         with answering(), _stripe():
             check_organisation(self._ledger, new.organisation)
-            begun = self._purchases().begin(new.organisation, amount, actor_of(request))
+            begun = self._purchases().begin(new.organisation, amount, author_of(request).id)
         return Json({"object": "credits.checkout", "id": begun.id, "url": begun.url}, 201)
 
-    def _refund(self, new: NewRefund) -> Response:
+    def _refund(self, request: Request, new: NewRefund) -> Response:
         amount = None if new.amount is None else amount_of(new.amount)
         with answering(), _stripe():
             check_organisation(self._ledger, new.organisation)
-            taken = self._purchases().refund(new.organisation, new.transaction, amount, force=new.force)
+            taken = self._purchases().refund(
+                new.organisation, new.transaction, amount, force=new.force, author=author_of(request)
+            )
         return Json({"object": "list", "data": list(map(shown, taken))}, 201)
 
     async def _hear(self, request: Request) -> Response:

@@ -9,8 +9,10 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
+from weebill.accounts.audit import Act, Author
 from weebill.billing.money import dollars
 from weebill.billing.webhooks import Alert, Delivery, Target
+from weebill.storage.audit import record
 from weebill.storage.tables.credits import CREDIT_STANDINGS, WEBHOOK_DELIVERIES
 
 MOST_AT_ONCE: Final = 20
@@ -32,13 +34,31 @@ def alert_of(connection: Connection, organisation: str) -> Alert | None:
     return None if row is None else Alert(row.low_nano, row.webhook_url, row.webhook_secrets)
 
 
-def set_alert(connection: Connection, organisation: str, alert: Alert, now: int) -> None:
-    """Sets when and whom an organisation wants to be told; told at once if its balance is low already."""
+def set_alert(connection: Connection, organisation: str, alert: Alert, now: int, author: Author | None = None) -> None:
+    """Sets when and whom an organisation wants to be told; told at once if its balance is low already.
+
+    It is an act of `author`, if any.
+    """
+    if author is not None:
+        before = alert_of(connection, organisation)
+        act = Act(
+            action="credits.alert_set",
+            target=organisation,
+            organisation_id=organisation,
+            before=None if before is None else _told(before),
+            after=_told(alert),
+        )
+        record(connection, author, act)
     values = {"low_nano": alert.low_nano, "webhook_url": alert.url, "webhook_secrets": alert.secrets}
     here = CREDIT_STANDINGS.c.organisation == organisation
     connection.execute(update(CREDIT_STANDINGS).where(here).values(**values, low_told=False))
     balance = connection.execute(select(CREDIT_STANDINGS.c.balance_nano).where(here)).scalar_one()
     note_balance(connection, organisation, balance, now)
+
+
+def _told(alert: Alert) -> dict[str, object]:
+    """Returns an alert for the audit log; what follows a `?` in an address may be a secret."""
+    return {"low_nano": alert.low_nano, "url": alert.url.partition("?")[0], "secrets": alert.secrets}
 
 
 def note_balance(connection: Connection, organisation: str, balance_nano: int, now: int) -> None:

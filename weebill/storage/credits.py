@@ -8,8 +8,10 @@ from typing import Final, TypeVar
 import msgspec
 from sqlalchemy import Connection, Row, insert, select, update
 
+from weebill.accounts.audit import Act, Author
 from weebill.billing.credits import Credits, CreditTable, Standing
 from weebill.billing.transactions import OWN, Entry, Lot, Transaction
+from weebill.storage.audit import record
 from weebill.storage.credit_alerts import note_balance
 from weebill.storage.credit_stops import keep_stop
 from weebill.storage.database import Database
@@ -25,6 +27,7 @@ from weebill.storage.tables.credits import (
 T = TypeVar("T")
 
 MOST_SWEPT: Final = 1000
+_ACTS: Final = {"grant": "credits.granted", "adjustment": "credits.adjusted", "refund": "credits.refunded"}
 _FIELDS: Final = (
     CREDIT_TRANSACTIONS.c.name.label("id"),
     *(CREDIT_TRANSACTIONS.c[name] for name in Transaction.__struct_fields__ if name != "id"),
@@ -38,16 +41,17 @@ _LOTS: Final = (
 )
 
 
-def credits_in(ledger: Database) -> Credits:
-    """Returns the credits of an open ledger."""
-    return Credits(StoredCredits(ledger))
+def credits_in(ledger: Database, author: Author | None = None) -> Credits:
+    """Returns the credits of an open ledger; what is given and corrected is logged as acts of `author`, if any."""
+    return Credits(StoredCredits(ledger, author))
 
 
 class StoredCredits:
     """The `CreditBook` of `weebill.billing.credits`."""
 
-    def __init__(self, ledger: Database) -> None:
+    def __init__(self, ledger: Database, author: Author | None = None) -> None:
         self._ledger = ledger
+        self._author = author
 
     def read(self, query: Callable[[CreditTable], T]) -> T:
         """Returns the result of `query` on the credits as they are at one moment."""
@@ -55,14 +59,15 @@ class StoredCredits:
 
     def change(self, change: Callable[[CreditTable], T]) -> T:
         """Returns the result of `change` once its changes are kept."""
-        return self._ledger.change(lambda connection: change(CreditRows(connection)))
+        return self._ledger.change(lambda connection: change(CreditRows(connection, self._author)))
 
 
 class CreditRows:
     """The `CreditTable` of `weebill.billing.credits`, within a transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, author: Author | None = None) -> None:
         self._connection = connection
+        self._author = author
 
     def lock(self, organisation: str) -> Standing:
         """Returns how an organisation stands, which is this transaction's alone from now on."""
@@ -123,6 +128,11 @@ class CreditRows:
         self._connection.execute(update(CREDIT_STANDINGS).where(here).values(balance))
         note_balance(self._connection, transaction.organisation, transaction.balance_nano, transaction.at)
         keep_stop(self._connection, transaction.organisation)
+        if self._author is not None and transaction.kind in _ACTS:
+            after = {"amount_nano": transaction.amount_nano, "expires_at": transaction.expires_at}
+            organisation = transaction.organisation
+            act = Act(action=_ACTS[transaction.kind], target=transaction.id, organisation_id=organisation, after=after)
+            record(self._connection, self._author, act)
 
     def number_of(self, transaction: str) -> int:
         """Returns the number of a transaction."""

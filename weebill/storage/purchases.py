@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from weebill.accounts.audit import Author
 from weebill.billing.credits import Posting
 from weebill.billing.errors import BadCreditError, UnknownTransactionError
 from weebill.billing.money import NANO_PER_CENT, dollars
@@ -76,8 +77,16 @@ class Purchases:
         taken = self._service.taken_back(session.payment) if session.is_paid else []
         return self._ledger.change(lambda connection: _heard(connection, event, checkout, session, taken))
 
-    def refund(self, organisation: str, transaction: str, amount_nano: int | None, *, force: bool) -> list[Transaction]:
-        """Pays back a purchase, or a part of it; returns all that was taken back of it.
+    def refund(
+        self,
+        organisation: str,
+        transaction: str,
+        amount_nano: int | None,
+        *,
+        force: bool,
+        author: Author | None = None,
+    ) -> list[Transaction]:
+        """Pays back a purchase, or a part of it, an act of `author`, if any; returns all that was taken back of it.
 
         Raises BadCreditError if more than is left would be paid back, unless `force`, and UnknownTransactionError.
         """
@@ -95,7 +104,7 @@ class Purchases:
         taken = self._service.taken_back(checkout.payment)
 
         def post(connection: Connection) -> list[Transaction]:
-            post_purchase(Posting(CreditRows(connection), organisation), checkout, taken)
+            post_purchase(Posting(CreditRows(connection, author), organisation), checkout, taken)
             return of_purchase(connection, transaction)
 
         return self._ledger.change(post)

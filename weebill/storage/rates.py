@@ -6,8 +6,10 @@ from typing import Final
 
 from sqlalchemy import Connection, func, insert, select
 
+from weebill.accounts.audit import Act, Author
 from weebill.billing.errors import BadCreditError
 from weebill.billing.rates import ALL_PROJECTS, MOST_RATES, Rate, Rates, check_rate
+from weebill.storage.audit import INSTALLED, record
 from weebill.storage.credit_stops import keep_stops
 from weebill.storage.owners import organisation_of_project
 from weebill.storage.tables.credits import CREDIT_RATES
@@ -25,8 +27,10 @@ def read_rates(connection: Connection) -> Rates:
     return Rates(all_rates(connection))
 
 
-def add_rate(connection: Connection, rate: Rate, now: int, note: str = "", actor: str = "") -> None:
-    """Makes a rate. Raises BadCreditError."""
+def add_rate(
+    connection: Connection, rate: Rate, now: int, note: str = "", actor: str = "", author: Author | None = None
+) -> None:
+    """Makes a rate, an act of `author`, if any. Raises BadCreditError."""
     check_rate(rate, now)
     if rate.project != ALL_PROJECTS and organisation_of_project(connection, rate.project) is None:
         raise BadCreditError(f"There is no project {rate.project!r}.", "project")
@@ -35,3 +39,6 @@ def add_rate(connection: Connection, rate: Rate, now: int, note: str = "", actor
     made = insert(CREDIT_RATES).values(**rate._asdict(), made_at=now, note=note, actor=actor)
     connection.execute(made)
     keep_stops(connection)
+    if author is not None:
+        act = Act(action="credits.rate_set", target=rate.project or INSTALLED, after=rate._asdict())
+        record(connection, author, act)
