@@ -149,6 +149,18 @@ async def test_a_terminal_is_shown_the_key_once(weebill, upstream):
         async with asyncio.timeout(WAIT_S):
             while b"--data" not in printed:
                 printed += await asyncio.to_thread(os.read, ours, 65536)
+        link = re.search(rb"Sign in +(http://127\.0\.0\.1:\d+)(/\?token=[\w-]+)", printed)
+        assert link is not None, printed
+        origin, path = link[1].decode(), link[2].decode()
+        html = {"accept": "text/html"}  # others are told what Ollama says
+        async with httpx.AsyncClient(base_url=origin, timeout=WAIT_S, headers=html) as browser:
+            assert (await browser.get("/api/v1/status")).status_code == 401
+            led = await browser.get(path)
+            assert (led.status_code, led.headers["location"]) == (303, "/")
+            assert (await browser.get("/api/v1/status")).status_code == 200
+            assert (await browser.get("/v1/models")).status_code == 401  # a session is for the management API alone
+            async with httpx.AsyncClient(base_url=origin, timeout=WAIT_S, headers=html) as another:
+                assert (await another.get(path)).status_code == 400
         process.terminate()
         await process.wait()
     finally:

@@ -24,10 +24,11 @@ from weebill.storage.keys import keys_in
 from weebill.storage.provider_keys import ProviderKeys
 from weebill.storage.rates import add_rate
 from weebill.storage.schema import LEDGER
-from weebill.storage.sealing import Vault
+from weebill.storage.sealing import MAIL, TOTP, Vault
 from weebill.storage.tables.audit import AUDIT
 from weebill.storage.tables.credits import CREDIT_CHECKOUTS, STRIPE_EVENTS
 from weebill.storage.tables.ledger import API_KEYS, INSTALLATION, META, USAGE
+from weebill.storage.tables.sign_in import CREDENTIALS, IDENTITIES, MAILS, RECOVERY_CODES, SESSIONS, TICKETS
 from weebill.storage.tables.tenants import MEMBERSHIPS, ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USERS
 from weebill.storage.usage import StoredUsage
 from weebill.storage.versions import AUDIT_ROWS
@@ -53,6 +54,7 @@ def fill(ledger: Database, home: Home) -> None:
     add_credits(ledger)
     given = new_key("openai", "proj_1", "sk-of-a-provider", "ci", 1)
     ProviderKeys(ledger, Vault(home)).add(given, "sk-of-a-provider")
+    ledger.change(lambda connection: add_sign_in(connection, Vault(home)))
     experiments = experiments_in(ledger)
     experiments.create("faster", "mini", "micro", 0.25, False)
     experiments.promote("faster")
@@ -86,6 +88,24 @@ def add_tenants(connection: Connection) -> None:
         connection.execute(insert(table).values(row).execution_options(**EXEMPT))
     of_user = update(API_KEYS).where(API_KEYS.c.name == "gone").values(project_id="proj_1", user_id="user_1")
     connection.execute(of_user.execution_options(**EXEMPT))
+
+
+def add_sign_in(connection: Connection, vault: Vault) -> None:
+    """Put rows into the tables of signing in."""
+    ends = {"created_at": 1, "ends_at": 2**40}
+    session = {"means": "link", "seen_at": 1, "address": "", "agent": "名", **ends}
+    ticket = {"purpose": "invitation", "email": "a@b.example", "organisation_id": "org_1", "role": "viewer", **ends}
+    totp = vault.seal(connection, TOTP.place("user_1"), b"JBSWY3DP")
+    mail = vault.seal(connection, MAIL.place("mail_1"), b"{}")
+    for table, row in (
+        (CREDENTIALS, {"user_id": "user_1", "password": "$argon2id$", "totp": totp, "totp_step": 2**40}),
+        (RECOVERY_CODES, {"user_id": "user_1", "digest": b"r" * 32}),
+        (IDENTITIES, {"issuer": "https://id.example", "subject": "名", "user_id": "user_1", "created_at": 1}),
+        (SESSIONS, {"id": "sess_1", "digest": b"s" * 32, "user_id": "user_1", **session}),
+        (TICKETS, {"digest": b"\0" * 32, **ticket}),
+        (MAILS, {"id": "mail_1", "sealed": mail, "created_at": 1, "due_at": 1, "attempts": 0}),
+    ):
+        connection.execute(insert(table).values(row))
 
 
 def add_credits(ledger: Database) -> None:

@@ -52,6 +52,9 @@ UNDONE: Final = {
         "DROP INDEX api_keys_by_making",
         "DELETE FROM meta WHERE name = 'audit_rows'",
     ),
+    "0019": tuple(
+        f"DROP TABLE {name}" for name in ("mails", "tickets", "sessions", "identities", "recovery_codes", "credentials")
+    ),
 }
 
 

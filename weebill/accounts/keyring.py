@@ -47,12 +47,12 @@ class KeyDirectory:
     """Finds keys without a cache: each look-up asks the ledger process."""
 
     def __init__(self, pepper: bytes, ask: Asks) -> None:
-        self._pepper = pepper
+        self.pepper = pepper
         self._ask = ask
 
     async def find(self, token: bytes) -> KnownKey | None:
         """Returns the active key with this secret, or None; it may have ended. Raises LedgerUnavailable."""
-        digest = digest_of(token, self._pepper)
+        digest = digest_of(token, self.pepper)
         return None if digest is None else await asked(self._ask, digest)
 
 

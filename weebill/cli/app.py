@@ -18,7 +18,8 @@ from weebill.cli.key_commands import keys_app
 from weebill.cli.limit_commands import limits_app
 from weebill.cli.router import router_app
 from weebill.cli.secret_commands import provider_keys_app, secrets_app
-from weebill.cli.tenant_commands import accounts_app, members_app, orgs_app, projects_app, users_app
+from weebill.cli.sign_in_commands import users_app
+from weebill.cli.tenant_commands import accounts_app, members_app, orgs_app, projects_app
 from weebill.cli.usage_commands import usage_app
 
 app = typer.Typer(

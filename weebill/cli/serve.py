@@ -14,6 +14,8 @@ import msgspec
 import typer
 
 from weebill import __version__
+from weebill.accounts.audit import command_line
+from weebill.accounts.people import People
 from weebill.catalog.load import load as load_catalogue
 from weebill.cli.auto_tiers import tiers_in_words
 from weebill.cli.models import acceptance
@@ -22,6 +24,7 @@ from weebill.cli.progress import show_progress
 from weebill.cli.recommend import better
 from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import write_private
+from weebill.config.proxies import is_loopback
 from weebill.config.schema import LocalSettings
 from weebill.models import engine_figures
 from weebill.models.engine_choice import Comparison, chosen, objections
@@ -33,6 +36,7 @@ from weebill.models.store import InstalledModel, ModelStore, ServedModel
 from weebill.models.tasks import UNSERVED
 from weebill.routing.servers import watched
 from weebill.storage.keys import open_keys
+from weebill.storage.sign_in import open_sign_ins
 from weebill.supervisor.commands import Status
 from weebill.supervisor.serve import serve as supervise
 
@@ -65,6 +69,8 @@ class Startup:
         # The first key, until it has been shown; without a terminal, the file that it is in.
         self._unshown_key: str | None = None
         self._untold_file: Path | None = None
+        # The token of a link that signs the owner in, until it has been shown.
+        self._link_token: str | None = None
         # A command that pulls a better model than the default one.
         self._better = ""
         # The models of which it was said what their engine is.
@@ -85,6 +91,7 @@ class Startup:
         if created and sys.stdout.isatty():
             self._unshown_key = created.secret
             self._better = self._named_better()
+            self._link_token = self._first_link()
         elif created:
             # Without a terminal, output may be a log or a pipe, which others keep, and for longer.
             write_private(self._home.first_key, f"{created.secret}\n")
@@ -92,6 +99,14 @@ class Startup:
         if not self._quiet:
             typer.echo("Starting ...", err=True)
         return served
+
+    def _first_link(self) -> str | None:
+        """Returns the token of a link that signs the owner in, if this machine alone can open it."""
+        settings = self.configuration.settings
+        if self._quiet or not is_loopback(settings.server.host):
+            return None
+        with open_sign_ins(self._home, settings.database) as sign_ins:
+            return People(sign_ins).link(None, command_line()).token
 
     def _named_better(self) -> str:
         local = self.configuration.settings.local
@@ -143,8 +158,10 @@ class Startup:
                 typer.echo(line)
             return
         out = console()
+        token, self._link_token = self._link_token, None
+        link = f"{status.origin}/?token={token}" if token else ""
         models, autos, servers = self._model_names(), tiers_in_words(self.configuration), self._servers()
-        for text, style in banner(status, models, key, key_file, autos, servers, self._better):
+        for text, style in banner(status, models, key, key_file, autos, servers, self._better, link):
             out.print(text, style=style)
 
     def rescue_key(self) -> None:
@@ -181,10 +198,11 @@ def banner(
     autos: Mapping[str, str] = MappingProxyType({}),
     servers: Sequence[str] = (),
     better: str = "",
+    link: str = "",
 ) -> Iterator[tuple[str, str]]:
     """Yields lines with their styles. At the first start, `key` is the first key, or `key_file` its file; `autos` are
     the tiers of `auto` and its like, `servers` the providers that list their models by themselves, and `better` is a
-    command that pulls a better model than the default one.
+    command that pulls a better model than the default one. `link` signs the owner in, once.
     """
     down = [model for model in status.models if model.stays and not model.ready]
     yield "", ""
@@ -200,6 +218,8 @@ def banner(
         )
     else:
         yield "  API key    one you have, or `weebill keys create NAME`", ""
+    if link:
+        yield f"  Sign in    {link}", "bold green"
     listed = f"those that {_shortened(list(servers))} will list" if servers else ""
     yield f"  Models     {'; '.join(filter(None, (_shortened(models), listed)))}", ""
     if [model.name for model in status.models] == list(_DEFAULT):

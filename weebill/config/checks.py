@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from weebill.catalog.dialects import dialects
 from weebill.catalog.load import Catalogue, load
 from weebill.catalog.pricing import weighed
+from weebill.config.accounts import check_accounts
 from weebill.config.auto import AUTO, AutoSettings, check_auto, path_of
 from weebill.config.certificates import check_server, check_upstream
 from weebill.config.credits import StripeSettings
@@ -60,6 +61,7 @@ def check(
     yield from _check_redis(settings, locate)
     yield from _check_database(settings, locate)
     yield from _check_stripe(settings.stripe, locate)
+    yield from check_accounts(settings.accounts, settings.openid, settings.mail, locate)
 
 
 def _check_provider(name: str, settings: Settings, locate: Locate) -> Iterator[Problem]:

@@ -32,7 +32,7 @@ def variable_for(url: str, environment: Mapping[str, str]) -> str | None:
         return None
     variable = _variable(f"{parts.scheme}_proxy", environment) or _variable("all_proxy", environment)
     no_proxy = _variable("no_proxy", environment)
-    if variable is None or _is_here(host) or (no_proxy and _listed(host, port, environment[no_proxy])):
+    if variable is None or is_loopback(host) or (no_proxy and _listed(host, port, environment[no_proxy])):
         return None
     return variable
 
@@ -70,7 +70,8 @@ def _variable(name: str, environment: Mapping[str, str]) -> str | None:
     return name if environment.get(name, "").strip() else None
 
 
-def _is_here(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """True if a host is this machine, and reached from nowhere else."""
     address = _address(host)
     return host == "localhost" or host.endswith(".localhost") or (address is not None and address.is_loopback)
 

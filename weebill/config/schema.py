@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from weebill.catalog.schema import Quirks
 from weebill.catalog.traits import OnUnsupported
+from weebill.config.accounts import AccountSettings, MailSettings, OpenIdSettings
 from weebill.config.auto import AUTO, AutoSettings
 from weebill.config.credits import CreditSettings, StripeSettings
 from weebill.config.limits import LimitSettings
@@ -250,6 +251,9 @@ class Settings(Section, frozen=True, kw_only=True):
     cache: CacheSettings = CacheSettings()
     redis: RedisSettings = RedisSettings()
     database: DatabaseSettings = DatabaseSettings()
+    accounts: AccountSettings = AccountSettings()
+    openid: OpenIdSettings = OpenIdSettings()
+    mail: MailSettings = MailSettings()
     metering: MeteringSettings = MeteringSettings()
     credits: CreditSettings = CreditSettings()
     stripe: StripeSettings = StripeSettings()
@@ -268,6 +272,10 @@ class Settings(Section, frozen=True, kw_only=True):
     def autos(self) -> dict[str, AutoSettings]:
         """`auto` and the named ones, by the name of the virtual model; only those that exist."""
         return {name: each for name, each in {AUTO: self.auto, **self.named_autos}.items() if each.tiers}
+
+    def without_sign_in(self) -> Settings:
+        """Returns the settings without what is for people who sign in, which has secrets."""
+        return msgspec.structs.replace(self, openid=OpenIdSettings(), mail=MailSettings())
 
     def _with_tiers(self, auto: AutoSettings) -> AutoSettings:
         tiers = {tier: alias for tier, alias in _TIER_ALIASES.items() if not getattr(auto, tier)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -13,16 +13,17 @@ import msgspec
 from weebill.config.problems import KeyPath, Locate, Problem
 from weebill.config.proxies import NONE, proxy_problem, with_scheme
 from weebill.config.schema import Settings
+from weebill.config.section import Section
 
 MAX_SECRET_BYTES = 65_536
 MASK = "********"
 SECRETS = ("api_key", "access_key_id", "secret_access_key", "session_token")
 SECRET_LISTS = ("api_keys",)
 PROXY = "proxy"
-STRIPE: Final = ("secret_key", "webhook_secret")
 SECTION_SECRETS: Final[tuple[KeyPath, ...]] = (
     *(("redis", "url"), ("database", "url")),  # addresses with passwords
-    *(("stripe", name) for name in STRIPE),
+    *(("stripe", "secret_key"), ("stripe", "webhook_secret")),
+    *(("openid", "client_secret"), ("mail", "password")),
 )
 """Secrets that are settings of a section of their own."""
 REFERENCES: Final = ("env:", "file:")
@@ -60,29 +61,18 @@ def resolve_secrets(
         except SecretError as error:
             problems.append(Problem(locate(("providers", name, PROXY)), f"`providers.{name}.{PROXY}` {error}"))
         providers[name] = msgspec.structs.replace(provider, **secrets, api_keys=tuple(keys))
-    redis, database = settings.redis, settings.database
-    if redis.url is not None:
+    sections: dict[str, Section] = {}
+    for section, field in SECTION_SECRETS:
+        present: Section = sections.get(section) or getattr(settings, section)
+        written = getattr(present, field)
+        if written is None:
+            continue
         try:
-            redis = msgspec.structs.replace(redis, url=_redis_url(_resolve(redis.url, environment, folder)))
+            secret = _FORMS.get(section, str)(_resolve(written, environment, folder))
+            sections[section] = msgspec.structs.replace(present, **{field: secret})
         except SecretError as error:
-            problems.append(Problem(locate(("redis", "url")), f"`redis.url` {error}"))
-    if database.url is not None:
-        try:
-            url = _database_url(_resolve(database.url, environment, folder))
-            database = msgspec.structs.replace(database, url=url)
-        except SecretError as error:
-            problems.append(Problem(locate(("database", "url")), f"`database.url` {error}"))
-    keys_of_stripe: dict[str, str] = {}
-    for field in STRIPE:
-        reference = getattr(settings.stripe, field)
-        try:
-            if reference is not None:
-                keys_of_stripe[field] = _resolve(reference, environment, folder)
-        except SecretError as error:
-            problems.append(Problem(locate(("stripe", field)), f"`stripe.{field}` {error}"))
-    stripe = msgspec.structs.replace(settings.stripe, **keys_of_stripe)
-    resolved = msgspec.structs.replace(settings, providers=providers, redis=redis, database=database, stripe=stripe)
-    return resolved, problems
+            problems.append(Problem(locate((section, field)), f"`{section}.{field}` {error}"))
+    return msgspec.structs.replace(settings, providers=providers, **sections), problems
 
 
 def masked(reference: str) -> str:
@@ -144,6 +134,10 @@ def _database_url(url: str) -> str:
     if not fits:
         raise SecretError('must be like "postgresql://user:password@host:5432/weebill"; SQLite is used without it')
     return url
+
+
+_FORMS: Final[Mapping[str, Callable[[str], str]]] = {"redis": _redis_url, "database": _database_url}
+"""Of the secrets that are addresses, the functions that return them, or raise SecretError."""
 
 
 def _options_fit(url: str) -> bool:

@@ -1,7 +1,7 @@
-"""Access to the management API, for holders of a key, which must be sent as a bearer token.
+"""Access to the management API, for holders of a key, which must be sent as a bearer token, and who has signed in.
 
-There are no cookies, so a page of another site has nothing to abuse in a visitor's browser. An admin key may do
-everything; a key that a service account holds may do what the service account's role allows in its project.
+An admin key may do everything; a key that a service account holds may do what the service account's role allows in its
+project. People may do what their roles allow; a change by one of them has to come from a page of this installation.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from weebill.accounts.known_key import KnownKey, not_admitted
 from weebill.accounts.permissions import PERMISSIONS, Actor, Permission, Target, may, sees
 from weebill.control.permits import PERMITS
 from weebill.control.refusals import answering
+from weebill.control.sign_in.guard import Guard
 from weebill.storage.database import Database
 from weebill.storage.targets import role_of_account, target_of, unknown
 from weebill.wire.errors import ApiError
@@ -52,13 +53,17 @@ async def require_admin(keys: KeyDirectory, token: bytes, peer: str) -> ApiKey:
 class Access:
     """Checks each request to a route of `PERMITS`, and tells its handler who asks (`Asking`)."""
 
-    def __init__(self, keys: KeyDirectory, ledger: Database) -> None:
+    def __init__(self, keys: KeyDirectory, ledger: Database, guard: Guard) -> None:
         self._keys = keys
+        self._guard = guard
         self._ledger = ledger
 
     async def check(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
         """Raises ApiError 401, 403, or 404 for what the caller may not know of; and LedgerUnavailable."""
-        actor = request.state.actor = await self._actor(bearer_token(authorization), peer_of(request.headers))
+        token = bearer_token(authorization)
+        by_session = authorization is None and self._guard.site(request).cookie()
+        found = self._guard.actor(request) if by_session else self._actor(token, peer_of(request.headers))
+        actor = request.state.actor = await found
         if not actor.installation:
             permission = permission_of(request)
             await run_in_threadpool(check, self._ledger, actor, permission, request.path_params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import msgspec
-from fastapi import APIRouter, Depends, FastAPI, Response, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, Request, Response, WebSocket
 
 from weebill import __version__
 from weebill.accounts.keyring import KeyDirectory
@@ -19,6 +19,7 @@ from weebill.control.adapters import AdapterRoutes
 from weebill.control.answers import Json, LimitBody, SecureHeaders, handle_errors
 from weebill.control.audit import AuditRoutes
 from weebill.control.credits import CreditRoutes
+from weebill.control.invitations import InvitationRoutes
 from weebill.control.keys import KeyRoutes
 from weebill.control.limits import LimitRoutes
 from weebill.control.live import LiveFeed
@@ -30,10 +31,15 @@ from weebill.control.overview import Overview
 from weebill.control.page import Page
 from weebill.control.provider_keys import ProviderKeyRoutes
 from weebill.control.purchases import PurchaseRoutes
+from weebill.control.sign_in.mailing import Mailer
+from weebill.control.sign_in.routes import SignInRoutes
 from weebill.control.tenants import TenantRoutes
 from weebill.control.usage import UsageRoutes
 from weebill.process.questions import Unanswered
 from weebill.storage.database import Database
+from weebill.storage.mails import StoredMails
+from weebill.storage.sealing import Vault
+from weebill.storage.sign_in import sign_ins_in
 from weebill.wire.errors import ApiError
 
 PREFIX = "/api/v1"
@@ -50,8 +56,12 @@ def create_app(
     ask_learner: Ask,
     ask_discovery: Ask,
     models_changed: Callable[[], Awaitable[None]],
+    mailer: Mailer | None = None,
 ) -> FastAPI:
-    """Creates the application. `models_changed` is awaited when this machine has other models."""
+    """Creates the application. `models_changed` is awaited when this machine has other models.
+
+    `mailer` keeps the mails that are to be sent; without one they are kept, and sent by nobody.
+    """
     app = FastAPI(
         title="Weebill",
         version=__version__,
@@ -64,13 +74,17 @@ def create_app(
     app.add_middleware(LimitBody)
     app.add_middleware(SecureHeaders)
     noting = Noting(ledger)
-    page = Page.load()
-    app.add_api_route("/", lambda: page.response(), methods=["GET", "HEAD"], response_class=Response)
+    sign_ins = sign_ins_in(ledger, overview.home, keys.pepper)
+    mailer = mailer or mailer_of(overview, ledger)
+    entrance = SignInRoutes(overview, sign_ins, keys.pepper, mailer)
+    app.include_router(_front(entrance))
+    app.include_router(entrance.pages)
     manual = Manual(documentation())
     app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
-    app.include_router(_public(overview, LiveFeed(overview, keys)), prefix=PREFIX)
+    app.include_router(_public(overview, LiveFeed(overview, keys, entrance.guard)), prefix=PREFIX)
+    app.include_router(entrance.api, prefix=PREFIX)
     app.include_router(OllamaManagement(overview, keys, models_changed, noting).router)
-    check = Access(keys, ledger).check
+    check = Access(keys, ledger, entrance.guard).check
     management = _Management(overview, ask_learner, check)
     management.router.include_router(AdapterRoutes(overview, ask_discovery, noting).router)
     purchases = PurchaseRoutes(overview, ledger)
@@ -79,12 +93,31 @@ def create_app(
         *(CreditRoutes(overview, ledger), LimitRoutes(ledger), purchases),
     ):
         management.router.include_router(routes.router)
+    management.router.include_router(InvitationRoutes(entrance.door).router)
     app.include_router(purchases.public, prefix=PREFIX)
     management.router.include_router(ProviderKeyRoutes(overview, ledger).router)
     app.include_router(management.router, prefix=PREFIX)
     for root in OPENAI_ROOTS:
         app.include_router(OpenAIUsageRoutes(ledger).router, prefix=root, dependencies=[Depends(check)])
     return app
+
+
+def mailer_of(overview: Overview, ledger: Database) -> Mailer:
+    """Returns what sends the mails of an installation, once it runs."""
+    return Mailer(StoredMails(ledger, Vault(overview.home)), lambda: overview.settings.mail)
+
+
+def _front(entrance: SignInRoutes) -> APIRouter:
+    """Returns the route of the status page, whose address may have a one-time link's token."""
+    router, page = APIRouter(), Page.load()
+
+    @router.api_route("/", methods=["GET", "HEAD"], response_class=Response)
+    async def front(request: Request, token: str = "") -> Response:
+        if token and request.method == "GET":
+            return await entrance.open_by_link(request, token)
+        return page.response()
+
+    return router
 
 
 def _public(overview: Overview, feed: LiveFeed) -> APIRouter:

@@ -1,7 +1,7 @@
 """`/api/v1/live`: a WebSocket that pushes the state of the installation every second.
 
 A client sends its admin key in an Authorization header, or, as browsers cannot, as its first message
-`{"api_key": "sk-wb-..."}`.
+`{"api_key": "sk-wb-..."}`; with `{"api_key": ""}` its session counts, if the page is one of this installation.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 from weebill.accounts.keyring import KeyDirectory, LedgerUnavailable
 from weebill.control.access import bearer_token, peer_of, require_admin
 from weebill.control.overview import Overview
+from weebill.control.sign_in.guard import Guard
 from weebill.wire.errors import ApiError
 
 MAX_CLIENTS = 32
@@ -37,7 +38,8 @@ class Hello(msgspec.Struct, frozen=True):
 class LiveFeed:
     """Serves at most `MAX_CLIENTS` at a time; the state is read once a second for all of them."""
 
-    def __init__(self, overview: Overview, keys: KeyDirectory) -> None:
+    def __init__(self, overview: Overview, keys: KeyDirectory, guard: Guard) -> None:
+        self._guard = guard
         self._overview = overview
         self._keys = keys
         self._clients = 0
@@ -66,14 +68,20 @@ class LiveFeed:
         listening = asyncio.create_task(_until_gone(socket))
         try:
             while not listening.done():
-                await require_admin(
-                    self._keys, token, peer_of(socket.headers)
-                )  # every time: a key may be revoked meanwhile
+                await self._admit(socket, token)  # every time: a key may be revoked meanwhile, or a session ended
                 async with asyncio.timeout(_SEND_TIMEOUT_S):
                     await socket.send_text(self._state())
                 await asyncio.wait([listening], timeout=INTERVAL_S)
         finally:
             listening.cancel()
+
+    async def _admit(self, socket: WebSocket, token: bytes) -> None:
+        if token or not self._guard.site(socket).cookie():
+            await require_admin(self._keys, token, peer_of(socket.headers))
+            return
+        actor = await self._guard.actor(socket)
+        if not actor.installation:
+            raise ApiError(403, "This is for who manages the installation.", code="permission_denied")
 
     def _state(self) -> str:
         now = time.monotonic()

@@ -15,6 +15,16 @@ _ACCOUNT: Final = f"{_PROJECT}/service_accounts/{{service_account_id}}"
 _KEY: Final = "/keys/{key_id}"
 _USER: Final = "/users/{user_id}"
 
+_AUTH: Final = (
+    *("session", "sign-in", "link", "sign-up", "join", "reset", "reset/complete", "password"),
+    *("codes", "codes/confirm", "codes/end", "sign-out", "sign-out-everywhere"),
+)
+_PAGES: Final = (
+    *("sign-in", "sign-in/openid", "sign-in/openid/callback", "sign-up", "join", "reset", "account"),
+    *("account/password", "account/codes", "account/codes/confirm", "account/codes/end"),
+    *("account/sessions", "account/sign-out", "account/sign-out-everywhere"),
+)
+
 PERMITS: Final[Mapping[str, Permission]] = {
     "GET /status": "installation.manage",
     "GET /auto": "installation.manage",
@@ -64,6 +74,7 @@ PERMITS: Final[Mapping[str, Permission]] = {
     f"GET {_ORGANIZATION}/audit": "audit.read",
     f"GET {_ORGANIZATION}/users": "members.read",
     f"POST {_ORGANIZATION}/users": "members.write",
+    f"POST {_ORGANIZATION}/invitations": "members.write",
     f"GET {_MEMBER}": "members.read",
     f"PATCH {_MEMBER}": "members.write",
     f"DELETE {_MEMBER}": "members.write",
@@ -96,6 +107,9 @@ ELSEWHERE: Final[Mapping[str, Permission | None]] = {
     "/docs/{name:path}": None,
     f"{_V1}/info": None,
     f"{_V1}/stripe/webhook": None,  # its signature is checked
+    **dict.fromkeys((f"{_V1}/auth/{name}" for name in _AUTH), None),
+    **dict.fromkeys((f"{_V1}/sessions", f"{_V1}/sessions/{{session_id}}"), None),
+    **dict.fromkeys((f"/{name}" for name in _PAGES), None),
     f"{_V1}/live": "installation.manage",
     **{
         f"{root}/{name}": "installation.manage"

@@ -18,7 +18,7 @@ from weebill.accounts.keyring import KeyDirectory
 from weebill.accounts.pepper import read_pepper
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.control.app import create_app
+from weebill.control.app import create_app, mailer_of
 from weebill.control.overview import Overview
 from weebill.process import logs
 from weebill.process.link import Link
@@ -105,7 +105,9 @@ async def main() -> int:
     ask_discovery = partial(discovery.ask, timeout_s=ADAPTERS_S)
     stock = _Stock(link)
     ledger = open_ledger(home, boot.settings.database)
-    app = create_app(overview, directory, ledger, learner.ask, ask_discovery, stock.changed)
+    mailer = mailer_of(overview, ledger)
+    app = create_app(overview, directory, ledger, learner.ask, ask_discovery, stock.changed, mailer)
+    mailing = asyncio.create_task(mailer.run())
     server = Server(_server_config(app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.listening.wait()
@@ -115,6 +117,7 @@ async def main() -> int:
         os._exit(1)  # at once, without draining
     server.end(drain.grace_s)
     await serving
+    mailing.cancel()
     questions.close()
     learner.close()
     discovery.close()

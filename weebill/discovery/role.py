@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from weebill.config.schema import Settings
 from weebill.process.messages import Reload
 from weebill.process.role import Role, module
 from weebill.routing.servers import has_servers
@@ -16,6 +17,7 @@ ROLE: Final = Role(
     first_backoff_s=0.1,
     longest_backoff_s=10.0,
     exit_margin_s=5.0,
+    settings=Settings.without_sign_in,
     follows=frozenset({Reload}),
     needed=has_servers,
 )

@@ -76,8 +76,8 @@ class EngineReady(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def without_providers(settings: Settings) -> Settings:
-    """Returns the settings without the keys of providers, which a model does not need."""
-    return msgspec.structs.replace(settings, providers={})
+    """Returns the settings without the keys of providers and what is for people, which a model does not need."""
+    return msgspec.structs.replace(settings.without_sign_in(), providers={})
 
 
 ROLE: Final = Role(

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from weebill.config.schema import Settings
 from weebill.process.messages import Engines, Kept, Reload, Turn
 from weebill.process.role import Role, module
 
@@ -26,5 +27,6 @@ ROLE: Final = Role(
     first_backoff_s=0.05,
     longest_backoff_s=5.0,
     exit_margin_s=5.0,
+    settings=Settings.without_sign_in,
     follows=frozenset({Reload, Engines, Kept, Turn}),
 )

@@ -22,6 +22,7 @@ ROLE: Final = Role(
     first_backoff_s=0.1,
     longest_backoff_s=10.0,
     exit_margin_s=5.0,
+    settings=Settings.without_sign_in,
     follows=frozenset({Reload}),
     needed=learns,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from weebill.config.schema import Settings
 from weebill.process.messages import Engines, Reload
 from weebill.process.role import Role, module
 
@@ -17,5 +18,6 @@ ROLE: Final = Role(
     longest_backoff_s=5.0,
     # After its grace, it still ingests the last usage.
     exit_margin_s=40.0,
+    settings=Settings.without_sign_in,
     follows=frozenset({Reload, Engines}),
 )

@@ -15,6 +15,7 @@ from weebill.accounts.audit import Act, command_line
 from weebill.accounts.tenants import DEFAULT_NAME, DEFAULT_ORGANISATION, DEFAULT_PROJECT
 from weebill.storage.audit import EXEMPT, INSTALLED, record
 from weebill.storage.tables import credits as _  # noqa: F401 - its tables are the ledger's
+from weebill.storage.tables import sign_in  # noqa: F401 - its tables, too
 from weebill.storage.tables.ledger import INSTALLATION, META
 from weebill.storage.tables.limits import LEDGER as LEDGER_TABLES
 from weebill.storage.tables.outcomes import OUTCOMES_TABLES
@@ -79,6 +80,6 @@ def _fill_responses(connection: Connection) -> None:
     connection.execute(insert(SIZE).values(bytes=0))
 
 
-LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0018", _fill_ledger, "ledger", upgraded=_note_upgrade)
+LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0019", _fill_ledger, "ledger", upgraded=_note_upgrade)
 RESPONSES: Final = Schema("responses", RESPONSES_TABLES, "0002", _fill_responses, "store of responses")
 OUTCOMES: Final = Schema("outcomes", OUTCOMES_TABLES, "0004", _nothing, "store of outcomes")

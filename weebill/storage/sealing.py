@@ -18,6 +18,7 @@ from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.storage.tables.ledger import INSTALLATION
 from weebill.storage.tables.provider_keys import PROVIDER_KEYS
+from weebill.storage.tables.sign_in import CREDENTIALS, MAILS
 from weebill.storage.tables.types import Binary
 
 
@@ -40,7 +41,9 @@ class SealedColumn(NamedTuple):
 
 
 PROVIDER_SECRETS: Final = SealedColumn(PROVIDER_KEYS, "id", "secret", "provider keys")
-SEALED: Final[tuple[SealedColumn, ...]] = (PROVIDER_SECRETS,)
+TOTP: Final = SealedColumn(CREDENTIALS, "user_id", "totp", "secrets of one-time codes")
+MAIL: Final = SealedColumn(MAILS, "id", "sealed", "mails to be sent")
+SEALED: Final[tuple[SealedColumn, ...]] = (PROVIDER_SECRETS, TOTP, MAIL)
 """All of them: what is in this table is rotated, and looked after in a backup that is restored."""
 
 

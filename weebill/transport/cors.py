@@ -1,6 +1,7 @@
 """Cross-origin requests (CORS): who may call from a browser, and which headers it may see.
 
-Keys travel in `Authorization`, never in cookies, so credentials are not allowed and `*` is safe.
+Keys travel in `Authorization`, and cookies are for this installation's own pages, so credentials are not allowed and
+`*` is safe.
 """
 
 from __future__ import annotations

@@ -1,0 +1,105 @@
+"""Signing in on both databases: tokens that are used once, however many try at once; and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import pytest
+
+from tests.fixtures.databases import rows
+from weebill.accounts.audit import command_line
+from weebill.accounts.people import Identity, People
+from weebill.accounts.sessions import MOST_TICKETS, Lifetimes, Visitor
+from weebill.accounts.sign_in import Opened, SignIns
+from weebill.config.paths import Home
+from weebill.storage.audit import check
+from weebill.storage.database import Database
+from weebill.storage.keys import keys_in
+from weebill.storage.mails import Mail, StoredMails
+from weebill.storage.sealing import Vault
+from weebill.storage.sign_in import sign_ins_in
+
+T = TypeVar("T")
+VISITOR = Visitor("192.0.2.1", "agent \0 名")
+LIFETIMES = Lifetimes(3600, 7200)
+AT_ONCE = 6
+
+
+@pytest.fixture
+def sign_ins(ledger: Database, home: Home) -> SignIns:
+    keys_in(ledger, home)
+    return sign_ins_in(ledger, home, b"p" * 32)
+
+
+@pytest.fixture
+def people(sign_ins: SignIns) -> People:
+    return People(sign_ins)
+
+
+def all_at_once(work: Callable[[], T]) -> list[T]:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return [each.result() for each in [pool.submit(work) for _ in range(AT_ONCE)]]
+
+
+def test_a_link_opens_one_session(ledger: Database, sign_ins: SignIns, people: People) -> None:
+    token = people.link(None, command_line()).token
+    opened = [each for each in all_at_once(lambda: sign_ins.open_by_link(token, VISITOR, LIFETIMES)) if each]
+    assert len(opened) == 1
+    present = sign_ins.present(opened[0].token, 3600)
+    assert present is not None
+    assert (present.session, dict(present.roles)) == (opened[0].session, {"org_default": "owner"})
+    assert rows(ledger, "SELECT count(*) FROM sessions") == [(1,)]
+    assert check(ledger).rows > 0
+
+
+def test_an_invitation_makes_one_user(ledger: Database, people: People) -> None:
+    token = people.invite("org_default", "ada@example.com", "admin", command_line()).token
+    joined = all_at_once(lambda: people.join(token, "invitation", "Ada", "hash", VISITOR, LIFETIMES))
+    (opened,) = [each for each in joined if each is not None]
+    assert isinstance(opened, Opened)
+    assert rows(ledger, "SELECT email, name FROM users") == [("ada@example.com", "Ada")]
+    assert rows(ledger, "SELECT user_id, password FROM credentials") == [(opened.user.id, "hash")]
+
+
+def test_a_code_and_a_recovery_code_are_taken_once(ledger: Database, sign_ins: SignIns, people: People) -> None:
+    user = people.link(None, command_line()).user
+    assert user is not None
+    secret = people.begin_codes(user)
+    credentials = sign_ins.book.read(lambda table: table.credentials(user.id))
+    assert sign_ins.book.read(lambda table: table.totp_secret(credentials)) == secret
+    assert secret.encode() not in (credentials.totp or b"")
+    assert sum(all_at_once(lambda: sign_ins.book.change(lambda table: table.take_step(user.id, 7)))) == 1
+    digest = b"d" * 32
+    sign_ins.book.change(lambda table: table.set_recovery_codes(user.id, [digest, b"e" * 32]))
+    taken = all_at_once(lambda: sign_ins.book.change(lambda table: table.take_recovery_code(user.id, digest)))
+    assert sum(taken) == 1
+
+
+def test_few_tokens_of_an_address_are_valid(ledger: Database, sign_ins: SignIns, people: People) -> None:
+    tokens = [people.link(None, command_line()).token for _ in range(MOST_TICKETS + 4)]
+    assert sum(sign_ins.peek(each, "link") is not None for each in tokens) == MOST_TICKETS
+    assert sign_ins.peek(tokens[-1], "reset") is None  # for another purpose
+    assert rows(ledger, "SELECT count(*) FROM tickets") == [(MOST_TICKETS,)]
+
+
+def test_an_identity_is_known_again(ledger: Database, people: People) -> None:
+    known = Identity(issuer="https://id.example", subject="名", email="new@example.com", email_verified=True, name="N")
+    assert people.by_identity(known, "invitation", VISITOR, LIFETIMES) is None
+    first = people.by_identity(known, "open", VISITOR, LIFETIMES)
+    later = Identity(issuer="https://id.example", subject="名")
+    again = people.by_identity(later, "closed", VISITOR, LIFETIMES)
+    assert first is not None
+    assert again is not None
+    assert again.user == first.user
+    assert (
+        people.by_identity(Identity(issuer="https://other.example", subject="名"), "open", VISITOR, LIFETIMES) is None
+    )
+
+
+def test_a_mail_is_claimed_by_one(ledger: Database, home: Home, sign_ins: SignIns) -> None:
+    mails = StoredMails(ledger, Vault(home))
+    mails.put(Mail("a@b.example", "s", "secret text"))
+    assert len([each for each in all_at_once(mails.claim) if each is not None]) == 1
+    assert rows(ledger, "SELECT count(*) FROM mails") == [(1,)]

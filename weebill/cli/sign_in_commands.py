@@ -1,0 +1,54 @@
+"""`weebill users link`, `sessions` and `sign-out`: the commands and their options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from weebill.cli.context import ConfigOption, JsonOption, QuietOption, sources_of
+from weebill.cli.tenant_commands import users_app
+
+__all__ = ["users_app"]
+
+Email = Annotated[str, typer.Argument(metavar="EMAIL", help="A user's e-mail address.")]
+
+
+@users_app.command("link")
+def link_user(
+    context: typer.Context,
+    email: Annotated[
+        str | None, typer.Argument(metavar="EMAIL", help="A user's; the owner by default.", show_default=False)
+    ] = None,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Print a link that signs a user in, once, within half an hour."""
+    from weebill.cli.sign_in import link
+
+    link(sources_of(context, config), email, quiet)
+
+
+@users_app.command("sessions")
+def list_sessions(
+    context: typer.Context, email: Email, as_json: JsonOption = False, config: ConfigOption = None
+) -> None:
+    """List a user's sessions."""
+    from weebill.cli.sign_in import sessions
+
+    sessions(sources_of(context, config), email, as_json)
+
+
+@users_app.command("sign-out")
+def sign_out_user(
+    context: typer.Context,
+    email: Email,
+    session: Annotated[
+        str | None, typer.Option(metavar="ID", help="This one alone; all by default.", show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """End a user's sessions, at once."""
+    from weebill.cli.sign_in import sign_out
+
+    sign_out(sources_of(context, config), email, session)

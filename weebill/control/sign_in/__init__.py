@@ -1,0 +1,1 @@
+"""Signing in: the pages and endpoints, and what is behind them."""
