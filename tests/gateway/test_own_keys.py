@@ -18,6 +18,7 @@ import openai
 import pytest
 from msgspec import structs
 
+from tests.fixtures.ledger import SQLITE
 from tests.fixtures.projects import add_project, give, provider_keys, remove
 from tests.fixtures.supervised import wait_for
 from tests.fixtures.upstream import Request, Script, Upstream, answer, complete, completion, running_upstream, send
@@ -28,11 +29,14 @@ from weebill.catalog.schema import Quirks
 from weebill.config.kept import reachable_with, with_keys
 from weebill.config.routing import AliasSettings
 from weebill.config.schema import CacheSettings, LocalSettings, ProviderSettings, ServerSettings, Settings
+from weebill.limits.setting import Limits
 from weebill.providers.base import UpstreamRequest
 from weebill.routing.deployments import provider_upstream
 from weebill.routing.directory import Directory
 from weebill.routing.own_keys import OwnProvider, Routers
 from weebill.routing.router import Router
+from weebill.storage.limits import StoredLimits
+from weebill.storage.opening import open_ledger
 
 SHARED: Final = "key-of-the-installation"
 OTHER: Final = "key-of-the-installation-elsewhere"
@@ -263,6 +267,18 @@ async def test_the_configurations_key_comes_first(sites: Sites) -> None:
     await asyncio.sleep(1.0)
     await sites.ask()
     assert keys(sites.cloud) == [SHARED]
+
+
+async def test_a_limit_of_spend_does_not_concern_own_keys(sites: Sites) -> None:
+    with open_ledger(sites.worker.home, SQLITE) as ledger:
+        Limits(StoredLimits(ledger)).set("one", "spend", "none", 0)
+    with pytest.raises(openai.APIStatusError) as refused:
+        await sites.ask("one")
+    assert refused.value.status_code == 402  # the provider's price is not known, so it might be more than nothing
+    give(sites.worker.home, "cloud", OWN, "one")
+    await asyncio.sleep(1.0)
+    assert await sites.ask("one") == "Hello there."
+    assert keys(sites.cloud) == [OWN]
 
 
 async def test_a_key_in_a_body_is_nobodys(sites: Sites) -> None:
