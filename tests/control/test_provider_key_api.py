@@ -35,6 +35,10 @@ async def test_a_key_is_given_listed_disabled_and_removed(control: ControlProces
         removed = await client.delete(address)
         assert removed.json() == {"id": key["id"], "object": "provider.key", "deleted": True}
         assert (await client.get(address)).status_code == 404
+        log = (await client.get("/api/v1/audit")).json()["data"]
+        acts = [each["action"] for each in log if each["action"].startswith("provider_key.")]
+        assert acts == ["provider_key.removed", "provider_key.disabled", "provider_key.created"]
+        assert SECRET not in str(log)
         said += [made, listed, shown, disabled, removed]
     assert all(SECRET not in each.text for each in said)
     assert all(SECRET.encode() not in path.read_bytes() for path in home.root.rglob("*") if path.is_file())

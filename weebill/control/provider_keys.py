@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, SecretStr
 from starlette.concurrency import run_in_threadpool
 
@@ -24,6 +24,7 @@ from weebill.catalog.probe import ProbeResult
 from weebill.config.kept import UnreachableProviderError, reachable_with
 from weebill.config.ledger_errors import LedgerError
 from weebill.control.answers import Json
+from weebill.control.credits import author_of
 from weebill.control.overview import Overview
 from weebill.control.probing import Probing
 from weebill.storage.database import Database
@@ -56,7 +57,8 @@ class ProviderKeyRoutes:
 
     def __init__(self, overview: Overview, ledger: Database) -> None:
         self._overview = overview
-        self._keys = ProviderKeys(ledger, Vault(overview.home))
+        self._ledger = ledger
+        self._vault = Vault(overview.home)
         self._probing = Probing()
         self.router = APIRouter(prefix="/providers/{provider}/keys")
         self.router.add_api_route("", self._list)
@@ -66,49 +68,52 @@ class ProviderKeyRoutes:
         self.router.add_api_route("/{key_id}", self._remove, methods=["DELETE"])
         self.router.add_api_route("/{key_id}/test", self._test, methods=["POST"])
 
-    def _list(self, provider: str, project_id: str | None = None) -> Response:
+    def _list(self, request: Request, provider: str, project_id: str | None = None) -> Response:
         with _answering():
-            found = self._keys.all(provider)
+            found = self._keys(request).all(provider)
         wanted = [each for each in found if project_id in (None, each.project_id)]
         return Json({"object": "list", "data": [shown(each) for each in wanted]})
 
-    async def _add(self, provider: str, new: NewProviderKey) -> Response:
+    async def _add(self, request: Request, provider: str, new: NewProviderKey) -> Response:
         secret = new.key.get_secret_value()
         with _answering():
             reachable_with(self._overview.settings, provider, secret, os.environ)
-            key = new_key(provider, new.project_id, secret, "the management API", time.time(), fallback=new.fallback)
+            key = new_key(provider, new.project_id, secret, author_of(request).id, time.time(), fallback=new.fallback)
             tested = await self._tested(provider, secret) if new.test else None
             if tested is not None and not tested.ok:
                 raise ApiError(
                     422, f"{_said(provider, tested)} The key was not kept.", code="key_not_working", param="key"
                 )
-            kept = await run_in_threadpool(self._keys.add, key, secret)
+            kept = await run_in_threadpool(self._keys(request).add, key, secret)
         return Json(shown(kept), 201)
 
-    def _show(self, provider: str, key_id: str) -> Response:
+    def _show(self, request: Request, provider: str, key_id: str) -> Response:
         with _answering():
-            return Json(shown(self._of(provider, key_id)))
+            return Json(shown(self._of(request, provider, key_id)))
 
-    def _change(self, provider: str, key_id: str, change: ChangedProviderKey) -> Response:
+    def _change(self, request: Request, provider: str, key_id: str, change: ChangedProviderKey) -> Response:
         with _answering():
-            self._of(provider, key_id)
-            return Json(shown(self._keys.set_disabled(key_id, change.disabled)))
+            self._of(request, provider, key_id)
+            return Json(shown(self._keys(request).set_disabled(key_id, change.disabled)))
 
-    def _remove(self, provider: str, key_id: str) -> Response:
+    def _remove(self, request: Request, provider: str, key_id: str) -> Response:
         with _answering():
-            self._of(provider, key_id)
-            return Json({"id": self._keys.remove(key_id).id, "object": "provider.key", "deleted": True})
+            self._of(request, provider, key_id)
+            return Json({"id": self._keys(request).remove(key_id).id, "object": "provider.key", "deleted": True})
 
-    async def _test(self, provider: str, key_id: str) -> Response:
+    async def _test(self, request: Request, provider: str, key_id: str) -> Response:
         with _answering():
-            await run_in_threadpool(self._of, provider, key_id)
-            secret = await run_in_threadpool(self._keys.secret, key_id)
+            await run_in_threadpool(self._of, request, provider, key_id)
+            secret = await run_in_threadpool(self._keys(request).secret, key_id)
             tested = await self._tested(provider, secret)
         return Json({"object": "provider.key.test", "id": key_id, **msgspec.structs.asdict(tested)})
 
-    def _of(self, provider: str, key_id: str) -> ProviderKey:
+    def _keys(self, request: Request) -> ProviderKeys:
+        return ProviderKeys(self._ledger, self._vault, author_of(request))
+
+    def _of(self, request: Request, provider: str, key_id: str) -> ProviderKey:
         """Returns a key of this provider. Raises UnknownProviderKeyError."""
-        key = self._keys.find(key_id)
+        key = self._keys(request).find(key_id)
         if key.provider != provider:
             raise UnknownProviderKeyError(f"There is no key of {provider} with the id {key_id!r}.")
         return key

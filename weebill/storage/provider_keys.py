@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
+from weebill.accounts.audit import Act, Author, command_line
 from weebill.accounts.provider_keys import (
     MOST,
     MOST_OF_ONE,
@@ -19,12 +20,14 @@ from weebill.accounts.provider_keys import (
     said,
 )
 from weebill.accounts.sealing import SealedError
+from weebill.storage.audit import record
 from weebill.storage.database import Database
 from weebill.storage.sealing import PROVIDER_SECRETS, Vault
 from weebill.storage.tables.provider_keys import PROVIDER_KEYS
 from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS
 from weebill.storage.versions import PROVIDER_KEYS_VERSION, raise_version
 
+_TOLD: Final = ("provider", "project_id", "hint", "fallback")
 _FIELDS: Final = [PROVIDER_KEYS.c[name] for name in ProviderKey.__struct_fields__]
 _LET_IN: Final = or_(
     PROVIDER_KEYS.c.project_id.is_(None), PROJECTS.c.archived_at.is_(None) & ORGANISATIONS.c.archived_at.is_(None)
@@ -34,11 +37,13 @@ log = logging.getLogger(__name__)
 
 
 class ProviderKeys:
-    """The providers' keys of an installation. Its methods raise LedgerError."""
+    """The providers' keys of an installation. Its methods raise LedgerError; what they change is logged as acts."""
 
-    def __init__(self, ledger: Database, vault: Vault) -> None:
+    def __init__(self, ledger: Database, vault: Vault, author: Author | None = None) -> None:
+        """Acts are of the command line's user if there is no author."""
         self._ledger = ledger
         self._vault = vault
+        self._author = author
 
     def add(self, key: ProviderKey, secret: str) -> ProviderKey:
         """Keeps a key. Raises BadProviderKeyError if its project is not there, or there are enough keys."""
@@ -50,6 +55,8 @@ class ProviderKeys:
             row = {name: getattr(key, name) for name in ProviderKey.__struct_fields__}
             connection.execute(insert(PROVIDER_KEYS).values(**row, secret=sealed))
             raise_version(connection, PROVIDER_KEYS_VERSION)
+            given = {name: row[name] for name in _TOLD}
+            self._record(connection, Act(action="provider_key.created", target=key.id, after=given))
 
         self._ledger.change(add)
         return key
@@ -78,6 +85,8 @@ class ProviderKeys:
             key = _one(connection, key_id)
             connection.execute(delete(PROVIDER_KEYS).where(PROVIDER_KEYS.c.id == key_id))
             raise_version(connection, PROVIDER_KEYS_VERSION)
+            gone = {name: getattr(key, name) for name in _TOLD}
+            self._record(connection, Act(action="provider_key.removed", target=key.id, before=gone))
             return key
 
         return self._ledger.change(remove)
@@ -90,9 +99,14 @@ class ProviderKeys:
             _one(connection, key_id)
             connection.execute(update(PROVIDER_KEYS).where(PROVIDER_KEYS.c.id == key_id).values(disabled_at=at))
             raise_version(connection, PROVIDER_KEYS_VERSION)
+            action = "provider_key.disabled" if disabled else "provider_key.enabled"
+            self._record(connection, Act(action=action, target=key_id))
             return _one(connection, key_id)
 
         return self._ledger.change(change)
+
+    def _record(self, connection: Connection, act: Act) -> None:
+        record(connection, self._author or command_line(), act)
 
     def note(self, news: KeyNews) -> None:
         """Notes what a worker reports; keys that are gone do not matter."""

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, select, update
 
+from weebill.accounts.audit import Act, command_line
 from weebill.accounts.master_keys import (
     VARIABLE,
     add_master_key,
@@ -25,6 +26,7 @@ from weebill.accounts.master_keys import (
 from weebill.accounts.sealing import MasterKey, SealedError, seal, unseal
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
+from weebill.storage.audit import record
 from weebill.storage.database import Database
 from weebill.storage.sealing import SEALED, OtherMasterKeyError, SealedColumn, sealing_key_id
 from weebill.storage.tables.ledger import INSTALLATION
@@ -81,6 +83,7 @@ def prepare(home: Home, environment: Mapping[str, str] = os.environ) -> bytes:
 
 def _begin(connection: Connection, new: MasterKey) -> None:
     connection.execute(update(INSTALLATION).values(sealed_with=new.id))
+    record(connection, command_line(), Act(action="secrets.rotated", target=new.id.hex()))
 
 
 def _with_another(home: Home, keys: tuple[MasterKey, ...], environment: Mapping[str, str]) -> tuple[MasterKey, ...]:
