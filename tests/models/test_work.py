@@ -110,7 +110,8 @@ def test_what_no_engine_can_use_is_refused(
     steps, failure = told(models, job, monkeypatch, "auto")
     assert failure is not None
     assert failure.status == 400
-    assert failure.message.startswith("The adapter nan.gguf cannot be used: what the engine computes with it are no")
+    said = "The adapter nan.gguf cannot be used: its blk.0.attn_v.weight.lora_a has a weight that is no finite number."
+    assert failure.message == said
     assert "trying a" in [step.status for step in steps]
     assert [model.name for model in models.list()] == [NAME]
     blobs = [path.name for path in (models.folder / "blobs").glob("sha256-*[!n]")]

@@ -47,6 +47,8 @@ NO_ACT = {
     "credit_transactions", "credit_entries", "credit_lots", "credit_standings", "credit_usage", "credit_rates",
     "credit_checkouts", "stripe_events", "webhook_deliveries",
     "credit_stops", "allowances", "leases", "provider_keys",
+    # What people do when they sign in; that they have done so, or changed how they do, is logged by what does it.
+    "credentials", "identities", "mails", "recovery_codes", "sessions", "tickets",
 }  # fmt: skip
 """Tables that are not administered: whoever adds a table says here, or in `AUDITED`, of which sort it is."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -45,7 +47,7 @@ class KeptProviderKeys:
         self._ids: dict[str, str] = {}  # of the keys, by those of their credentials
         self._reported: dict[str, float] = {}
         self._refused: dict[str, str] = {}
-        self.heard = False
+        self._heard = asyncio.Event()
         self.on_change: Callable[[], None] = _nobody_follows
 
     def position(self) -> Position:
@@ -58,8 +60,13 @@ class KeptProviderKeys:
         self._keys = kept.keys
         self._position = Position(kept.source, kept.version)
         self._ids = {credential_id(each.provider, each.secret): each.id for each in kept.keys}
-        self.heard = True
+        self._heard.set()
         self.on_change()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Waits until the keys are known, for at most `timeout_s`."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._heard.wait(), timeout_s)
 
     def of_installation(self, settings: Settings) -> Settings:
         """Returns the settings with the installation's keys."""
@@ -68,7 +75,7 @@ class KeptProviderKeys:
 
     def apply(self, settings: Settings, upstreams: Upstreams, names: Names, catalogue: Catalogue) -> None:
         """Has projects use their own keys; `settings` have the installation's."""
-        if not self.heard:
+        if not self._heard.is_set():
             return
         own = self._own(settings)
         upstreams.watch(self._ids)

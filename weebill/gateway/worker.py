@@ -15,6 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec import Raw
 
 from weebill.accounts.api_key import TOPIC as KEYS
 from weebill.accounts.keyring import KeyRing
@@ -55,7 +56,7 @@ from weebill.process import logs
 from weebill.process.beats import next_beat
 from weebill.process.link import Link
 from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Kept, Ping, Pong, Ready, Reload, Turn
-from weebill.process.questions import Followed, Questions
+from weebill.process.questions import TIMEOUT_S, Followed, Questions
 from weebill.routing.directory import Directory
 from weebill.routing.notices import HealthNotice
 from weebill.routing.own_keys import Routers
@@ -107,7 +108,7 @@ class Worker:
         self._experiments = Experiments()
         followed: dict[str, Followed] = {EXPERIMENTS: self._experiments}
         self._questions = Questions(home.ledger_socket, followed)
-        self._keyring = followed[KEYS] = KeyRing(pepper, self._questions.ask, boot.settings.database.grace_s)
+        self._keyring = followed[KEYS] = KeyRing(pepper, self._ask_about_key, boot.settings.database.grace_s)
         self._book = followed[ALLOWANCES] = Book(
             self._journal.name, self._questions.ask, self._journal.intents.make_room
         )
@@ -267,6 +268,12 @@ class Worker:
         """Applies a change of the models that can be had."""
         self._router.follow(self._directory())
         self._follow_projects()
+
+    async def _ask_about_key(self, topic: str, question: object) -> Raw:
+        """Asks whose a key is; returns once it is also known which providers' keys its requests may be sent with."""
+        answer = await self._questions.ask(topic, question)
+        await self._provider_keys.wait(TIMEOUT_S)
+        return answer
 
     def _take_provider_keys(self) -> None:
         """Applies other keys of providers that were given through the API."""

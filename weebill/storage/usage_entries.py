@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
-from weebill.storage import usage_names
 from weebill.storage.label_rows import labels_version
 from weebill.storage.rollups import KnownSeries, Rolled, Series, Sums, add_to
-from weebill.storage.tables.ledger import USAGE_KINDS, USAGE_LABELS
-from weebill.storage.usage_names import Names
+from weebill.storage.tables.ledger import USAGE_LABELS
+from weebill.storage.usage_names import Names, names_of_kinds
 from weebill.storage.usage_rows import (
     ASKED,
     DROPPED,
@@ -44,7 +43,7 @@ class Known:
     """The kinds, names, labels and series that are remembered from one transaction to the next."""
 
     kinds: dict[Kind, int] = field(default_factory=dict)
-    names: dict[int, Names] = field(default_factory=lambda: {at: _names(KIND[at]) for at in _MADE_UP})
+    names: dict[int, Names] = field(default_factory=lambda: {at: names_of_kinds(KIND[at]) for at in _MADE_UP})
     labels: dict[Labels, int] = field(default_factory=dict)
     labels_version: int = 0
     series: KnownSeries = field(default_factory=KnownSeries)
@@ -56,11 +55,6 @@ class Known:
         self.series.forget()
         for names in self.names.values():
             names.forget()
-
-
-def _names(column: str) -> Names:
-    name = USAGE_KINDS.c[column]
-    return Names(select(name).group_by(name).order_by(func.min(USAGE_KINDS.c.id)), usage_names.MOST_NAMES)
 
 
 class Entries:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection, Select, func, select
+
+from weebill.storage.tables.ledger import USAGE_KINDS
 
 MOST_NAMES: Final = 2000
 """Kept apart of each sort in kinds, by each machine: those that share a database may together keep some more."""
@@ -35,3 +37,9 @@ class Names:
     def forget(self) -> None:
         """Reads them again when they are needed: some may have been of what has been rolled back."""
         self._known = None
+
+
+def names_of_kinds(column: str) -> Names:
+    """Returns the names in a column of `usage_kinds`."""
+    name = USAGE_KINDS.c[column]
+    return Names(select(name).group_by(name).order_by(func.min(USAGE_KINDS.c.id)), MOST_NAMES)
