@@ -249,7 +249,8 @@ class Book:
                 return
             now = time.monotonic()
             for each, need in short:
-                if need > each.amount or (now < each.dry_until and need >= each.dry_need):
+                is_dry = now < each.dry_until and need >= each.dry_need and need > each.left
+                if need > each.amount or is_dry:
                     raise Short(each, need)
             await self._borrow(short)
             again = False

@@ -21,8 +21,8 @@ class Slice:
     `lent` (to the others) are as of the last answer.
 
     `need` and `least` are what waiting requests need in all, and one of them at least. Until `dry_until`, a reading of
-    `time.monotonic()`, there is no use in asking for `dry_need` or more. `seen` is what was used when it was last
-    looked at.
+    `time.monotonic()`, there is no use in asking for `dry_need` or more, unless so much is `left`. `seen` is what was
+    used when it was last looked at.
     """
 
     __slots__ = (
@@ -59,6 +59,7 @@ class Slice:
         """Takes what is free out of use; the ledger process is to be told then."""
         if self.free > 0:
             self.granted -= self.free
+            self.available += self.free
             self.free = 0
 
 
