@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from weebill.accounts.audit import Act, command_line
 from weebill.storage.audit import record
@@ -52,12 +52,14 @@ def erase_project(ledger: Database, responses: Database, project: str, pause: Ca
 def erase_end_user(ledger: Database, end_user: str, pause: Callable[[], None]) -> int:
     """Deletes all requests that were made for an end user, and the sums of these; returns the number of requests.
 
-    The sums of keys and models stay. Raises LedgerError.
+    Those that are recorded meanwhile may stay, so that this ends however many come. The sums of keys and models stay.
+    Raises LedgerError.
     """
     # Whose they were is what is to be erased.
     ledger.change(partial(record, author=command_line(), act=Act(action="usage.erase", target="an end user")))
+    last = ledger.read(lambda connection: connection.scalar(select(func.max(USAGE_ENTRIES.c.id)))) or 0
     count = 0
-    while found := ledger.read(partial(_requests_of, end_user=end_user)):
+    while found := ledger.read(partial(_requests_of, end_user=end_user, last=last)):
         delete_used(ledger, USAGE_ENTRIES.name, found, pause)
         count += len(found)
     condition = (USAGE_LABEL_SERIES.c.name == END_USER) & (USAGE_LABEL_SERIES.c.value == end_user)
@@ -65,20 +67,22 @@ def erase_end_user(ledger: Database, end_user: str, pause: Callable[[], None]) -
     return count
 
 
-def _requests_of(connection: Connection, end_user: str) -> list[Used]:
+def _requests_of(connection: Connection, end_user: str, last: int) -> list[Used]:
     entries = USAGE_ENTRIES.c
     found = (
         select(entries.id, USAGE_KINDS.c.key_id, entries.started_at, entries.labels)
         .join_from(USAGE_LABELS, USAGE_ENTRIES, entries.labels == USAGE_LABELS.c.id)
         .join(USAGE_KINDS, USAGE_KINDS.c.id == entries.kind)
-        .where(USAGE_LABELS.c.end_user == end_user)
+        .where(USAGE_LABELS.c.end_user == end_user, entries.id <= last)
         .limit(MOST_DELETED)
     )
     return [Used(*row) for row in connection.execute(found)]
 
 
 def _erase_sums(ledger: Database, condition: ColumnElement[bool], pause: Callable[[], None]) -> None:
-    while ledger.change(partial(_erase_some, condition=condition)):
+    series = USAGE_LABEL_SERIES.c.id
+    last = ledger.read(lambda connection: connection.scalar(select(func.max(series)))) or 0
+    while ledger.change(partial(_erase_some, condition=condition & (series <= last))):
         pause()
 
 
