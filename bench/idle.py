@@ -35,7 +35,7 @@ _START_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a process has taken since its start: nanoseconds of processors, and how often it was woken up."""
+    """The use of a process since its start: nanoseconds of processors, and how often it was woken up."""
 
     processor_ns: int
     wakes: int
@@ -43,7 +43,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """What one process takes in a second."""
+    """The use of one process in a second."""
 
     name: str
     processor_ms: float

@@ -77,7 +77,7 @@ class PageTime(msgspec.Struct, frozen=True):
 
 
 class UsagePages(msgspec.Struct, frozen=True):
-    """What was found: the database, its requests and sums, the seconds that it took to make them, and the pages."""
+    """The findings: the database, its requests and sums, the seconds that it took to make them, and the pages."""
 
     database: str
     requests: int

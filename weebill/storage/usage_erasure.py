@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, select
 
 from weebill.accounts.audit import Act, command_line
 from weebill.storage.audit import record
@@ -57,7 +57,7 @@ def erase_end_user(ledger: Database, end_user: str, pause: Callable[[], None]) -
     """
     # Whose they were is what is to be erased.
     ledger.change(partial(record, author=command_line(), act=Act(action="usage.erase", target="an end user")))
-    last = ledger.read(lambda connection: connection.scalar(select(func.max(USAGE_ENTRIES.c.id)))) or 0
+    last = _last(ledger, USAGE_ENTRIES)
     count = 0
     while found := ledger.read(partial(_requests_of, end_user=end_user, last=last)):
         delete_used(ledger, USAGE_ENTRIES.name, found, pause)
@@ -79,10 +79,14 @@ def _requests_of(connection: Connection, end_user: str, last: int) -> list[Used]
     return [Used(*row) for row in connection.execute(found)]
 
 
+def _last(ledger: Database, table: Table) -> int:
+    """Returns the id of the newest row, 0 if there is none."""
+    return ledger.read(lambda connection: connection.scalar(select(func.max(table.c.id)))) or 0
+
+
 def _erase_sums(ledger: Database, condition: ColumnElement[bool], pause: Callable[[], None]) -> None:
-    series = USAGE_LABEL_SERIES.c.id
-    last = ledger.read(lambda connection: connection.scalar(select(func.max(series)))) or 0
-    while ledger.change(partial(_erase_some, condition=condition & (series <= last))):
+    known = USAGE_LABEL_SERIES.c.id <= _last(ledger, USAGE_LABEL_SERIES)
+    while ledger.change(partial(_erase_some, condition=condition & known)):
         pause()
 
 
