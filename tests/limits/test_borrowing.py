@@ -29,7 +29,7 @@ from weebill.storage.opening import open_ledger
 from weebill.storage.usage import StoredUsage
 from weebill.storage.versions import Positions
 from weebill.usage.ingest import Ingester
-from weebill.usage.journal import JournalWriter
+from weebill.usage.journal import JournalFull, JournalWriter
 from weebill.usage.records import Intent, UsageRecord
 
 BEGAN = 1_800_000_000  # in Unix seconds
@@ -207,6 +207,43 @@ def test_a_kill_between_release_and_removal_leaves_nothing(lending: Lending, mon
     assert not list(lending.home.journal.iterdir())
     state = lending.limits.show(limit.id)
     assert (state.used, state.reserved) == (60, 0)
+
+
+@pytest.mark.parametrize("step", ["_let_go", "leave"])
+def test_a_worker_that_leaves_keeps_nothing_whenever_its_journal_is_read(
+    lending: Lending, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    limit, worker = lending.limit(1000), lending.worker()
+    worker.append(lending.record(limit, 60))
+    lending.borrow(worker.name, limit, 0, 100)
+    lending.ingest()
+    owner = worker.intents if step == "leave" else worker
+    done = getattr(owner, step)
+
+    def read_after(**how: bool) -> None:
+        done(**how)
+        lending.ingest()
+
+    monkeypatch.setattr(owner, step, read_after)
+    worker.close()
+    lending.ingest()
+    assert not list(lending.home.journal.iterdir())
+    assert lending.limits.show(limit.id).reserved == 0
+
+
+def test_a_worker_that_leaves_while_nothing_can_be_written_keeps_nothing(
+    lending: Lending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit, worker = lending.limit(1000), lending.worker()
+    lending.borrow(worker.name, limit, 0, 100)
+    monkeypatch.setattr("weebill.usage.journal.folder_bytes", lambda _: 2**60)
+    with pytest.raises(JournalFull):
+        worker._rotate()
+    lending.ingest()
+    worker.close()
+    lending.ingest()
+    assert not list(lending.home.journal.iterdir())
+    assert lending.limits.show(limit.id).reserved == 0
 
 
 def test_an_upstream_that_charges_more_is_settled_all_the_same(lending: Lending) -> None:

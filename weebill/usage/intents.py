@@ -96,11 +96,11 @@ class Intents:
         """Returns the index in `cells` of the count of events relayed for the request in `slot`."""
         return slot * _CELLS + 1
 
-    def leave(self) -> None:
-        """Closes the table, and deletes it unless requests in it have no record."""
+    def leave(self, *, stays: bool = False) -> None:
+        """Closes the table, and deletes it unless it `stays`, or requests in it have no record."""
         if self._table is None:
             return
-        if not self.taken:
+        if not self.taken and not stays:
             with suppress(OSError):
                 self._path.unlink()
         self._table = None

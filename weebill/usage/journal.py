@@ -138,9 +138,13 @@ class JournalWriter:
         return [os.dup(descriptor) for descriptor in (self._descriptor, self.intents.descriptor) if descriptor >= 0]
 
     def close(self) -> None:
-        """Closes the files; their records stay for the ingester."""
+        """Closes the files; their records stay for the ingester.
+
+        The last one stays in any case, as what this worker has borrowed is given back before its last file goes
+        (`weebill.usage.ingest`): so the table goes before the segment is let go, and stays if there is no segment.
+        """
+        self.intents.leave(stays=self._segment is None)
         self._let_go()
-        self.intents.leave()
 
     def _let_go(self) -> None:
         if self._segment is not None:
