@@ -153,3 +153,24 @@ async def test_what_is_reserved_is_free_again_when_the_request_is_settled() -> N
     assert second.cover(0, 90) is None
     second.uncover(90)
     assert second.cover(0, 90) is None
+
+
+async def test_what_is_free_again_before_the_question_is_put_goes_back_with_it() -> None:
+    lease = 0
+
+    def exact(wanted: Wanted) -> Granted:
+        nonlocal lease
+        lease = max(lease, wanted.used + wanted.need) if wanted.need else min(lease, wanted.used)
+        return Granted(wanted.limit, wanted.start, lease, 0, 50, 100)
+
+    book = Ledger(exact).book
+    first, second = await entered(book), await entered(book)
+    first.settle("rejected", 0, 0)
+    book.hear(Raw(encode(Recalled("one", 3, (7,)))))
+    second.settle("rejected", 0, 0)
+    await asyncio.sleep(0)  # the ledger process is asked, and has not answered
+    waiting = hold(book).enter()
+    if waiting is not None:
+        await waiting
+    await asyncio.sleep(0.01)
+    assert lease == 1

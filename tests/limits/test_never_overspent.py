@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 from msgspec import Raw
+from sqlalchemy import select
 
 from tests.fixtures.ledger import SQLITE
 from weebill.config.paths import Home
@@ -27,11 +28,19 @@ from weebill.storage.allowances import borrow, recalled_since, release, settle
 from weebill.storage.keys import open_keys
 from weebill.storage.limits import StoredLimits
 from weebill.storage.opening import open_ledger
+from weebill.storage.tables.limits import LEASES
 
 FIRST_DAY = 20_000
 WORKERS = st.integers(0, 3)
 COSTS = st.integers(0, 60)
 AMOUNTS = st.integers(0, 300)  # of a few requests, so that it is used up again and again
+ENDING = st.integers(0, 3)
+TURNS = 20  # of the event loop: more than one question takes
+
+
+async def turns() -> None:
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 @dataclass
@@ -47,13 +56,15 @@ class Held:
 
 @dataclass(eq=False)
 class Worker:
-    """One life of a worker: what it has recorded and is not ingested yet, and whether answers to it get lost."""
+    """One life of a worker: what it has recorded and is not ingested yet, and how answers get to it."""
 
     name: str
     book: Book
     records: list[tuple[str, int, int]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     loses: int = 0
+    dead: bool = False
+    answers: asyncio.Semaphore | None = None  # one for each that may come, if they come late
 
 
 class Spending(RuleBasedStateMachine):
@@ -91,6 +102,8 @@ class Spending(RuleBasedStateMachine):
 
     async def answer(self, worker: Worker, question: object) -> Raw:
         assert isinstance(question, Borrow)
+        if worker.dead:
+            raise Unanswered("the borrower is gone")
 
         def change(connection) -> Lent:  # type: ignore[no-untyped-def]
             granted = borrow(connection, question.borrower, question.number, question.wanted)
@@ -103,6 +116,8 @@ class Spending(RuleBasedStateMachine):
         if worker.loses == 2:  # it was lost, and the question put again
             worker.loses = 0
             lent = self.ledger.change(change)
+        if worker.answers is not None:
+            await worker.answers.acquire()
         return Raw(encode(lent))
 
     @rule(
@@ -120,6 +135,7 @@ class Spending(RuleBasedStateMachine):
         hold = worker.book.hold(Allowed((self.limit,)), "gpt", self.day * DAY_S * 1_000_000 + 5)
         waiting = hold.cover(0, most)
         if waiting is not None:
+            self.be_in_time(worker)
             try:
                 self.loop.run_until_complete(waiting)
             except (Short, Unanswered):
@@ -136,6 +152,9 @@ class Spending(RuleBasedStateMachine):
         if beyond:
             cost = request.most + beyond
             self.beyond[request.day] = self.beyond.get(request.day, 0) + beyond
+        self.end(request, cost)
+
+    def end(self, request: Held, cost: int) -> None:
         request.worker.held.remove(request)
         request.hold.settle("ok", 0, cost)
         self.record(request, cost)
@@ -158,6 +177,7 @@ class Spending(RuleBasedStateMachine):
     @rule(at=WORKERS)
     def dies(self, at: int) -> None:
         worker = self.workers[at]
+        worker.dead = True
         for request in list(worker.held):  # recorded by estimates, which are no more than the most
             self.record(request, request.most // 2)
         worker.held.clear()
@@ -165,30 +185,60 @@ class Spending(RuleBasedStateMachine):
         self.ledger.change(lambda connection: release(connection, worker.name))
         self.workers[at] = self.born()
 
-    @rule(at=WORKERS)
-    def hears_that_others_are_short(self, at: int) -> None:
+    @rule(at=WORKERS, ending=ENDING)
+    def hears_that_others_are_short(self, at: int, ending: int) -> None:
+        short = self.ledger.read(lambda connection: recalled_since(connection, -1, 10))
+        recalled = Recalled("", 0, tuple(short) if short else None)
+
         async def hear() -> None:
-            recalled = self.ledger.read(lambda connection: Recalled("", 0, tuple(recalled_since(connection, -1, 10))))
             self.workers[at].book.hear(Raw(encode(recalled)))
-            await asyncio.sleep(0)
+            self.some_end(self.workers[at], ending)
+            await turns()
 
         self.loop.run_until_complete(hear())
-        self.settle_questions()
 
-    @rule(at=WORKERS, times=st.integers(1, 4))
-    def is_idle(self, at: int, times: int) -> None:
+    @rule(at=WORKERS, times=st.integers(1, 4), ending=ENDING)
+    def is_idle(self, at: int, times: int, ending: int) -> None:
         async def tend() -> None:
             for turn in range(times):
                 self.workers[at].book.tend(self.day * DAY_S + 100 + turn * 10)
-                await asyncio.sleep(0)
+            self.some_end(self.workers[at], ending)
+            await turns()
 
         self.loop.run_until_complete(tend())
-        self.settle_questions()
 
-    def settle_questions(self) -> None:
-        pending = asyncio.all_tasks(self.loop)
-        if pending:
-            self.loop.run_until_complete(asyncio.gather(*pending))
+    def some_end(self, worker: Worker, count: int) -> None:
+        """Requests end before the question is put that an event has led to."""
+        for request in worker.held[:count]:
+            self.end(request, request.most // 3)
+
+    @rule(at=WORKERS)
+    def is_answered_late(self, at: int) -> None:
+        if self.workers[at].answers is None:
+            self.workers[at].answers = asyncio.Semaphore(0)
+
+    @rule(at=WORKERS)
+    def an_answer_comes(self, at: int) -> None:
+        answers = self.workers[at].answers
+        if answers is not None:
+            answers.release()
+        self.goes_on()
+
+    @rule(at=WORKERS)
+    def is_answered_in_time(self, at: int) -> None:
+        self.be_in_time(self.workers[at])
+        self.goes_on()
+
+    def be_in_time(self, worker: Worker) -> None:
+        if worker.answers is not None:
+            for _ in asyncio.all_tasks(self.loop):
+                worker.answers.release()
+            worker.answers = None
+
+    @rule()
+    def goes_on(self) -> None:
+        """All that can be asked and answered now is."""
+        self.loop.run_until_complete(turns())
 
     @rule(amount=AMOUNTS)
     def is_changed(self, amount: int) -> None:
@@ -207,6 +257,17 @@ class Spending(RuleBasedStateMachine):
             assert spent + reserved - self.beyond.get(day, 0) <= self.most[day]
 
     @invariant()
+    def nobody_has_more_than_was_lent(self) -> None:
+        if not hasattr(self, "workers"):
+            return
+        columns = (LEASES.c.borrower, LEASES.c.limit_id, LEASES.c.start, LEASES.c.granted)
+        rows = self.ledger.read(lambda connection: connection.execute(select(*columns)).all())
+        lent = {(borrower, (limit, start)): granted for borrower, limit, start, granted in rows}
+        for worker in self.workers:
+            for key, part in worker.book._slices.items():
+                assert part.free <= 0 or part.granted <= lent.get((worker.name, key), 0)
+
+    @invariant()
     def the_ledger_adds_up(self) -> None:
         if not hasattr(self, "workers"):
             return
@@ -222,6 +283,7 @@ class Spending(RuleBasedStateMachine):
         if hasattr(self, "workers"):
             for at, worker in enumerate(self.workers):
                 worker.loses = 0
+                self.be_in_time(worker)
                 self.dies(at)
             left = max(0, self.limit.amount - self.spent.get(self.day, 0))
             last = self.born()
@@ -234,14 +296,15 @@ class Spending(RuleBasedStateMachine):
             assert waiting is not None
             with pytest.raises(Short):
                 self.loop.run_until_complete(waiting)
-        self.settle_questions()
+        self.goes_on()
+        assert not asyncio.all_tasks(self.loop)
         self.loop.close()
         self.ledger.close()
         self.folder.cleanup()
 
 
 TestSpending = Spending.TestCase
-TestSpending.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+TestSpending.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
 
 
 def test_a_limit_is_named_by_its_subject() -> None:

@@ -273,7 +273,6 @@ class Book:
 
     def _give_back(self, slices: Iterable[Slice], *, ends: bool = False) -> None:
         for each in slices:
-            each.give_back()
             self._wanted.setdefault(each, ends)
         if self._wanted:
             self._soon()
@@ -307,6 +306,8 @@ class Book:
         wanted = []
         for each, ends in asked.items():
             del self._wanted[each]
+            if not each.need:  # all of it now: what is not used by this question is not there after it
+                each.give_back()
             wanted.append(Wanted(each.limit.id, each.start, each.used, each.need, each.least, ends and not each.need))
             each.need = each.least = 0
         if self._wanted:
