@@ -308,8 +308,12 @@ class Book:
             del self._wanted[each]
             if not each.need:  # all of it now: what is not used by this question is not there after it
                 each.give_back()
-            wanted.append(Wanted(each.limit.id, each.start, each.used, each.need, each.least, ends and not each.need))
+            ends = ends and each.leased and not each.need and not each.ended_at
+            want = Wanted(each.limit.id, each.start, each.used, each.need, each.least, ends, each.ended_at)
+            wanted.append(want)
             each.need = each.least = 0
+            if ends:
+                each.ended_at = want.used
         if self._wanted:
             self._soon()
         try:
@@ -334,13 +338,15 @@ class Book:
     def _note(self, slice_: Slice, want: Wanted, granted: Granted) -> None:
         used = slice_.used
         slice_.available, slice_.lent, slice_.amount = granted.available, granted.lent, granted.amount
-        if granted.gone and want.ended:
+        slice_.leased, slice_.ended_at = not granted.gone, 0
+        ended = granted.gone and (want.ended or want.ended_at != 0)
+        if ended:
             # All that was used by then is in the ledger; what came since has no lease.
-            used -= want.used
+            used -= want.used if want.ended else want.ended_at
             if not used and self._slices.get((want.limit, want.start)) is slice_:
                 del self._slices[want.limit, want.start]
                 self._generation += 1
-        slice_.granted = MOST if granted.gone and not want.ended else granted.granted
+        slice_.granted = MOST if granted.gone and not ended else granted.granted
         slice_.free = slice_.granted - used
 
     def _forget(self) -> None:

@@ -14,7 +14,7 @@ class Wanted(Struct, frozen=True, array_like=True):
     """A borrower's need of an allowance, as `weebill.limits.lending.lend` takes it.
 
     `start` is the window's, in Unix seconds. With `ended`, the borrower forgets the lease if all that it has used is
-    in the ledger.
+    in the ledger. If no answer to that has come yet, `ended_at` is what it had used then.
     """
 
     limit: int
@@ -23,6 +23,7 @@ class Wanted(Struct, frozen=True, array_like=True):
     need: int = 0
     least: int = 0
     ended: bool = False
+    ended_at: int = 0
 
 
 class Borrow(Struct, frozen=True, array_like=True):
@@ -40,7 +41,7 @@ class Granted(Struct, frozen=True, array_like=True):
     """The answer to one `Wanted`.
 
     `available` is what nobody holds, `lent` what the others hold. With `gone`, the lease does not exist any more: it
-    is forgotten, or nobody is limited so any more.
+    is forgotten, now or at `ended_at`, or nobody is limited so any more.
     """
 
     limit: int

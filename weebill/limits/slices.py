@@ -20,14 +20,15 @@ class Slice:
     may be below 0, where an upstream charged more than could be foreseen. `amount`, `available` (to all workers) and
     `lent` (to the others) are as of the last answer.
 
-    `need` and `least` are what waiting requests need in all, and one of them at least. Until `dry_until`, a reading of
-    `time.monotonic()`, there is no use in asking for `dry_need` or more, unless so much is `left`. `seen` is what was
-    used when it was last looked at.
+    With a lease in the ledger, it is `leased`; `ended_at` is what was used when its end was asked for, while no
+    answer to that has come. `need` and `least` are what waiting requests need in all, and one of them at least.
+    Until `dry_until`, a reading of `time.monotonic()`, there is no use in asking for `dry_need` or more, unless so
+    much is `left`. `seen` is what was used when it was last looked at.
     """
 
     __slots__ = (
-        "amount", "available", "dry_need", "dry_until", "end", "free", "granted", "least", "lent", "limit", "need",
-        "seen", "start",
+        "amount", "available", "dry_need", "dry_until", "end", "ended_at", "free", "granted", "leased", "least", "lent",
+        "limit", "need", "seen", "start",
     )  # fmt: skip
 
     def __init__(self, limit: Limit, start: int, end: int) -> None:
@@ -39,6 +40,8 @@ class Slice:
         self.amount = limit.amount
         self.available = limit.amount
         self.lent = 0
+        self.leased = False
+        self.ended_at = 0
         self.need = 0
         self.least = 0
         self.dry_until = 0.0

@@ -25,6 +25,7 @@ HeldSums = dict[tuple[str, int], Counted]
 
 _MINUTE_US: Final = MINUTE_S * 1_000_000
 _NOTHING: Final = Counted(0, 0, 0)
+_NEVER: Final = -1  # the number of the last question of a borrower that has put none about a lease
 _ALLOWANCE: Final = and_(ALLOWANCES.c.limit_id == bindparam("limit"), ALLOWANCES.c.start == bindparam("window"))
 _LEASE: Final = and_(
     LEASES.c.limit_id == bindparam("limit"),
@@ -108,7 +109,9 @@ def settle(connection: Connection, borrower: str, sums: HeldSums) -> None:
         row = {"limit": limit_id, "window": start, "more": more}
         if not connection.execute(_SETTLE, row).rowcount:
             _make(connection, limit_id, start, more)
-        connection.execute(_SETTLE_LEASE, {**row, "whose": borrower})
+        if not connection.execute(_SETTLE_LEASE, {**row, "whose": borrower}).rowcount:
+            # Nothing was lent, as for an answer from the cache: the borrower has it in its sum all the same.
+            _begin(connection, limit_id, start, borrower, Lease(0, more), _NEVER)
 
 
 def release(connection: Connection, borrower: str) -> int:
@@ -149,7 +152,7 @@ def _borrow(connection: Connection, borrower: str, number: int, wanted: Wanted, 
         _forget_old(connection, wanted.limit, kept_since(limit.per, wanted.start))  # type: ignore[arg-type]
         _make(connection, wanted.limit, wanted.start, 0)
         settled = connection.execute(_SETTLED, at).scalar_one()
-    lent, others, own, asked = 0, 0, None, -1
+    lent, others, own, asked = 0, 0, None, _NEVER
     for whose, granted, used, last in connection.execute(_LEASES_OF, at):
         if whose == borrower:
             own, asked = Lease(granted, used), last
@@ -157,6 +160,9 @@ def _borrow(connection: Connection, borrower: str, number: int, wanted: Wanted, 
             lent += Lease(granted, used).held
             others += 1
     lease = own or Lease()
+    if wanted.ended_at and asked < 0:  # the answer was lost
+        left = max(0, limit.amount - settled - lent)
+        return Granted(wanted.limit, wanted.start, 0, left, lent, limit.amount, gone=True), False
     if asked >= number:  # overtaken
         left = max(0, limit.amount - settled - lent - lease.held)
         return Granted(wanted.limit, wanted.start, lease.granted, left, lent, limit.amount), False
@@ -167,12 +173,16 @@ def _borrow(connection: Connection, borrower: str, number: int, wanted: Wanted, 
     standing = Standing(limit.amount, settled, lent, others)
     loan = lend(standing, lease, wanted.used, wanted.need, wanted.least)
     if own is None:
-        row = {"limit_id": wanted.limit, "start": wanted.start, "borrower": borrower}
-        connection.execute(insert(LEASES).values(**row, granted=loan.granted, settled=0, asked=number))
+        _begin(connection, wanted.limit, wanted.start, borrower, Lease(loan.granted), number)
     else:
         connection.execute(_GRANT, {**at, "whose": borrower, "grants": loan.granted, "number": number})
     answer = Granted(wanted.limit, wanted.start, loan.granted, loan.available, lent, limit.amount)
     return answer, bool(lent) and loan.granted < wanted.used + wanted.need
+
+
+def _begin(connection: Connection, limit_id: int, start: int, borrower: str, lease: Lease, number: int) -> None:
+    row = {"limit_id": limit_id, "start": start, "borrower": borrower}
+    connection.execute(insert(LEASES).values(**row, granted=lease.granted, settled=lease.settled, asked=number))
 
 
 def _make(connection: Connection, limit_id: int, start: int, settled: int) -> None:
