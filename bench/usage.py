@@ -19,15 +19,16 @@ from sqlalchemy import Connection, insert, select, text
 
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
+from weebill.storage.audit import EXEMPT
 from weebill.storage.database import Database
 from weebill.storage.opening import open_ledger
 from weebill.storage.tables.ledger import API_KEYS, USAGE_KINDS, USAGE_SERIES
 from weebill.storage.tables.tenants import PROJECTS
 from weebill.storage.usage_reports import report
 from weebill.storage.usage_rows import KIND, SUMS, fingerprint
-from weebill.storage.usage_totals import recent
-from weebill.usage.reports import ReportQuery
-from weebill.usage.spans import DAY_H, Span
+from weebill.storage.usage_totals import recent, summary
+from weebill.usage.reports import MOST_ROWS, ReportQuery
+from weebill.usage.spans import DAY_H, MONTH_H, Span, month_of
 
 TARGET_MS: Final = 200.0
 KEYS: Final = 200
@@ -65,6 +66,16 @@ _BY_DAY: Final = (
     f"INSERT INTO usage_sums (hours, start, series, {', '.join(SUMS)}) "
     f"SELECT 24, start / 24 * 24, series, {', '.join(f'sum({name})' for name in SUMS)} FROM usage_sums "
     "WHERE hours = 1 GROUP BY 2, 3"
+)
+_BY_MONTH: Final = (
+    f"INSERT INTO usage_sums (hours, start, series, {', '.join(SUMS)}) "
+    f"SELECT {MONTH_H}, {{month}}, series, {', '.join(f'sum({name})' for name in SUMS)} FROM usage_sums "
+    "WHERE hours = 24 AND start >= {month} AND start < {end} GROUP BY series"
+)
+_DAILY: Final = (
+    f"INSERT INTO usage_daily (day, key_id, model, {', '.join(SUMS)}) "
+    f"SELECT start / 24, key_id, model, {', '.join(f'sum({name})' for name in SUMS)} FROM usage_sums "
+    "JOIN usage_series ON usage_series.id = series WHERE hours = 24 GROUP BY 1, 2, 3"
 )
 
 
@@ -106,14 +117,14 @@ def _make_tenants(connection: Connection) -> None:
         raise SystemExit("the database has usage already: give an empty one")
     common = {"organisation_id": "org_default", "created_at": 1, "changed_in": 1}
     projects = [{"id": f"proj_{at}", "name": f"p{at}", **common} for at in range(PROJECTS_MADE)]
-    connection.execute(insert(PROJECTS), projects)
+    connection.execute(insert(PROJECTS).execution_options(**EXEMPT), projects)
     scopes = {"networks": "[]", "models": "[]", "endpoints": "[]", "local_only": False, "preferences": "{}"}
     made = {"role": "user", "hint": "sk", "created_at": 1, "made_in": 1, "changed_in": 1, **scopes}
     keys = [
         {"id": f"key_{at}", "name": f"k{at}", "digest": at.to_bytes(32), "project_id": f"proj_{at % PROJECTS_MADE}"}
         for at in range(KEYS)
     ]
-    connection.execute(insert(API_KEYS), [{**each, **made} for each in keys])
+    connection.execute(insert(API_KEYS).execution_options(**EXEMPT), [{**each, **made} for each in keys])
     for at, (key, model) in enumerate(((key, model) for key in range(KEYS) for model in MODELS), 1):
         kind = (
             f"key_{key}", model, model, "acme", "chat.completions", False, True, 200, "ok", "", "", False, "",
@@ -138,7 +149,10 @@ def _fill(ledger: Database, requests: int, told: Callable[[str], None]) -> None:
         )  # fmt: skip
         ledger.change(partial(_execute, statement=statement))
         told(f"{last + 1:,} requests")
-    for statement in (_BY_HOUR, _BY_DAY, "ANALYZE"):
+    year = Span(END_H - DAYS * DAY_H, END_H)
+    starts = sorted({month_of(hour) for hour in range(*year, DAY_H)} | {month_of(END_H - 1)})
+    by_month = [_BY_MONTH.format(month=each, end=month_of(each + MONTH_H)) for each in starts]
+    for statement in (_BY_HOUR, _BY_DAY, *by_month, _DAILY, "ANALYZE"):
         ledger.change(partial(_execute, statement=statement))
     told("their sums")
 
@@ -162,8 +176,19 @@ def _pages() -> Iterator[tuple[str, Callable[[Connection], object]]]:
         ("30 days in a zone's days, by model", ReportQuery(span=month, timezone="Asia/Tokyo", group_by=("model",))),
         ("a year, by month and model", ReportQuery(span=year, bucket="month", group_by=("model",))),
         ("a year in one, by organization", ReportQuery(span=year, bucket="all", group_by=("organization",))),
+        ("a year in one, by key and model", ReportQuery(span=year, bucket="all", group_by=("key", "model"))),
+        (
+            "a year, by a zone's months and model",
+            ReportQuery(span=year, bucket="month", timezone="Asia/Tokyo", group_by=("model",)),
+        ),
+        ("a year, by week and project", ReportQuery(span=year, bucket="week", group_by=("project",))),
+        ("a year, by day", ReportQuery(span=year)),
+        ("30 days, by hour", ReportQuery(span=month, bucket="hour")),
     ):
-        yield title, partial(report, query=query, limit=100)
+        yield title, partial(report, query=query, limit=MOST_ROWS)
+    yield "everything, by model", partial(summary, by="model")
+    yield "everything, by key", partial(summary, by="key")
+    yield "everything, by day", partial(summary, by="day")
     yield "the newest 50 requests", partial(recent, limit=50)
 
 

@@ -55,6 +55,7 @@ UNDONE: Final = {
     "0019": tuple(
         f"DROP TABLE {name}" for name in ("mails", "tickets", "sessions", "identities", "recovery_codes", "credentials")
     ),
+    "0020": tuple(f"DELETE FROM {name} WHERE hours = 744" for name in ("usage_sums", "usage_label_sums")),
 }
 
 

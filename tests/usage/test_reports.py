@@ -25,6 +25,7 @@ from tests.fixtures.databases import execute, insert, plans
 from tests.fixtures.postgresql import PostgresServer
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
+from weebill.storage import usage_reports
 from weebill.storage.audit import EXEMPT
 from weebill.storage.database import Database
 from weebill.storage.opening import open_ledger
@@ -34,10 +35,13 @@ from weebill.storage.usage_reports import report
 from weebill.usage.asked import read_query
 from weebill.usage.records import Labels, UsageRecord
 from weebill.usage.reports import BadReportError, ReportQuery, ReportRow
-from weebill.usage.spans import HOUR_S, Bucket, Span, buckets, zone_of
+from weebill.usage.spans import HOUR_S, Bucket, Span, buckets, month_of, zone_of
 
 HOUR = STARTED_AT // 1_000_000 // HOUR_S
-RECORDS = some(400)
+RECORDS = [
+    msgspec.structs.replace(each, started_at=each.started_at + days * 86_400_000_000)
+    for each, days in zip(some(400), [0, 0, 0, 17, 45, 100] * 70, strict=False)
+]
 HOLDERS = {"key_0": ("org_a", "proj_a", "user_a"), "key_1": ("org_a", "proj_b", None), "key_2": (None, None, None)}
 DIMENSIONS = ["organization", "project", "key", "user", "model", "provider", "endpoint"]
 
@@ -141,7 +145,7 @@ def paged(ledger: Database, query: ReportQuery, limit: int) -> list[ReportRow]:
 
 @st.composite
 def queries(draw: st.DrawFn) -> ReportQuery:
-    start = HOUR + draw(st.integers(-50, 70))
+    start = HOUR + draw(st.one_of(st.integers(-50, 70), st.integers(-50, 2500)))
     zone = draw(st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]))
     label = draw(st.sampled_from([None, "end_user", "tag:team"]))
     names = [*DIMENSIONS, label] if label else DIMENSIONS
@@ -150,7 +154,7 @@ def queries(draw: st.DrawFn) -> ReportQuery:
         values = sorted({value for record in RECORDS if (value := value_of(record, name)) is not None})
         filters[name] = tuple(draw(st.lists(st.sampled_from([*values, "?"]), min_size=1, max_size=2, unique=True)))
     return ReportQuery(
-        span=Span(start, start + draw(st.integers(1, 200))),
+        span=Span(start, start + draw(st.one_of(st.integers(1, 200), st.integers(1, 3000)))),
         bucket=draw(st.sampled_from(["hour", "day", "week", "month", "all"])),
         timezone=zone,
         group_by=tuple(draw(st.lists(st.sampled_from(names), max_size=3, unique=True))),
@@ -256,6 +260,62 @@ def test_what_is_asked_without_a_time_is_of_the_last_days(ledger: Database) -> N
     insert(ledger, [msgspec.structs.replace(make_record("a"), started_at=int(now * 1e6))])
     page = ledger.read(partial(report, query=read_query({"group_by": ["model"]}, now), limit=10))
     assert [(row.group, row.amounts.requests) for row in page.rows] == [(("tiny",), 1)]
+
+
+def test_a_page_adds_up_a_bounded_number_of_sums(ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends early, but never without a row; all pages together have everything."""
+    spread = [
+        msgspec.structs.replace(
+            make_record(f"{at}"), key_id=f"key_{at % 3}", started_at=STARTED_AT + at * 3_600_000_000
+        )
+        for at in range(60)
+    ]
+    insert(ledger, spread)
+    monkeypatch.setattr(usage_reports, "MOST_SUMS", 10)
+    query = ReportQuery(span=Span(HOUR, HOUR + 60), bucket="hour", group_by=("model",))
+    first = ledger.read(partial(report, query=query, limit=1000))
+    assert len(first.rows) == 10
+    assert len(paged(ledger, query, 1000)) == 60
+    monkeypatch.setattr(usage_reports, "MOST_SUMS", 1)
+    assert [len(paged(ledger, msgspec.structs.replace(query, bucket=bucket), 1000)) for bucket in ("day", "all")] == [
+        len({each.started_at // 86_400_000_000 for each in spread}), 1,
+    ]  # fmt: skip
+
+
+def test_a_sum_of_many_noughts_is_read(ledger: Database) -> None:
+    """PostgreSQL's driver writes such a one with an exponent."""
+    insert(ledger, [msgspec.structs.replace(make_record("a"), cost_nano=10**15)])
+    query = ReportQuery(span=Span(HOUR, HOUR + 1), bucket="hour")
+    [row] = ledger.read(partial(report, query=query, limit=10)).rows
+    assert row.amounts.cost_nano == 10**15
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "parts"),
+    [
+        (0, 31 * 24, [(744, 0, 744, 1)]),
+        # A month in Tokyo: that of UTC, and nine hours before it rather than at its end.
+        (744 - 9, 744 + 28 * 24 - 9, [(1, 735, 744, 1), (744, 744, 1416, 1), (1, 1407, 1416, -1)]),
+        (24, 744, [(744, 0, 744, 1), (24, 0, 24, -1)]),
+        (48, 48 + 5 * 24, [(24, 48, 168, 1)]),
+        (5, 7, [(1, 5, 7, 1)]),
+        (1, 24, [(24, 0, 24, 1), (1, 0, 1, -1)]),
+    ],
+)
+def test_a_span_is_made_of_the_fewest_sums(start: int, end: int, parts: list[tuple[int, int, int, int]]) -> None:
+    assert sorted(Span(start, end).parts()) == sorted(parts)
+
+
+@given(st.integers(0, 500_000), st.integers(1, 20_000))
+def test_the_parts_of_a_span_are_the_span(start: int, length: int) -> None:
+    counts: Counter[int] = Counter()
+    for part in Span(start, start + length).parts():
+        assert month_of(part.start) == part.start or part.hours < 744
+        assert month_of(part.end) == part.end or part.hours < 744
+        counts[part.start] += part.sign
+        counts[part.end] -= part.sign
+    assert +counts == {start: 1}
+    assert -counts == {start + length: 1}
 
 
 def test_sums_of_more_than_64_bits_end_at_the_most(ledger: Database) -> None:

@@ -1,10 +1,13 @@
-"""Roll-ups: their sums are those of the records, by hour, by day, and by what clients say of requests."""
+"""Roll-ups: their sums are those of the records, by hour, day and month, and by what clients say of requests."""
 
 from __future__ import annotations
 
 import random
+from collections import defaultdict
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -23,6 +26,7 @@ from weebill.storage import rollups
 from weebill.storage.database import Database
 from weebill.storage.opening import open_ledger
 from weebill.storage.revisions.ledger import r0011_usage_roll_ups as revision
+from weebill.storage.revisions.ledger import r0020_usage_by_month
 from weebill.storage.usage import StoredUsage
 from weebill.storage.usage_names import MANY
 from weebill.usage.ingest import Ingester
@@ -35,6 +39,7 @@ BY_HOUR = (
     "ON usage_series.id = usage_sums.series WHERE hours = 1 ORDER BY 1, 2, 3, 4, 5"
 )
 BY_DAY = BY_HOUR.replace("hours = 1", "hours = 24")
+BY_MONTH = BY_HOUR.replace("hours = 1", "hours = 744")
 COUNTED = (
     "count(*), count(CASE WHEN outcome NOT IN ('ok', 'client_cancelled') THEN 1 END), sum(prompt_tokens), "
     "sum(cached_tokens), sum(completion_tokens), coalesce(sum(cost_nano), 0), "
@@ -66,6 +71,33 @@ def some(count: int, seed: int = 15) -> list[UsageRecord]:
     ]
 
 
+def over_months(count: int) -> list[UsageRecord]:
+    """Records of all sorts over a hundred days, and of clocks that were far off."""
+    found = some(count)
+    later = [
+        msgspec.structs.replace(each, started_at=each.started_at + (at % 4) * 25 * 24 * HOUR_US)
+        for at, each in enumerate(found)
+    ]
+    odd = [msgspec.structs.replace(found[0], started_at=at) for at in (0, -1, 2**62)]
+    return [*later, *odd]
+
+
+def by_month(days: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Sums of days added up by the calendar; those of a time that it does not have are left out."""
+    found: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * 7)
+    for row in days:
+        start, series, sums = row[0], row[1:5], row[5:]
+        if start < 24 * 365 * 1000:
+            first = datetime.fromtimestamp(start * 3600, UTC).replace(day=1)
+            there = found[(int(first.timestamp()) // 3600, *series)]
+            there[:] = [each + more for each, more in zip(there, sums, strict=True)]
+    return sorted((*key, *sums) for key, sums in found.items())
+
+
+def known_months(ledger: Database) -> list[tuple[Any, ...]]:
+    return [row for row in plain(rows(ledger, BY_MONTH)) if row[0] < 24 * 365 * 1000]
+
+
 def plain(found: list[Any]) -> list[tuple[Any, ...]]:
     """PostgreSQL has another type for sums."""
     return [tuple(int(each) if not isinstance(each, str) else each for each in row) for row in found]
@@ -93,6 +125,35 @@ def test_hours_and_days_have_the_sums_of_the_records(ledger: Database) -> None:
                 f"usage_label_series.id = label_series WHERE hours = {hours} AND name = '{name}' AND value = '{value}'",
             )
             assert plain(found) == plain(rows(ledger, f"SELECT {COUNTED} FROM usage WHERE {condition}"))
+
+
+def test_months_have_the_sums_of_their_days(ledger: Database) -> None:
+    insert(ledger, *([each] for each in over_months(300)))
+    months = known_months(ledger)
+    assert len({row[0] for row in months}) > 4
+    assert months == by_month(plain(rows(ledger, BY_DAY)))
+    for query in (BY_HOUR, BY_DAY, BY_MONTH):
+        assert sum(row[5] for row in plain(rows(ledger, query))) == 303
+    for hours in (1, 24, 744):
+        found = rows(
+            ledger,
+            "SELECT sum(requests) FROM usage_label_sums JOIN usage_label_series ON usage_label_series.id = label_series"
+            f" WHERE hours = {hours} AND name = 'end_user' AND value = 'ann'",
+        )
+        assert plain(found) == plain(rows(ledger, "SELECT count(*) FROM usage WHERE end_user = 'ann'"))
+
+
+def test_a_ledger_without_months_gets_those_of_its_days(ledger: Database) -> None:
+    huge = msgspec.structs.replace(make_record("odd"), prompt_tokens=2**53 - 1, cached_tokens=0)
+    many = [msgspec.structs.replace(huge, started_at=STARTED_AT + day * 24 * HOUR_US) for day in range(3)] * 1200
+    insert(ledger, [*over_months(300), *many])
+    labelled = "SELECT * FROM usage_label_sums ORDER BY hours, start, label_series"
+    before = [plain(rows(ledger, query)) for query in (BY_MONTH, labelled)]
+    assert max(row[7] for row in before[0]) == 2**63 - 1
+    for table in ("usage_sums", "usage_label_sums"):
+        execute(ledger, f"DELETE FROM {table} WHERE hours = 744")
+    ledger.change(partial(_upgrade, revision=r0020_usage_by_month))
+    assert [plain(rows(ledger, query)) for query in (BY_MONTH, labelled)] == before
 
 
 def test_a_batch_that_is_repeated_after_a_failure_is_rolled_up_once(home: Home, ledger: Database) -> None:
@@ -133,7 +194,7 @@ def _as_before(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, revision: ModuleType = revision) -> None:
     with Operations.context(MigrationContext.configure(connection)):
         revision.upgrade()
 

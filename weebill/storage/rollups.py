@@ -1,4 +1,4 @@
-"""Roll-ups: sums of usage by hour and day, from those of one transaction to rows of the tables."""
+"""Roll-ups: sums of usage by hour, day and month, from those of one transaction to rows of the tables."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from weebill.storage.tables.types import MOST
 from weebill.storage.usage_names import MANY, Names
 from weebill.storage.usage_rows import Rows, without_nul
 from weebill.usage.records import Labels
+from weebill.usage.spans import DAY_H, MONTH_H, month_of
 
 HOUR: Final = 1
-DAY: Final = 24
-"""The hours of a sum."""
 END_USER: Final = "end_user"
 TAG: Final = "tag:"
 MOST_TAGS: Final = 200
@@ -73,16 +72,16 @@ class RollUps:
         self._known = known
 
     def add(self, rolled: Rolled) -> None:
-        """Adds the sums to the totals of keys, to hours and to days."""
+        """Adds the sums to the totals of keys, to hours, to days and to months."""
         daily: dict[tuple[int, str, str], Sums] = {}
-        by_day: dict[tuple[int, Series], Sums] = {}
+        found: dict[tuple[int, int, Series], Sums] = {}
         for (hour, series), sums in rolled.hours.items():
-            add_to(by_day, (hour - hour % DAY, series), sums)
-            add_to(daily, (hour // DAY, series[0], series[1]), sums)
+            add_to(daily, (hour // DAY_H, series[0], series[1]), sums)
+            for hours, start in _spans(hour):
+                add_to(found, (hours, start, series), sums)
         self._rows.add_up(USAGE_DAILY, [(*key, *sums) for key, sums in sorted(daily.items())])
         ids = self._series({series for _, series in rolled.hours})
-        rows = [(HOUR, hour, ids[series], *sums) for (hour, series), sums in rolled.hours.items()]
-        rows += [(DAY, day, ids[series], *sums) for (day, series), sums in by_day.items()]
+        rows = [(hours, start, ids[series], *sums) for (hours, start, series), sums in found.items()]
         self._rows.add_up(USAGE_SUMS, sorted(rows))
         if rolled.labelled:
             self._add_labelled(rolled, ids)
@@ -92,8 +91,8 @@ class RollUps:
         for (hour, series, labels), sums in rolled.labelled.items():
             for label in self._kept(labels):
                 one = (*label, ids[series])
-                add_to(found, (HOUR, hour, one), sums)
-                add_to(found, (DAY, hour - hour % DAY, one), sums)
+                for hours, start in _spans(hour):
+                    add_to(found, (hours, start, one), sums)
         labels_ids = self._label_series({label for _, _, label in found})
         rows = [(hours, start, labels_ids[label], *sums) for (hours, start, label), sums in found.items()]
         self._rows.add_up(USAGE_LABEL_SUMS, sorted(rows))
@@ -136,6 +135,11 @@ class RollUps:
             new = sorted(wanted)
         known.update(zip(new, self._rows.ids(USAGE_LABEL_SERIES, _LABEL_SERIES, new), strict=True))
         return known
+
+
+def _spans(hour: int) -> tuple[tuple[int, int], ...]:
+    """Returns the hour, the day and the month of an hour, as sums have them: by their length and their beginning."""
+    return (HOUR, hour), (DAY_H, hour - hour % DAY_H), (MONTH_H, month_of(hour))
 
 
 def add_to(sums: dict[K, Sums], key: K, more: Sums) -> None:

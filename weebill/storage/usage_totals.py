@@ -7,33 +7,38 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Integer, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Integer, Table, func, literal, select
 
-from weebill.storage.tables.ledger import USAGE, USAGE_DAILY
+from weebill.storage.tables.ledger import USAGE, USAGE_DAILY, USAGE_SERIES, USAGE_SUMS
 from weebill.storage.tables.types import MOST
 from weebill.usage.records import Labels, UsageRecord
+from weebill.usage.spans import MONTH_H
 from weebill.usage.totals import APART, Grouping, UsageEntry, UsageTotal
 
-# Of many days only the latest are shown; keys and models are few by nature, but bounded all the same.
+# Keys and models are few by nature, but bounded all the same.
 MAX_GROUPS: Final = 1000
+MAX_DAYS: Final = 366
 
-_GROUPED_BY: Final[Mapping[Grouping, str]] = {"model": "model", "key": "key_id", "day": "day"}
+_GROUPED_BY: Final[Mapping[Grouping, str]] = {"model": "model", "key": "key_id"}
 _COUNTED: Final = ("requests", "failures", "unpriced")
 _ADDED: Final = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano")
 _HALF: Final = 32
+_LOW: Final = 2**_HALF - 1
 _SHIFT: Final = literal(_HALF, Integer())
-# By halves: SQLite fails where a sum is beyond 64 bits, and nothing that an upstream reports may bring that about.
-_SUMS: Final = (
-    *(func.coalesce(func.sum(USAGE_DAILY.c[name]), 0).label(name) for name in _COUNTED),
-    *(
-        func.coalesce(func.sum(half), 0)
-        for name in _ADDED
-        for half in (
-            USAGE_DAILY.c[name].bitwise_rshift(_SHIFT),
-            USAGE_DAILY.c[name].bitwise_and(2**_HALF - 1),
-        )
-    ),
-)
+
+
+def _sums(table: Table) -> list[ColumnElement[int]]:
+    """Returns the sums over a table; by halves where more than 64 bits may come of it, which SQLite fails at."""
+    counted = [func.coalesce(func.sum(table.c[name]), 0).label(name) for name in _COUNTED]
+    halves = [
+        half for name in _ADDED for half in (table.c[name].bitwise_rshift(_SHIFT), table.c[name].bitwise_and(_LOW))
+    ]
+    return [*counted, *(func.coalesce(func.sum(half), 0) for half in halves)]
+
+
+_SUMS: Final = _sums(USAGE_DAILY)
+_MONTHS: Final = _sums(USAGE_SUMS)
+_IN_MONTHS: Final = USAGE_SUMS.c.hours == MONTH_H
 _FIELDS: Final = tuple(name for name in UsageRecord.__struct_fields__ if name not in APART)
 _RECORDS: Final = select(USAGE.c.id, USAGE.c.end_user, USAGE.c.tags, *(USAGE.c[name] for name in _FIELDS)).order_by(
     USAGE.c.id.desc()
@@ -42,16 +47,24 @@ _DAY_S: Final = 86_400
 
 
 def summarise(connection: Connection, by: Grouping) -> list[UsageTotal]:
-    """Totals: models and keys by number of requests, days from the latest; at most `MAX_GROUPS`."""
-    column = USAGE_DAILY.c[_GROUPED_BY[by]]
-    order = [column.desc()] if by == "day" else [func.sum(USAGE_DAILY.c.requests).desc(), column]
-    rows = connection.execute(select(column, *_SUMS).group_by(column).order_by(*order).limit(MAX_GROUPS))
-    return [_total(_date(name) if by == "day" else name, *sums) for name, *sums in rows]
+    """Totals: models and keys by number of requests, at most `MAX_GROUPS`; days from the latest, `MAX_DAYS`."""
+    if by == "day":
+        days = select(USAGE_DAILY.c.day, *_SUMS).group_by(USAGE_DAILY.c.day).order_by(USAGE_DAILY.c.day.desc())
+        return [_total(_date(day), *sums) for day, *sums in connection.execute(days.limit(MAX_DAYS))]
+    column = USAGE_SERIES.c[_GROUPED_BY[by]]
+    found = (
+        select(column, *_MONTHS)
+        .join_from(USAGE_SUMS, USAGE_SERIES, USAGE_SERIES.c.id == USAGE_SUMS.c.series)
+        .where(_IN_MONTHS)
+        .group_by(column)
+        .order_by(func.sum(USAGE_SUMS.c.requests).desc(), column)
+    )
+    return [_total(name, *sums) for name, *sums in connection.execute(found.limit(MAX_GROUPS))]
 
 
 def total(connection: Connection) -> UsageTotal:
     """The sum over everything; its name is empty."""
-    return _total("", *connection.execute(select(*_SUMS)).one())
+    return _total("", *connection.execute(select(*_MONTHS).where(_IN_MONTHS)).one())
 
 
 def totals_of_keys(connection: Connection, key_ids: Collection[str] | None = None) -> dict[str, UsageTotal]:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 Bucket = Literal["hour", "day", "week", "month", "all"]
 HOUR_S: Final = 3600
 DAY_H: Final = 24
-MOST_PARTS: Final = 3
-"""Of a span: days, and hours before and after them."""
+MONTH_H: Final = 31 * DAY_H
+"""Stands for a month (UTC) among the lengths of sums, however long it is."""
 LATEST_H: Final = 253_402_300_800 // HOUR_S
 """The end of the year 9999."""
+
+_CYCLE_DAYS: Final = 146_097  # of 400 years, after which the calendar is the same
+_FIRST_DAY: Final = date(1970, 1, 1).toordinal()
+
+
+class Part(NamedTuple):
+    """The sums over `hours` each from `start` up to `end`, which count once (`sign` 1) or are taken away (-1)."""
+
+    hours: int
+    start: int
+    end: int
+    sign: int
 
 
 class Span(NamedTuple):
@@ -22,13 +34,15 @@ class Span(NamedTuple):
     start: int
     end: int
 
-    def parts(self) -> list[tuple[int, int, int]]:
-        """Returns the spans of days and of hours that make it up: the length of each sum, and the first and end."""
-        first, last = -(-self.start // DAY_H) * DAY_H, self.end // DAY_H * DAY_H
-        if first >= last:
-            return [(1, self.start, self.end)]
-        parts = [(1, self.start, first), (DAY_H, first, last), (1, last, self.end)]
-        return [part for part in parts if part[1] < part[2]]
+    def parts(self) -> list[Part]:
+        """Returns what makes it up with the fewest sums: months, days and hours, some of which are taken away."""
+        covers = [_signed(1, self.start, self.end)]
+        for begin in _around(self.start, _day_of, DAY_H):
+            for end in _around(self.end, _day_of, DAY_H):
+                if begin < end:
+                    days = _of_days(begin, end)
+                    covers.append([*_signed(1, self.start, begin), *days, *_signed(1, end, self.end)])
+        return min(covers, key=_sums)
 
 
 class BadSpanError(ValueError):
@@ -37,6 +51,48 @@ class BadSpanError(ValueError):
     def __init__(self, param: str, message: str) -> None:
         super().__init__(message)
         self.param = param
+
+
+def month_of(hour: int) -> int:
+    """Returns the first hour of the month (UTC) of an hour, also of one that no calendar has.
+
+    >>> month_of(0), month_of(31 * 24 - 1), month_of(31 * 24), month_of(-1)
+    (0, 0, 744, -744)
+    """
+    cycles, day = divmod(hour // DAY_H, _CYCLE_DAYS)
+    first = day + 1 - date.fromordinal(_FIRST_DAY + day).day
+    return (cycles * _CYCLE_DAYS + first) * DAY_H
+
+
+def _of_days(start: int, end: int) -> list[Part]:
+    covers = [_signed(DAY_H, start, end)]
+    for begin in _around(start, month_of, MONTH_H):
+        for finish in _around(end, month_of, MONTH_H):
+            if begin < finish:
+                months = Part(MONTH_H, begin, finish, 1)
+                covers.append([*_signed(DAY_H, start, begin), months, *_signed(DAY_H, finish, end)])
+    return min(covers, key=_sums)
+
+
+def _around(hour: int, begin_of: Callable[[int], int], longest: int) -> list[int]:
+    """Returns the beginnings of the days or months before an hour and after it; the hour alone, if it is one."""
+    before = begin_of(hour)
+    return [hour] if before == hour else [before, begin_of(before + longest)]
+
+
+def _day_of(hour: int) -> int:
+    return hour - hour % DAY_H
+
+
+def _signed(hours: int, start: int, end: int) -> list[Part]:
+    """Returns the part from `start` up to `end`; from `end` up to `start`, to be taken away, if that is first."""
+    if start == end:
+        return []
+    return [Part(hours, start, end, 1) if start < end else Part(hours, end, start, -1)]
+
+
+def _sums(parts: list[Part]) -> int:
+    return sum(-(-(part.end - part.start) // part.hours) for part in parts)
 
 
 def zone_of(name: str) -> tzinfo:

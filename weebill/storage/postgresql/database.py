@@ -193,6 +193,8 @@ class PostgresDatabase(Database):
             "application_name": f"weebill {self._schema.name}",
             # Whatever the server does by default: journals are deleted once their usage is committed.
             "synchronous_commit": "on",
+            # To compile a statement takes longer than to run any of ours.
+            "jit": "off",
             "statement_timeout": f"{self._statement_timeout_s * 1000:.0f}",
             "idle_in_transaction_session_timeout": f"{self._statement_timeout_s * 1000:.0f}",
         }

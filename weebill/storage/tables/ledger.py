@@ -229,7 +229,9 @@ class _UsageSums(TypedColumns):
 
 
 USAGE_SUMS: Final = Table("usage_sums", LEDGER, _UsageSums, sqlite_strict=True, sqlite_with_rowid=False)
-"""Usage by hour and by day (UTC): `hours` is 1 or 24, `start` the number of hours since 1970 at the beginning."""
+"""Usage by hour, by day and by month (UTC): `hours` is 1, 24 or, for months, 744; `start` is the number of hours since
+1970 at the beginning.
+"""
 
 
 class _UsageLabelSeries(TypedColumns):
