@@ -101,7 +101,7 @@ async def connected(port: int, tls: ssl.SSLContext | None = None, limit: int = 2
             await asyncio.wait_for(writer.wait_closed(), 5)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> float:
+async def until(condition: Callable[[], bool], seconds: float = 30) -> float:
     """Wait for the condition; returns how long it took."""
     begin = time.monotonic()
     async with asyncio.timeout(seconds):

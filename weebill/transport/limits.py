@@ -26,7 +26,7 @@ MAX_REFUSALS: Final = 256
 # Requests waiting for a connection of one origin's pool.
 MAX_WAITERS: Final = 1024
 # Seconds between two looks at an upstream connection's timeouts.
-CLIENT_SWEEP_S: Final = 0.1
+CLIENT_SWEEP_S: Final = 0.25
 # Seconds for the unneeded rest of an answer to end by itself, so that its connection can be reused.
 RELEASE_S: Final = 0.5
 # Seconds for a cancelled handler to record usage.

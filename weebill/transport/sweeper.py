@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Generic, Protocol, TypeVar
 
+from weebill.process.beats import until_beat
+
 
 class Sweepable(Protocol):
     """An object with deadlines."""
@@ -17,7 +19,7 @@ Member = TypeVar("Member", bound=Sweepable)
 
 
 class Sweeper(Generic[Member]):
-    """Checks the deadlines of its members every `interval` seconds; sleeps while it has none.
+    """Checks the deadlines of its members at beats of `interval` seconds; sleeps while it has none.
 
     Deadlines are kept to within `interval`, at no cost for each request.
     """
@@ -34,7 +36,7 @@ class Sweeper(Generic[Member]):
         self.members.add(member)
         if self._timer is None:
             self._loop = asyncio.get_running_loop()
-            self._timer = self._loop.call_later(self.interval, self._sweep)
+            self._timer = self._loop.call_later(until_beat(self.interval), self._sweep)
 
     def discard(self, member: Member) -> None:
         self.members.discard(member)
@@ -46,4 +48,4 @@ class Sweeper(Generic[Member]):
         now = self._loop.time()
         for member in tuple(self.members):
             member.sweep(now)
-        self._timer = self._loop.call_later(self.interval, self._sweep)
+        self._timer = self._loop.call_later(until_beat(self.interval), self._sweep)
