@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from msgspec import convert
 from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, case, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from weebill.limits.counting import AMOUNT_OF, REFUSED, Counted, read
 from weebill.limits.lending import Lease, Standing, lend
+from weebill.limits.limit import Measure, Window
 from weebill.limits.questions import Granted, Wanted
 from weebill.limits.windows import MINUTE_S, kept_since, window_at
 from weebill.storage.tables.limits import ALLOWANCES, LEASES, LIMITS
@@ -51,8 +54,8 @@ _SETTLE_LEASE: Final = update(LEASES).where(_LEASE).values(settled=_plus(LEASES.
 
 
 class _Limit(NamedTuple):
-    per: str
-    measure: str
+    per: Window
+    measure: Measure
     amount: int
     removed: bool
 
@@ -101,9 +104,9 @@ def settle(connection: Connection, borrower: str, sums: HeldSums) -> None:
             limit = limits.get(limit_id)
             if limit is None:
                 continue
-            amount = AMOUNT_OF[limit.measure](used)  # type: ignore[index]
+            amount = AMOUNT_OF[limit.measure](used)
             if amount:
-                start, _ = window_at(limit.per, minute * MINUTE_S)  # type: ignore[arg-type]
+                start, _ = window_at(limit.per, minute * MINUTE_S)
                 amounts[limit_id, start] = min(MOST, amounts.get((limit_id, start), 0) + amount)
     for (limit_id, start), more in sorted(amounts.items()):
         row = {"limit": limit_id, "window": start, "more": more}
@@ -149,7 +152,7 @@ def _borrow(connection: Connection, borrower: str, number: int, wanted: Wanted, 
     at = {"limit": wanted.limit, "window": wanted.start}
     settled = connection.scalar(_SETTLED, at)
     if settled is None:
-        _forget_old(connection, wanted.limit, kept_since(limit.per, wanted.start))  # type: ignore[arg-type]
+        _forget_old(connection, wanted.limit, kept_since(limit.per, wanted.start))
         _make(connection, wanted.limit, wanted.start, 0)
         settled = connection.execute(_SETTLED, at).scalar_one()
     lent, others, own, asked = 0, 0, None, _NEVER
@@ -188,13 +191,11 @@ def _begin(connection: Connection, limit_id: int, start: int, borrower: str, lea
 def _make(connection: Connection, limit_id: int, start: int, settled: int) -> None:
     """Makes an allowance, or adds to one that another machine has made meanwhile."""
     row = {"limit_id": limit_id, "start": start, "settled": settled, "wanted_in": 0}
-    if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as insert_or
-    else:
-        from sqlalchemy.dialects.postgresql import insert as insert_or  # type: ignore[assignment]
-    made = insert_or(ALLOWANCES).values(**row)
-    sums = {"settled": _plus(ALLOWANCES.c.settled, made.excluded.settled)}
-    connection.execute(made.on_conflict_do_update(index_elements=list(ALLOWANCES.primary_key), set_=sums))
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(ALLOWANCES).values(**row))
+    except IntegrityError:
+        connection.execute(_SETTLE, {"limit": limit_id, "window": start, "more": settled})
 
 
 def _forget_old(connection: Connection, limit_id: int, before: int) -> None:
@@ -206,4 +207,4 @@ def _forget_old(connection: Connection, limit_id: int, before: int) -> None:
 def _limits(connection: Connection, ids: set[int]) -> Mapping[int, _Limit]:
     columns = (LIMITS.c.id, LIMITS.c.per, LIMITS.c.measure, LIMITS.c.amount, LIMITS.c.removed_at)
     found = connection.execute(select(*columns).where(LIMITS.c.id.in_(sorted(ids))))
-    return {id_: _Limit(per, measure, amount, removed is not None) for id_, per, measure, amount, removed in found}
+    return {id_: convert((per, measure, amount, at is not None), _Limit) for id_, per, measure, amount, at in found}
