@@ -7,10 +7,10 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 pytest_plugins = [
+    "tests.fixtures.postgresql",  # before those that import it: pytest rewrites its assertions as it imports it
     "tests.fixtures.databases",
     "tests.fixtures.home",
     "tests.fixtures.model",
-    "tests.fixtures.postgresql",
     "tests.fixtures.redis",
     "tests.parallel",
 ]

@@ -26,7 +26,7 @@ from weebill.config.schema import DatabaseSettings
 from weebill.storage.database import Database
 from weebill.storage.opening import open_ledger
 from weebill.storage.postgresql.database import PostgresDatabase
-from weebill.storage.schema import LEDGER, Schema
+from weebill.storage.schema import LEDGER, RESPONSES, Schema
 from weebill.storage.sqlite.database import SqliteDatabase
 from weebill.storage.upgrade import NewerSchemaError, revision_of
 from weebill.storage.usage_rows import KIND, fingerprint
@@ -91,8 +91,9 @@ def differences(connection: Connection) -> list[object]:
     """What Alembic finds different from the tables as they are in the code."""
 
     def named(name: str | None, kind: str, _: object) -> bool:
-        # Records of earlier releases stay where they are; the view has them.
-        return kind != "table" or name not in ("usage_before_kinds", "usage_entries_before_flags", "ledger_revision")
+        # Records of earlier releases stay where they are; the view has them. PostgreSQL has the responses as well.
+        others = {"usage_before_kinds", "usage_entries_before_flags", "ledger_revision", RESPONSES.version_table}
+        return kind != "table" or name not in others | {*RESPONSES.tables.tables}
 
     def compared(item: object, _name: str | None, _kind: str, _reflected: bool, _other: object) -> bool:
         return not getattr(item, "is_view", False)
