@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import multiprocessing
 import stat
-import subprocess
-import sys
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 
 import pytest
 
@@ -66,23 +67,25 @@ def test_a_bad_role_is_refused(home: Home) -> None:
         keys.create("a", "root")  # type: ignore[arg-type]
 
 
+def make_first(home: Home, start: Barrier, told: SimpleQueue[tuple[bool, bytes]]) -> None:
+    start.wait(60)
+    with open_keys(home, SQLITE) as keys:
+        made = keys.create_first("first") is not None
+    told.put((made, read_pepper(home.pepper)))
+
+
 def test_the_first_key_is_made_once_by_racing_processes(home: Home) -> None:
-    script = (
-        "import sys; from pathlib import Path; from weebill.config.paths import Home; "
-        "from weebill.storage.keys import open_keys; from weebill.config.schema import DatabaseSettings; "
-        "sys.stdin.readline()\n"
-        "with open_keys(Home(Path(sys.argv[1])), DatabaseSettings()) as keys: made = keys.create_first('first')\n"
-        "print(made is not None, keys._pepper.hex())"
-    )
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, home.root], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(6)
-    ]
-    answers = [racer.communicate("go\n")[0].split() for racer in racers]
-    assert sorted(made for made, _ in answers) == ["False"] * 5 + ["True"]
-    assert {pepper for _, pepper in answers} == {read_pepper(home.pepper).hex()}
+    context = multiprocessing.get_context("fork")
+    start, told = context.Barrier(6), context.SimpleQueue()
+    racers = [context.Process(target=make_first, args=(home, start, told)) for _ in range(6)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join(60)
+    assert [racer.exitcode for racer in racers] == [0] * 6
+    answers = [told.get() for _ in racers]
+    assert sorted(made for made, _ in answers) == [False] * 5 + [True]
+    assert {pepper for _, pepper in answers} == {read_pepper(home.pepper)}
     assert [path.name for path in home.root.glob(".*")] == []
 
 

@@ -42,7 +42,8 @@ def read_pepper(path: Path) -> bytes:
 def ensure_pepper(path: Path, count_active: Callable[[], int]) -> bytes:
     """Returns the pepper, created at first use. Raises LedgerError if it is missing and there are active keys."""
     if not path.exists():
-        if active := count_active():
+        # Another process may have made the pepper, and a key, since it was looked for.
+        if (active := count_active()) and not path.exists():
             raise LedgerError(
                 f"{path} is missing, and without it the {active} active API keys cannot be checked. "
                 "Copy it from another machine with this database, or restore it from a backup; "
