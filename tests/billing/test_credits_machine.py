@@ -181,12 +181,13 @@ class CreditsMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)
-def test_every_history_adds_up(ledger: Database) -> None:
+@pytest.mark.parametrize("histories", [8, pytest.param(40, marks=pytest.mark.slow)])
+def test_every_history_adds_up(ledger: Database, histories: int) -> None:
     CreditsMachine.ledger = ledger
     run_state_machine_as_test(
         CreditsMachine,
         settings=settings(
-            max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=histories, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
     assert ledger.read(verify).problems == []

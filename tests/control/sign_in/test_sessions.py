@@ -76,13 +76,13 @@ async def test_a_proxy_may_have_ended_tls(place: Place) -> None:
         assert (await behind.sign_in()).headers["set-cookie"].startswith("__Host-weebill=")
 
 
-@pytest.mark.parametrize("change", ["", "x", "-tampered", "A" * 43, "é", "\\", "a" * 5000])
-async def test_a_tampered_cookie_is_nobodys(place: Place, change: str) -> None:
+async def test_a_tampered_cookie_is_nobodys(place: Place) -> None:
     async with await place.member() as ada, place.browser() as other:
         name, value = ada.session_cookie()
-        tampered = value[:-1] + ("A" if value[-1] != "A" else "B") if not change else value + change
-        answer = await other.get("/api/v1/sessions", headers={"cookie": f"{name}={tampered}".encode()})
-        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "not_signed_in")
+        last = value[:-1] + ("A" if value[-1] != "A" else "B")
+        for tampered in (last, *(value + change for change in ("x", "-tampered", "A" * 43, "é", "\\", "a" * 5000))):
+            answer = await other.get("/api/v1/sessions", headers={"cookie": f"{name}={tampered}".encode()})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (401, "not_signed_in"), tampered
 
 
 async def test_sessions_end(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
