@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import json
 import os
 import runpy
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Final, NoReturn, TypedDict
@@ -28,6 +30,14 @@ from weebill.storage import opening
 _REQUEST_BYTES: Final = 1 << 20
 # Its input, output and errors.
 _STREAMS: Final = 3
+_PRACTICE: Final = (
+    "keys create practice --quiet",
+    "keys list",
+    "keys show practice",
+    "orgs list",
+    "users create practice@example.com --quiet",
+    "config show",
+)
 # What commands load besides, by their first word: imported before the first of them.
 _LOADED_LATE: Final = {
     "router": (
@@ -87,17 +97,24 @@ def _nursery() -> socket.socket:
 def _serve(requests: socket.socket) -> None:
 
     import weebill.cli.app
+    import weebill.cli.audit
     import weebill.cli.configuration
+    import weebill.cli.credits
     import weebill.cli.db
     import weebill.cli.experiment
     import weebill.cli.keys
+    import weebill.cli.limits
     import weebill.cli.models
     import weebill.cli.providers
     import weebill.cli.route
     import weebill.cli.running
+    import weebill.cli.sign_in
+    import weebill.cli.tenants
+    import weebill.cli.usage
     import weebill.supervisor.commands  # noqa: F401 - what all of this is for
 
     compile_statements()
+    _practise()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes that wait for the commands
     gc.freeze()
     while True:
@@ -112,6 +129,20 @@ def _serve(requests: socket.socket) -> None:
             _attend(asked, *fds)
         for fd in fds:
             os.close(fd)
+
+
+def _practise() -> None:
+    """Run some commands, so that those that are forked find made what each would make for itself.
+
+    That is all commands of their functions, the settings' types, statements, and the catalogue.
+    """
+    from weebill.cli.app import command
+
+    for name in [name for name in os.environ if name.startswith("WEEBILL_")]:
+        del os.environ[name]
+    with tempfile.TemporaryDirectory(prefix="weebill-practice-") as folder, redirect_stdout(io.StringIO()):
+        for words in _PRACTICE:
+            command()(["--home", folder, *words.split()], standalone_mode=False)
 
 
 def _attend(request: Request, status_fd: int, *streams: int) -> NoReturn:

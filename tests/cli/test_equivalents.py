@@ -1,12 +1,11 @@
 """What people type who know other tools leads to what is called otherwise here."""
 
 import pytest
-import typer
 
-from weebill.cli.app import app
+from weebill.cli.app import command
 from weebill.cli.equivalents import INSTEAD
 
-ROOT = typer.main.get_command(app)
+ROOT = command()
 COMMANDS = [(group, typed, instead) for group, table in INSTEAD.items() for typed, instead in table.items()]
 
 

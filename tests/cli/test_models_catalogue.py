@@ -6,7 +6,7 @@ import os
 import pytest
 
 from weebill.catalog.load import providers
-from weebill.cli.app import app
+from weebill.cli.app import command
 from weebill.cli.errors import run
 from weebill.config.paths import Home
 
@@ -27,7 +27,7 @@ class Inside:
         with self.env.context() as environment:
             for name, value in env.items():
                 environment.setenv(name, value)
-            code = run(lambda: app(list(arguments), standalone_mode=False))
+            code = run(lambda: command()(list(arguments), standalone_mode=False))
         return code, *self.capsys.readouterr()
 
     def ok(self, *arguments, **env):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from typer._click.core import Command
+from typer.main import get_command
 
 from weebill.cli.audit_commands import audit_app
 from weebill.cli.catalog import adapters_app, catalog_app, models_app, providers_app
@@ -369,3 +372,9 @@ def auto_export(context: typer.Context) -> None:
     from weebill.cli.auto_export import export
 
     export(home_of(context))
+
+
+@cache
+def command() -> Command:
+    """Returns what runs a command line; to make it of the functions here takes a tenth of a second."""
+    return get_command(app)

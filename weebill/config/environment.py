@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Annotated, get_args, get_origin
 
 import msgspec
@@ -30,6 +31,11 @@ def setting_types(section: type[Section] = Settings, path: KeyPath = ()) -> Iter
             yield here, field.type
 
 
+@cache
+def _types() -> Mapping[KeyPath, object]:
+    return dict(setting_types())
+
+
 def variable_name(path: KeyPath) -> str:
     """Returns the variable: `WEEBILL_PORT` for `("server", "port")`; other tables keep their name:
     `WEEBILL_LOG_LEVEL`.
@@ -45,7 +51,7 @@ def read_environment(
 
     `referenced` are variables that the file mentions as `env:NAME`, with any prefix.
     """
-    types = dict(setting_types())
+    types = _types()
     by_name = {variable_name(path): path for path in types}
     allowed = OTHER_VARIABLES | set(referenced)
     values = {}
