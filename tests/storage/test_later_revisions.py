@@ -56,6 +56,9 @@ UNDONE: Final = {
         f"DROP TABLE {name}" for name in ("mails", "tickets", "sessions", "identities", "recovery_codes", "credentials")
     ),
     "0020": tuple(f"DELETE FROM {name} WHERE hours = 744" for name in ("usage_sums", "usage_label_sums")),
+    "0021": tuple(
+        f"ALTER TABLE {name} DROP COLUMN made_in" for name in ("organisations", "projects", "users", "service_accounts")
+    ),
 }
 
 

@@ -132,8 +132,7 @@ def test_lists_go_on_after_what_was_shown(tenants: Tenants) -> None:
     seen: list[str] = []
     while found := tenants.page(Project, Page(3, seen[-1] if seen else None), DEFAULT_ORGANISATION):
         seen += [each.id for each in found]
-    assert sorted(seen) == sorted([DEFAULT_PROJECT, *made])
-    assert len(set(seen)) == 8
+    assert seen == [DEFAULT_PROJECT, *made]  # in this order, though most are of one second
     elsewhere = tenants.find(Project, "elsewhere")
     with pytest.raises(UnknownTenantError):
         tenants.page(Project, Page(3, elsewhere.id), DEFAULT_ORGANISATION)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import Column, ColumnElement, Connection, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Table, and_, delete, func, insert, select, tuple_, update
 
 from weebill.accounts.audit import Act, Author, changed
 from weebill.accounts.errors import UnknownTenantError
@@ -89,31 +89,32 @@ class TenantRows:
         found = select(*_fields(kind)).where(kept.table.c[kept.named] == name)
         if within is not None:
             found = found.where(kept.table.c[kept.within] == within)
-        rows = self._connection.execute(found.order_by(kept.table.c.created_at, kept.table.c.id))
+        rows = self._connection.execute(found.order_by(*_age(kept.table)))
         return [kind(**row) for row in rows.mappings()]
 
     def page(self, kind: type[T], page: Page, within: str | None = None) -> list[T]:
         """Returns a part of the tenants, oldest first."""
         kept, columns = _KEPT[kind], _KEPT[kind].table.c
         belonging = [] if within is None else [columns[kept.within] == within]
-        found = select(*_fields(kind)).where(*belonging).order_by(columns.created_at, columns.id).limit(page.limit)
+        age = _age(kept.table)
+        found = select(*_fields(kind)).where(*belonging).order_by(*age).limit(page.limit)
         if not page.all:
             found = found.where(columns[kept.ended].is_(None))
         if page.after is not None:
-            last = select(columns.created_at).where(columns.id == page.after, *belonging)
-            made_at = self._connection.execute(last).scalar()
-            if made_at is None:
+            of_last = select(*age).where(columns.id == page.after, *belonging)
+            last = self._connection.execute(of_last).one_or_none()
+            if last is None:
                 message = f"There is no {KINDS[kind].word} {page.after!r} to go on after."
                 raise UnknownTenantError(message, "after")
-            same = and_(columns.created_at == made_at, columns.id > page.after)
-            found = found.where(or_(columns.created_at > made_at, same))
+            found = found.where(tuple_(*age) > tuple_(*last))
         return [kind(**row) for row in self._connection.execute(found).mappings()]
 
     def add(self, tenant: Tenant) -> None:
         """Stores one."""
         kept = _KEPT[type(tenant)]
         version = raise_version(self._connection, KEYS_VERSION)
-        self._connection.execute(insert(kept.table).values(**structs.asdict(tenant), changed_in=version))
+        values = {**structs.asdict(tenant), "changed_in": version, "made_in": version}
+        self._connection.execute(insert(kept.table).values(**values))
         self._record(f"{kept.act}.created", tenant.id, tenant, None, tenant)
 
     def replace(self, before: T, after: T) -> None:
@@ -226,6 +227,11 @@ class TenantRows:
 
 def _fields(kind: type[Tenant]) -> list[Column[object]]:
     return [_KEPT[kind].table.c[name] for name in kind.__struct_fields__]
+
+
+def _age(table: Table) -> tuple[Column[int], Column[int], Column[str]]:
+    """Returns what the oldest has least of; those of one second are in the order in which they were made."""
+    return table.c.created_at, table.c.made_in, table.c.id
 
 
 def _membership(row: tuple[object, ...]) -> Membership:

@@ -18,10 +18,12 @@ class _Organisations(TypedColumns):
     created_at = Column(Whole, nullable=False)
     archived_at: Named[int | None] = Column(Whole)
     changed_in = Column(Whole, nullable=False)
+    made_in = Column(Whole, nullable=False, server_default="0")
 
 
 ORGANISATIONS: Final = Table("organisations", LEDGER, _Organisations, sqlite_strict=True)
-"""In all these tables, `changed_in` is the version of keys in which those of the row were let in or shut out."""
+"""In all these tables, `changed_in` is the version of keys in which those of the row were let in or shut out, `made_in`
+that in which the row was made; 0 if an earlier release has made it."""
 Index("organisations_by_change", ORGANISATIONS.c.changed_in)
 
 
@@ -32,6 +34,7 @@ class _Projects(TypedColumns):
     created_at = Column(Whole, nullable=False)
     archived_at: Named[int | None] = Column(Whole)
     changed_in = Column(Whole, nullable=False)
+    made_in = Column(Whole, nullable=False, server_default="0")
 
 
 PROJECTS: Final = Table("projects", LEDGER, _Projects, sqlite_strict=True)
@@ -46,6 +49,7 @@ class _Users(TypedColumns):
     created_at = Column(Whole, nullable=False)
     disabled_at: Named[int | None] = Column(Whole)
     changed_in = Column(Whole, nullable=False)
+    made_in = Column(Whole, nullable=False, server_default="0")
 
 
 USERS: Final = Table("users", LEDGER, _Users, sqlite_strict=True)
@@ -71,6 +75,7 @@ class _ServiceAccounts(TypedColumns):
     created_at = Column(Whole, nullable=False)
     disabled_at: Named[int | None] = Column(Whole)
     changed_in = Column(Whole, nullable=False)
+    made_in = Column(Whole, nullable=False, server_default="0")
 
 
 SERVICE_ACCOUNTS: Final = Table("service_accounts", LEDGER, _ServiceAccounts, sqlite_strict=True)
