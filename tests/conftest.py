@@ -8,6 +8,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 pytest_plugins = [
     "tests.fixtures.postgresql",  # before those that import it: pytest rewrites its assertions as it imports it
+    "tests.fixtures.certificates",
     "tests.fixtures.databases",
     "tests.fixtures.home",
     "tests.fixtures.model",

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.cli import nursery as commands
 from tests.fixtures import forked_weebill, nursery
 from tests.fixtures.ledger import SQLITE
 from weebill.config.paths import Home
@@ -25,6 +26,7 @@ from weebill.supervisor.commands import Status, StatusRequest, ask
 
 START_S = 60.0
 STOP_S = 60.0
+COMMAND_S = 60.0
 COMMAND = [sys.executable, "-m", "weebill"]
 
 
@@ -44,7 +46,12 @@ class Installation:
 
     def weebill(self, *arguments: str) -> str:
         """What a `weebill` command prints. Raises CalledProcessError."""
-        done = subprocess.run([*COMMAND, *arguments], env=self.env, capture_output=True, text=True, timeout=60)
+        if isinstance(self.process, nursery.Started):
+            done = commands.weebill(arguments, "", self.env, COMMAND_S)
+        else:
+            done = subprocess.run(
+                [*COMMAND, *arguments], env=self.env, capture_output=True, text=True, timeout=COMMAND_S
+            )
         if done.returncode:
             raise subprocess.CalledProcessError(done.returncode, done.args, done.stdout, done.stderr)
         return done.stdout
@@ -95,7 +102,7 @@ def installation(
 ) -> Iterator[Installation]:
     """Start one and stop it at the end; `config` is the text of its `weebill.toml`.
 
-    It is `forked`, as are its children but for the engine hosts, or the commands are started as a user starts them.
+    It is `forked`, as are its children but for the engine hosts, and its commands; or all are started as a user does.
     """
     Home(home).create()
     (home / "weebill.toml").write_text(config)
