@@ -21,6 +21,7 @@ from tests.cli import nursery as commands
 from tests.fixtures import forked_weebill, nursery
 from tests.fixtures.ledger import SQLITE
 from weebill.config.paths import Home
+from weebill.config.schema import DatabaseSettings
 from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import Status, StatusRequest, ask
 
@@ -98,9 +99,15 @@ def _runs(process: psutil.Process, module: str) -> bool:
 
 @contextmanager
 def installation(
-    home: Path, models_dir: Path, config: str = "", *, forked: bool = True, **environment: str
+    home: Path,
+    models_dir: Path,
+    config: str = "",
+    *,
+    forked: bool = True,
+    database: DatabaseSettings = SQLITE,
+    **environment: str,
 ) -> Iterator[Installation]:
-    """Start one and stop it at the end; `config` is the text of its `weebill.toml`.
+    """Start one and stop it at the end; `config` is the text of its `weebill.toml`, which says where the ledger is.
 
     It is `forked`, as are its children but for the engine hosts, and its commands; or all are started as a user does.
     """
@@ -110,7 +117,7 @@ def installation(
     env = {name: value for name, value in os.environ.items() if not name.startswith("WEEBILL_")}
     env |= {"WEEBILL_HOME": str(home), "WEEBILL_PORT": str(port), "WEEBILL_LOCAL_MODELS_DIR": str(models_dir)}
     env |= environment
-    with open_keys(Home(home), SQLITE) as keys:
+    with open_keys(Home(home), database) as keys:
         key = keys.create("e2e", "admin").secret
     with (home / "serve.log").open("wb") as log:
         if forked:
