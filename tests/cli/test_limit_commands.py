@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 import pytest
 
@@ -69,3 +70,23 @@ def test_there_are_no_more_than_records_can_name(weebill):
     for number in range(10):
         weebill.ok("limits", "set", "ci", "requests", "60", "--model", f"model-{number}")
     assert "may have no more" in weebill.fails(2, "limits", "set", "ci", "requests", "60")
+
+
+def test_what_a_lost_machine_holds_is_shown_and_released(weebill):
+    assert "No machine holds" in weebill.ok("limits", "machines")
+    assert "No machine 'gone-1' holds anything" in weebill.fails(1, "limits", "release", "gone-1")
+    weebill.ok("limits", "set", "ci", "spend", "5")
+    with sqlite3.connect(weebill.home.database) as ledger:
+        ledger.execute("INSERT INTO leases VALUES (1, 0, 'w1', 3000000000, 1000000000, 1)")
+        ledger.execute("INSERT INTO borrowers VALUES ('w1', 'gone-1', strftime('%s') + 600, NULL)")
+    shown = weebill.ok("limits", "machines")
+    assert "gone-1" in shown
+    assert "$2.00" in shown
+    assert "was heard of" in weebill.fails(1, "limits", "release", "gone-1")
+    with sqlite3.connect(weebill.home.database) as ledger:
+        ledger.execute("UPDATE borrowers SET heard_at = heard_at - 1000")
+    [machine] = json.loads(weebill.ok("limits", "machines", "--json"))
+    assert (machine["silent"], machine["held_silently"]) == (1, {"spend": 2_000_000_000})
+    assert "Released what 1 workers of gone-1 held: $2.00" in weebill.ok("limits", "release", "gone-1")
+    assert [each["reserved"] for each in listed(weebill)] == [0]
+    assert "limit.released" in weebill.ok("audit", "list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import pytest
@@ -64,3 +65,30 @@ async def test_nobody_is_limited_who_is_not_there(control: ControlProcess, admin
             assert refused.status_code == 404
         for number in (0, -5, 2**70):
             assert (await client.get(f"/api/v1/limits/{number}")).status_code == 404
+
+
+async def test_what_a_lost_machine_holds_is_shown_and_released(control: ControlProcess, admin: str) -> None:
+    async with control.client(admin) as client:
+        limit = (await client.post("/api/v1/limits", json=LIMIT)).json()["id"]
+        path = "/api/v1/limits/machines"
+        assert (await client.get(path)).json() == {"object": "list", "data": []}
+        missing = await client.post(f"{path}/gone-1/release")
+        assert (missing.status_code, missing.json()["error"]["code"]) == (404, "machine_not_found")
+        with sqlite3.connect(control.home.database) as ledger:
+            ledger.execute("INSERT INTO leases VALUES (?, 0, 'w1', 300, 100, 1)", (limit,))
+            ledger.execute("INSERT INTO borrowers VALUES ('w1', 'gone-1', strftime('%s') + 600, NULL)")
+        alive = await client.post(f"{path}/gone-1/release")
+        assert (alive.status_code, alive.json()["error"]["code"]) == (409, "machine_alive")
+        with sqlite3.connect(control.home.database) as ledger:
+            ledger.execute("UPDATE borrowers SET heard_at = heard_at - 1000")
+        [machine] = (await client.get(path)).json()["data"]
+        assert {name: machine[name] for name in ("object", "name", "workers", "silent", "held_silently")} == {
+            "object": "machine", "name": "gone-1", "workers": 1, "silent": 1, "held_silently": {"spend": 200},
+        }  # fmt: skip
+        released = await client.post(f"{path}/gone-1/release")
+        assert (released.status_code, released.json()["object"]) == (200, "machine.released")
+        assert (await client.get(path)).json()["data"] == []
+        [act] = [
+            each for each in (await client.get("/api/v1/audit")).json()["data"] if each["action"] == "limit.released"
+        ]
+        assert act["target"] == "gone-1"

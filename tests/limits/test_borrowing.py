@@ -57,7 +57,7 @@ class Lending:
         keys = keys_in(ledger, home)
         self.key = keys.create("spender").key
         self.limits = Limits(StoredLimits(ledger), lambda: BEGAN)
-        self.allowances = Allowances(ledger, Positions(ledger), home.journal)
+        self.allowances = Allowances(ledger, Positions(ledger), home.journal, "here-1")
         self.number = 0
 
     def limit(self, amount: int, measure: Measure = "spend", window: Window = "day") -> Limit:
@@ -320,7 +320,7 @@ def test_two_machines_lend_no_more_than_there_is(
     def machine(home: Home) -> int:
         at = home if settings.url else lending.home
         with open_ledger(at, settings) as ledger:
-            allowances = Allowances(ledger, Positions(ledger), home.journal)
+            allowances = Allowances(ledger, Positions(ledger), home.journal, home.root.name)
             journal = JournalWriter(home.journal, 0, MeteringSettings())
             journal.intents.make_room()
             start, _ = window_at(limit.window, BEGAN)

@@ -46,7 +46,7 @@ NO_ACT = {
     # Rows of double entry, which say themselves who has made them.
     "credit_transactions", "credit_entries", "credit_lots", "credit_standings", "credit_usage", "credit_rates",
     "credit_checkouts", "stripe_events", "webhook_deliveries",
-    "credit_stops", "allowances", "leases", "provider_keys",
+    "credit_stops", "allowances", "leases", "borrowers", "provider_keys",
     # What people do when they sign in; that they have done so, or changed how they do, is logged by what does it.
     "credentials", "identities", "mails", "recovery_codes", "sessions", "tickets",
 }  # fmt: skip

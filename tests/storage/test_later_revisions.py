@@ -59,6 +59,7 @@ UNDONE: Final = {
     "0021": tuple(
         f"ALTER TABLE {name} DROP COLUMN made_in" for name in ("organisations", "projects", "users", "service_accounts")
     ),
+    "0022": ("DROP TABLE borrowers",),
 }
 
 

@@ -62,6 +62,26 @@ def show_limit(
     show_limit(sources_of(context, config), limit_id, as_json)
 
 
+@limits_app.command("machines")
+def list_machines(context: typer.Context, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Show which machines hold parts of limits, and when each was last heard of."""
+    from weebill.cli.limit_machines import list_machines
+
+    list_machines(sources_of(context, config), as_json)
+
+
+@limits_app.command("release")
+def release_machine(
+    context: typer.Context,
+    machine: Annotated[str, typer.Argument(metavar="MACHINE", help="As `weebill limits machines` shows it.")],
+    config: ConfigOption = None,
+) -> None:
+    """Release what a machine holds that never comes back."""
+    from weebill.cli.limit_machines import release_machine
+
+    release_machine(sources_of(context, config), machine)
+
+
 @limits_app.command("remove")
 def remove_limit(context: typer.Context, limit_id: LimitArgument, config: ConfigOption = None) -> None:
     """Remove a limit."""

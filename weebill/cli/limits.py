@@ -41,7 +41,7 @@ def list_limits(sources: Sources, subject: str | None, as_json: bool) -> None:
             if len(page) < MOST_LISTED:
                 break
     if as_json:
-        _print_json([shown(each) for each in found])
+        print_json([shown(each) for each in found])
     elif found:
         headings = ("ID", "OF", "MODEL", "LIMIT", "USED", "RESERVED", "LEFT", "RESETS")
         print_table(headings, [_row(each) for each in found])
@@ -54,7 +54,7 @@ def show_limit(sources: Sources, limit_id: int, as_json: bool) -> None:
     with _limits(sources) as limits:
         state = limits.show(limit_id)
     if as_json:
-        _print_json(shown(state))
+        print_json(shown(state))
         return
     limit = state.limit
     lines = {
@@ -113,5 +113,6 @@ def _row(state: LimitState) -> tuple[str, ...]:
     return str(limit.id), limit.subject, limit.model or NOTHING, most, *amounts, day(state.resets_at)
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
+    """Prints a value as JSON for people."""
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

@@ -15,9 +15,12 @@ from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import Asking
 from weebill.control.answers import Json
 from weebill.limits.limit import MOST, BadLimitError, Measure, UnknownLimitError, Window
+from weebill.limits.machines import MachineAliveError, Machines, UnknownMachineError
+from weebill.limits.machines import shown as machine_shown
 from weebill.limits.setting import MOST_LISTED, Limits, shown
 from weebill.storage.database import Database
 from weebill.storage.limits import StoredLimits
+from weebill.storage.machines import StoredMachines
 from weebill.wire.errors import ApiError
 
 _GREATEST_ID: Final = 2**63 - 1
@@ -36,13 +39,15 @@ class NewLimit(BaseModel):
 
 
 class LimitRoutes:
-    """Sets, shows and removes limits, which are named by their ids."""
+    """Sets, shows and removes limits, which are named by their ids; shows and releases what machines hold."""
 
     def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
         self.router = APIRouter()
         self.router.add_api_route("/limits", self._list)
         self.router.add_api_route("/limits", self._set, methods=["POST"])
+        self.router.add_api_route("/limits/machines", self._machines)
+        self.router.add_api_route("/limits/machines/{machine}/release", self._release, methods=["POST"])
         self.router.add_api_route("/limits/{limit_id}", self._show)
         self.router.add_api_route("/limits/{limit_id}", self._remove, methods=["DELETE"])
 
@@ -66,6 +71,16 @@ class LimitRoutes:
             limits = self._limits(actor)
             limit = limits.set(new.subject, new.measure, new.window, new.amount, new.model)
             return Json(shown(limits.show(limit.id)), 201)
+
+    def _machines(self, actor: Asking) -> Response:
+        with _answering():
+            found = StoredMachines(self._ledger, actor.author)
+            return Json({"object": "list", "data": [machine_shown(each) for each in Machines(found).list()]})
+
+    def _release(self, actor: Asking, machine: str) -> Response:
+        with _answering():
+            released = Machines(StoredMachines(self._ledger, actor.author)).release(machine)
+        return Json({**machine_shown(released), "object": "machine.released"})
 
     def _show(self, actor: Asking, limit_id: int) -> Response:
         with _answering():
@@ -95,5 +110,9 @@ def _answering() -> Iterator[None]:
         raise ApiError(400, str(error), code="invalid_value", param=error.param) from error
     except UnknownLimitError as error:
         raise ApiError(404, str(error), code="limit_not_found") from error
+    except UnknownMachineError as error:
+        raise ApiError(404, str(error), code="machine_not_found") from error
+    except MachineAliveError as error:
+        raise ApiError(409, str(error), code="machine_alive") from error
     except LedgerError as error:
         raise LedgerUnavailable from error

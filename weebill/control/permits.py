@@ -41,6 +41,8 @@ PERMITS: Final[Mapping[str, Permission]] = {
     "POST /providers/{provider}/keys/{key_id}/test": "installation.manage",
     "GET /limits": "installation.manage",
     "POST /limits": "installation.manage",
+    "GET /limits/machines": "installation.manage",
+    "POST /limits/machines/{machine}/release": "installation.manage",
     "GET /limits/{limit_id}": "installation.manage",
     "DELETE /limits/{limit_id}": "installation.manage",
     "GET /credits": "installation.manage",

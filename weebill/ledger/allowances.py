@@ -18,10 +18,12 @@ from weebill.limits.questions import Borrow, Lent, Recalled
 from weebill.process.questions import Position, Unanswered, encode
 from weebill.storage.allowances import borrow, lock_borrower, recalled_since
 from weebill.storage.database import Database
+from weebill.storage.machines import note_borrower
 from weebill.storage.versions import ALLOWANCES_VERSION, Positions, positions
 from weebill.usage.intents import INTENTS_SUFFIX
 from weebill.usage.segments import is_left
 
+_MOST_NOTED: Final = 1024
 _MAX_RECALLED: Final = 1000  # with more, all that workers do not use goes back
 
 _decode: Final = msgspec.msgpack.Decoder(Borrow).decode
@@ -29,12 +31,14 @@ _decode_position: Final = msgspec.msgpack.Decoder(Position).decode
 
 
 class Allowances:
-    """Lends allowances to workers that write to the folder `journal`."""
+    """Lends allowances to workers of a machine that write to the folder `journal`."""
 
-    def __init__(self, ledger: Database, positions: Positions, journal: Path) -> None:
+    def __init__(self, ledger: Database, positions: Positions, journal: Path, machine: str) -> None:
         self._ledger = ledger
         self._positions = positions
         self._journal = journal
+        self._machine = machine
+        self._noted: set[tuple[str, str]] = set()  # of which ledger, and who
 
     def answer(self, question: Raw) -> bytes:
         """Returns the `Lent` for a `Borrow`. Raises Unanswered."""
@@ -43,13 +47,20 @@ class Allowances:
         def change(connection: Connection) -> Lent:
             lock_borrower(connection, asked.borrower)
             self._require_alive(asked.borrower)
+            source = self._ledger.source(connection)
+            if (source, asked.borrower) not in self._noted:
+                note_borrower(connection, self._machine, asked.borrower)
             granted = borrow(connection, asked.borrower, asked.number, asked.wanted)
-            return Lent(self._ledger.source(connection), tuple(granted))
+            return Lent(source, tuple(granted))
 
         try:
-            return encode(self._ledger.change(change))
+            lent = self._ledger.change(change)
         except LedgerError as error:
             raise Unanswered(f"{error} {error.hint}".strip()) from error
+        if len(self._noted) >= _MOST_NOTED:
+            self._noted.clear()
+        self._noted.add((lent.source, asked.borrower))
+        return encode(lent)
 
     def feed(self, position: Raw) -> RecallFeed:
         """Returns a feed of the limits of which others are short."""

@@ -6,7 +6,7 @@ of keys.
 1. It migrates the ledger, or reports why it cannot.
 2. A thread ingests usage from the workers' journals.
 3. Workers and the control process ask about keys, experiments and stored responses (`topics`), and get the changes.
-4. Threads post usage to the ledger of credits, and call organisations' webhooks.
+4. Threads post usage to the ledger of credits, call organisations' webhooks, and say which workers are here.
 5. It drains last, and ingests the records that the workers have written until then.
 """
 
@@ -30,7 +30,9 @@ from weebill.ledger.credits import CreditWork
 from weebill.ledger.ingestion import IngestThread
 from weebill.ledger.prices import Prices
 from weebill.ledger.retention import RetentionThread
+from weebill.ledger.signs import SignsThread
 from weebill.ledger.topics import Keys, Responses, RunningExperiments, SealedKeys
+from weebill.limits.machines import machine_name
 from weebill.limits.questions import TOPIC as ALLOWANCES
 from weebill.process import logs
 from weebill.process.following import follow
@@ -57,7 +59,7 @@ def question_server(ledger: Database, responses: Database, home: Home) -> Questi
     The workers that borrow allowances write to the journal of `home`, which has the master key as well.
     """
     positions = Positions(ledger)
-    keys, allowances = Keys(ledger, positions), Allowances(ledger, positions, home.journal)
+    keys, allowances = Keys(ledger, positions), Allowances(ledger, positions, home.journal, machine_name(home.root))
     sealed = SealedKeys(ledger, positions, Vault(home))
     return QuestionServer(
         answers={
@@ -112,12 +114,15 @@ async def main() -> int:
     credit_work.start()
     retention = RetentionThread(home, boot.settings.database)
     retention.start()
+    signs = SignsThread(ledger, machine_name(home.root), home.journal)
+    signs.start()
     link.send(Ready())
     drain = await follow(link, PROCESS_NAME, reload, lambda: ingestion.moves and server.moves, hear)
     if drain is None:
         os._exit(1)  # at once: journals and ledger survive that
     await asyncio.to_thread(retention.finish, _FINISH_S)
     await asyncio.to_thread(ingestion.finish, _FINISH_S)
+    await asyncio.to_thread(signs.finish, _PATIENCE_S)
     await asyncio.to_thread(credit_work.finish, _PATIENCE_S)
     server.close()
     responses.close()

@@ -18,7 +18,7 @@ from weebill.limits.lending import Lease, Standing, lend
 from weebill.limits.limit import Measure, Window
 from weebill.limits.questions import Granted, Wanted
 from weebill.limits.windows import MINUTE_S, kept_since, window_at
-from weebill.storage.tables.limits import ALLOWANCES, LEASES, LIMITS
+from weebill.storage.tables.limits import ALLOWANCES, BORROWERS, LEASES, LIMITS
 from weebill.storage.tables.types import MOST
 from weebill.storage.versions import ALLOWANCES_VERSION, raise_version
 from weebill.usage.records import UsageRecord
@@ -120,6 +120,7 @@ def settle(connection: Connection, borrower: str, sums: HeldSums) -> None:
 def release(connection: Connection, borrower: str) -> int:
     """Gives back all that a dead borrower held, once its records are settled; returns the number of leases."""
     lock_borrower(connection, borrower)
+    connection.execute(delete(BORROWERS).where(BORROWERS.c.borrower == borrower))
     return connection.execute(delete(LEASES).where(LEASES.c.borrower == borrower)).rowcount
 
 

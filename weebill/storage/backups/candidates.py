@@ -18,7 +18,7 @@ from weebill.storage.errors import LedgerFailedError, typed_errors
 from weebill.storage.schema import LEDGER
 from weebill.storage.state import Contents, contents_of
 from weebill.storage.tables.ledger import INSTALLATION
-from weebill.storage.tables.limits import LEASES
+from weebill.storage.tables.limits import BORROWERS, LEASES
 from weebill.storage.upgrade import NewerSchemaError, revision_of, upgrade
 
 # That every release has made, so that the revisions know what they take over.
@@ -74,7 +74,8 @@ def _checked(connection: Connection, file: Path, draft: Path) -> Candidate:
     _check_tables(connection, file)
     pepper = connection.execute(select(INSTALLATION.c.pepper)).scalar_one()
     connection.execute(update(INSTALLATION).values(id=secrets.token_hex(16)))
-    connection.execute(delete(LEASES))  # who held them is gone, or begins anew with the other name
+    for table in (LEASES, BORROWERS):  # who held them is gone, or begins anew with the other name
+        connection.execute(delete(table))
     return Candidate(draft, found, contents_of(connection), pepper)
 
 

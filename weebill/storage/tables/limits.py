@@ -62,3 +62,15 @@ class _Leases(TypedColumns):
 LEASES: Final = Table("leases", LEDGER, _Leases, sqlite_strict=True, sqlite_with_rowid=False)
 """The parts of allowances that workers hold (`weebill.limits.lending`); `asked` is the number of the last question."""
 Index("leases_of_borrower", LEASES.c.borrower)
+
+
+class _Borrowers(TypedColumns):
+    borrower = Column(String, primary_key=True)
+    machine = Column(String, nullable=False)
+    heard_at = Column(Whole, nullable=False)
+    released_at: Named[int | None] = Column(Whole)
+
+
+BORROWERS: Final = Table("borrowers", LEDGER, _Borrowers, sqlite_strict=True, sqlite_with_rowid=False)
+"""Workers that have borrowed, and the machine whose ledger process last spoke of them (`weebill.limits.machines`)."""
+Index("borrowers_of_machine", BORROWERS.c.machine)
