@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from tests.fixtures.ledger import SQLITE
-from tests.fixtures.upstream import STREAM_HEAD, Request, Upstream, answer, chunk, completion, framed
+from tests.fixtures.upstream import STREAM_HEAD, Request, Upstream, answer, chunk, complete, completion, framed
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.conftest import settings
 from weebill.config.limits import LimitSettings
@@ -182,6 +182,19 @@ async def test_the_record_says_what_it_was_held_to(worker: RunningWorker) -> Non
     one, two = limited(worker, "requests", "day", 5), limited(worker, "spend", "month", 10**9)
     await ask(worker)
     assert (await worker.record()).held == f"{one.id},{two.id}"
+
+
+@pytest.mark.parametrize("measure", ["tokens", "spend"])
+async def test_the_record_says_if_more_was_used_than_was_reserved(
+    worker: RunningWorker, upstream: Upstream, measure: Measure
+) -> None:
+    limited(worker, measure, "day", 10**9)
+    await ask(worker)
+    assert (await worker.record()).flags == ""
+    usage = {"prompt_tokens": 5000, "completion_tokens": 5, "total_tokens": 5005}  # of a tool of the provider's, say
+    upstream.script = complete(completion(usage=usage))
+    await ask(worker)
+    assert (await worker.record(2)).flags == "over_bound"
 
 
 async def test_a_changed_limit_holds_within_a_second(worker: RunningWorker) -> None:

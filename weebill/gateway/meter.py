@@ -15,7 +15,7 @@ from weebill.routing.deployments import Deployment
 from weebill.transport.client import Sender
 from weebill.transport.tally import Tally
 from weebill.usage.journal import JournalError, JournalWriter
-from weebill.usage.records import OWN_KEY, Intent, Labels, Outcome, UsageRecord
+from weebill.usage.records import OVER_BOUND, OWN_KEY, Intent, Labels, Outcome, UsageRecord
 from weebill.wire.reply import MOST, Usage
 
 
@@ -273,6 +273,9 @@ class Meter(Spending):
             prompt, completion = usage.prompt_tokens, usage.completion_tokens
         first_byte_at, hold = self.first_byte_at, self.hold
         self.spent_nano = spent = _sum(self._earlier_nano, self._cost(self.used, self.price, usage))
+        flags = OWN_KEY if self.own_key else ""
+        if hold is not None and hold.exceeded(prompt + completion, spent or 0):
+            flags = f"{flags},{OVER_BOUND}" if flags else OVER_BOUND
         return UsageRecord(
             self._request_id,
             self.key_id,
@@ -298,7 +301,7 @@ class Meter(Spending):
             self.arm,
             ",".join(self.dropped)[:MAX_DROPPED],
             self._reported and not self._computed,
-            OWN_KEY if self.own_key else "",
+            flags,
             self.labels,
             "" if hold is None else hold.held,
         )

@@ -132,6 +132,11 @@ class Hold:
         """Frees what was reserved for a call that costs nothing after all."""
         self._uncover(0, nano)
 
+    def exceeded(self, tokens: int, nano: int) -> bool:
+        """True if the request has used more than was reserved for its calls."""
+        grant = self.grant
+        return (bool(grant.tokens) and 0 < self._tokens < tokens) or (bool(grant.spend) and self._nano < nano)
+
     def settle(self, outcome: str, tokens: int, nano: int) -> None:
         """Frees what the request has not used, once its record is written; after `enter` alone."""
         grant = self.grant

@@ -18,6 +18,8 @@ Outcome = Literal[
 
 OWN_KEY: Final = "own_key"
 """A flag of records."""
+OVER_BOUND: Final = "over_bound"
+"""Another one."""
 
 
 class Labels(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -45,7 +47,8 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `arm` is the request's arm of an experiment, as `faster/candidate`.
     `dropped` are the fields of the request that its target does not support, as `top_k,metadata`.
     `flags` name the implausible values, as `tokens,time` (`weebill.usage.plausibility`), and `own_key` if its project's
-    own key was used for the answer, which costs nothing here.
+    own key was used for the answer, which costs nothing here; and `over_bound` if the request has used more than was
+    reserved of its limits, so that they may be overdrawn.
     `labels` is None if the client said nothing of the kind, as most do.
     `held` are the ids of the limits that the request was held to, as `3,17` (`weebill.limits.counting`).
     `first_byte_us` is the time from the request's head to the first body byte from the upstream, 0 if none came.
