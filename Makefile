@@ -9,6 +9,7 @@
 # make docs   build the documentation into site/
 # make session  run the documentation's offline session, and write down what it prints
 # make picture  draw the folders and their layers into docs/images/rooms.svg
+# make pictures  run commands, and write what they print into docs/images/cli-*.svg
 # make wheel  compile the hot path and build a wheel into dist/; takes a C compiler and some two minutes
 
 SHELL := /bin/sh
@@ -35,7 +36,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 NAME_ONE = install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)
 KILL_SECONDS ?= 300
 
-.PHONY: run check test test-all tests clients lint types bench soak kills hostile docs session picture wheel clean
+.PHONY: run check test test-all tests clients lint types bench soak kills hostile docs session picture pictures wheel clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -80,6 +81,9 @@ session: $(VENV)/.dev
 
 picture: $(VENV)/.dev
 	$(BIN)/python -m tests.rooms
+
+pictures: $(VENV)/.dev
+	$(BIN)/python -m tests.pictures
 
 wheel: $(BIN)/python
 	@$(BIN)/python -c '$(CAN_COMPILE)' || { echo "error: compiling takes a C compiler and Python's headers" >&2; \

@@ -20,7 +20,7 @@ ATTACK = '=1+1<img src=x onerror="alert(1)">'
 
 def test_credits_are_given_corrected_and_told(weebill, tmp_path):
     first = weebill.ok("credits", "grant", "25", "--note", ATTACK, "--expires", "30d", "--reference", "PO-1")
-    assert re.fullmatch(r"ctx_\w+: 25.00; the balance of org_default is \$25.00\n", first)
+    assert re.fullmatch(r"ctx_\w+: \+\$25.00; the balance of org_default is \$25.00\n", first)
     again = weebill.ok("credits", "grant", "$25.00", "--reference", "PO-1")
     assert again.split(":")[0] == first.split(":")[0]
     assert "another transaction" in weebill.fails(1, "credits", "grant", "26", "--reference", "PO-1")
@@ -29,11 +29,11 @@ def test_credits_are_given_corrected_and_told(weebill, tmp_path):
     assert (shown["balance_nano"], shown["available_nano"]) == (24_999_999_999, 24_999_999_999)
     assert [part["left_nano"] for part in shown["parts"]] == [24_999_999_999]
     assert "balance       $24.999999999" in re.sub(r" +\$", "       $", weebill.ok("credits", "show"))
-    assert weebill.ok("credits", "verify") == "2 transactions add up\n"
+    assert weebill.ok("credits", "verify") == "Transactions that add up: 2\n"
     assert weebill.ok("credits", "statement").splitlines()[2].split()[3:6] == [
         "adjustment",
-        "-0.000000001",
-        "24.999999999",
+        "-$0.000000001",
+        "$24.999999999",
     ]
 
     rows = list(csv.DictReader(io.StringIO(weebill.ok("credits", "statement", "--format", "csv"))))
@@ -100,7 +100,7 @@ def test_a_purchase_is_refunded(weebill):
         assert "emulated" not in weebill("config", "show").stdout
         stripe.failing = 10
         assert "not refunded twice" in weebill("credits", "refund", transaction, "10").stderr
-    assert weebill.ok("credits", "verify") == "2 transactions add up\n"
+    assert weebill.ok("credits", "verify") == "Transactions that add up: 2\n"
 
 
 def test_rates_and_alerts_are_set(weebill):

@@ -62,16 +62,16 @@ def show(sources: Sources, org: str, as_json: bool) -> None:
         return
     lines = {
         "organisation": here.organisation,
-        "balance": f"${dollars(here.balance_nano)}",
-        "available": f"${dollars(here.available_nano)}",
-        "billed": f"${dollars(here.billed_nano)} for usage that has cost ${dollars(here.cost_nano)}",
+        "balance": _money(here.balance_nano),
+        "available": _money(here.available_nano),
+        "billed": f"{_money(here.billed_nano)} for usage that has cost {_money(here.cost_nano)}",
     }
     lines["stop"] = "hard: refused once nothing is available" if here.hard_stop else "soft: served, and owes"
     if here.unpriced:
         lines["not billed"] = f"{here.unpriced} requests of unknown price"
     for part in here.parts:
-        lines[f"until {day(part.expires_at)}" if part.expires_at is not None else "without end"] = (
-            f"${dollars(part.left_nano)}"
+        lines[f"until {day(part.expires_at)}" if part.expires_at is not None else "without end"] = _money(
+            part.left_nano
         )
     width = max(map(len, lines)) + 2
     for name, value in lines.items():
@@ -146,7 +146,7 @@ def check(sources: Sources) -> None:
             f"the ledger of credits does not add up: {'; '.join(found.problems)}",
             "rows were changed past Weebill, or lost: compare it with a backup (`weebill db restore`)",
         )
-    typer.echo(f"{found.transactions} transactions add up")
+    typer.echo(f"Transactions that add up: {found.transactions}")
 
 
 def alert(sources: Sources, org: str, below: str | None, url: str | None, new_secret: bool) -> None:
@@ -163,7 +163,7 @@ def alert(sources: Sources, org: str, below: str | None, url: str | None, new_se
         if wanted != here:
             check_alert(wanted.low_nano, wanted.url)
             ledger.change(lambda connection: set_alert(connection, org, wanted, int(time.time()), command_line()))
-    typer.echo(f"below    {NOTHING if wanted.low_nano is None else '$' + dollars(wanted.low_nano)}")
+    typer.echo(f"below    {NOTHING if wanted.low_nano is None else _money(wanted.low_nano)}")
     typer.echo(f"webhook  {wanted.url or NOTHING}")
     if wanted.url:
         typer.echo(f"secret   {secret_of(read_pepper(sources.home.pepper), org, wanted.secrets)}")
@@ -217,13 +217,23 @@ def _origin(kind: str, org: str, note: str, reference: str) -> Origin:
 
 def _told(made: Transaction) -> None:
     typer.echo(
-        f"{made.id}: {dollars(made.amount_nano)}; the balance of {made.organisation} is ${dollars(made.balance_nano)}"
+        f"{made.id}: {_signed(made.amount_nano)}; the balance of {made.organisation} is {_money(made.balance_nano)}"
     )
+
+
+def _money(nano: int) -> str:
+    """Formats an amount: `$12.50`, `-$0.10`."""
+    return f"{'-' if nano < 0 else ''}${dollars(abs(nano))}"
+
+
+def _signed(nano: int) -> str:
+    """Formats a change: `+$12.50`, `-$0.10`."""
+    return f"{'' if nano < 0 else '+'}{_money(nano)}"
 
 
 def _print_table(found: Iterable[Transaction]) -> None:
     rows = (
-        (day(each.at), each.id, each.kind, dollars(each.amount_nano), dollars(each.balance_nano),
+        (day(each.at), each.id, each.kind, _signed(each.amount_nano), _money(each.balance_nano),
          day(each.expires_at), each.note or NOTHING)
         for each in found
     )  # fmt: skip

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
 NOTHING = "-"
+_NUMBER: Final = re.compile(r"[-+]?\$?\d[\d,.]*(?:[kMB]| ?%| [kMGT]?B)?")
 
 
 def console(stderr: bool = False) -> Console:
@@ -19,11 +22,13 @@ def console(stderr: bool = False) -> Console:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Prints aligned columns under headings."""
+    """Prints aligned columns under headings; numbers to the right."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for heading in headings:
-        table.add_column(heading, no_wrap=True)
-    for row in rows:
+    kept = [tuple(row) for row in rows]
+    for at, heading in enumerate(headings):
+        is_number = bool(kept) and all(_NUMBER.fullmatch(row[at]) for row in kept if row[at] not in ("", NOTHING))
+        table.add_column(heading, no_wrap=True, justify="right" if is_number else "left")
+    for row in kept:
         table.add_row(*row)
     # Off a terminal Rich would assume 80 columns and cut longer lines.
     width = None if sys.stdout.isatty() else 10_000
