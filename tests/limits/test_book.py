@@ -72,6 +72,22 @@ async def test_requests_that_wait_share_a_question() -> None:
     assert len(ledger.asked) == 1
 
 
+async def test_what_is_idle_is_kept_while_nothing_is_heard_of_the_ledger() -> None:
+    ledger = Ledger(generous)
+    book = ledger.book
+    held = await entered(book)
+    held.settle("ok", 0, 0)
+    for turn in range(1, 5):
+        book.tend(AT + 10 * turn, heard=False)
+    await asyncio.sleep(0)
+    assert len(ledger.asked) == 1
+    assert hold(book, AT + 50).enter() is None
+    for turn in range(5, 7):
+        book.tend(AT + 10 * turn)
+    await asyncio.sleep(0)
+    assert [each.wanted[0].need for each in ledger.asked] == [1, 0]
+
+
 async def test_nobody_asks_again_at_once_for_what_there_is_not() -> None:
     ledger = Ledger(stingy)
     book = ledger.book

@@ -80,6 +80,11 @@ class KeyRing:
         """True if a message from the ledger process came within `grace_s`."""
         return self._heard.is_set()
 
+    @property
+    def hears(self) -> bool:
+        """True unless the ledger process has been silent for some seconds."""
+        return not self._quiet
+
     async def wait(self, timeout_s: float) -> None:
         """Waits until it is ready, for at most `timeout_s`."""
         with suppress(TimeoutError):

@@ -225,8 +225,11 @@ class Book:
         back = [each for each in self._slices.values() if each.free > 0 and (limits is None or each.limit.id in limits)]
         self._give_back(back)
 
-    def tend(self, now: float) -> None:
-        """Gives back what has been idle for some seconds; call it several times a second, with Unix seconds."""
+    def tend(self, now: float, *, heard: bool = True) -> None:
+        """Gives back what has been idle for some seconds; call it several times a second, with Unix seconds.
+
+        Unless the ledger is `heard` of, all is kept: nobody could have it meanwhile, and nothing be borrowed again.
+        """
         if abs(now - self._swept_at) < _SWEEP_S:
             return
         self._swept_at = now
@@ -235,7 +238,7 @@ class Book:
             if each.end + _LATE_S < now:
                 del self._slices[key]
                 self._generation += 1
-            elif each.seen != each.used:
+            elif each.seen != each.used or not heard:
                 each.seen = each.used
             elif each.free > 0:
                 idle.append(each)
