@@ -83,6 +83,8 @@ def test_every_declared_metric_is_exposed(tmp_path: Path) -> None:
     counters.requests.add(("chat", "200"))
     counters.request_seconds.observe(("chat",), 10)
     counters.first_byte_seconds.observe(("chat",), 10)
+    counters.loop_lag.observe(("own",), 10)
+    counters.loop_lag_longest.set(("own",), 10)
     counters.tokens.add(("tiny", "cached"), 3)
     counters.upstream_requests.add(("local", "ok"))
     counters.auth_failures.add()

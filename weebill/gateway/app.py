@@ -17,6 +17,7 @@ from weebill.gateway.api_formats import OPENAI as OPENAI_FORMAT
 from weebill.gateway.api_formats import ApiFormat, format_of, request_id_line
 from weebill.gateway.authentication import Authenticator, caller_of
 from weebill.gateway.feedback import Ratings
+from weebill.gateway.lag import LoopLag
 from weebill.gateway.ollama import OllamaPages
 from weebill.gateway.permits import permitted, require_model
 from weebill.gateway.pipelines import Pipelines
@@ -68,9 +69,11 @@ class App:
         kept: KeptResponses,
         ratings: Ratings,
         tunnel: Tunnel,
+        lag: LoopLag,
         exposition: Callable[[], bytes],
     ) -> None:
         """`exposition` gives the text of `/metrics`."""
+        self._lag = lag
         self._pipelines = pipelines
         self._authenticator = authenticator
         self._recorder = recorder
@@ -111,6 +114,8 @@ class App:
         """Returns the coroutine that answers one exchange. Raises ApiError, at once or in the coroutine, for error
         answers.
         """
+        if self._lag.idle:
+            self._lag.begin()
         route = self._at.get(exchange.path)
         if route is None:
             return self._serve_below(exchange)

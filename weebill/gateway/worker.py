@@ -9,10 +9,10 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 from msgspec import Raw
@@ -36,11 +36,13 @@ from weebill.gateway.app import App
 from weebill.gateway.audits import Audits
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.feedback import Ratings
+from weebill.gateway.lag import LoopLag
 from weebill.gateway.limiter import Limiter
 from weebill.gateway.memory import give_memory_back
 from weebill.gateway.off_loop import give_way_soon
 from weebill.gateway.pipelines import pipelines
 from weebill.gateway.provider_keys import KeptProviderKeys
+from weebill.gateway.ready_made import embedder, prepare
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.refused_keys import KeyReporter
 from weebill.gateway.responses import KeptResponses, ResponseState
@@ -72,9 +74,6 @@ from weebill.transport.tunnel import Tunnel
 from weebill.usage.journal import JournalWriter, sync
 from weebill.wire.responses_store import RemoteResponseStore
 
-if TYPE_CHECKING:
-    from weebill.cache.semantic import Embed
-
 _UPKEEP_INTERVAL_S: Final = 0.25
 _FIRST_NEWS_S: Final = 2.0  # limit of each wait for the first message of another process
 _CONVERSATION_S: Final = 20.0  # limit of the wait for a stored response, behind others that may be long
@@ -94,10 +93,10 @@ class Worker:
         self._settings = self._configured = boot.settings
         self._overlay = home.catalogue
         self._engines: tuple[EngineState, ...] = next((each.engines for each in boot.told if type(each) is Engines), ())
-        _prepare(boot.settings)
+        prepare(boot.settings)
         pepper = read_pepper(home.pepper)
         self._redis = None if boot.settings.redis.url is None else Redis(boot.settings.redis.url)
-        self._cache = AnswerCache(boot.settings.cache, pepper, self._redis, lambda text: _embedder()(text))
+        self._cache = AnswerCache(boot.settings.cache, pepper, self._redis, lambda text: embedder()(text))
         self._shared = SharedHealth(HealthNotice, home.health, self._name, self._redis)
         self._created = int(home.pepper.stat().st_mtime)
         self._journal = JournalWriter(home.journal, index, boot.settings.metering, boot.settings.server.workers)
@@ -145,6 +144,7 @@ class Worker:
         self._selector.refresh()
         self._shadows = Shadows()
         self._tunnel = Tunnel(self._client, str(home.control_socket))
+        self._lag = LoopLag(self._counters, lambda: self._server.active)
         # On a connection of their own, so that reports do not wait behind clients' ratings.
         self._ratings = Questions(home.learner_socket)
         ratings = Ratings(authenticator, self._ratings.ask, lambda: bool(self._settings.autos))
@@ -159,6 +159,7 @@ class Worker:
             KeptResponses(authenticator, state),
             ratings,
             self._tunnel,
+            self._lag,
             lambda: self._exposition(home),
         )
         self._server = Server(self._app, boot.settings.server, refusing)
@@ -177,6 +178,7 @@ class Worker:
         servers = [name for name, _, _ in watched(self._settings, load())]
         await self._servers.wait(servers, _FIRST_NEWS_S)
         await self._server.listen(sockets)
+        self._lag.start()
         tasks = [
             asyncio.create_task(self._keep_up()),
             asyncio.create_task(self._sync_journal()),
@@ -246,7 +248,7 @@ class Worker:
         self._upstreams.routers.configure(settings.routing)
         self._follow_projects()
         self._upstreams.configure(settings.server, settings.limits, settings.local)
-        await asyncio.to_thread(_prepare, settings)
+        await asyncio.to_thread(prepare, settings)
         self._cache.update(settings.cache)
         # In a thread: loading the learned router takes a moment, in which no request must wait.
         await asyncio.to_thread(self._selector.configure, settings.autos)
@@ -301,8 +303,9 @@ class Worker:
         """Updates the state that changes with time, and the gauges of the metrics."""
         while True:
             await next_beat(_UPKEEP_INTERVAL_S)
+            self._lag.tell()
             self._keyring.settle()
-            self._book.tend(time.time())
+            self._book.tend(time.time(), heard=self._keyring.hears)
             self._upstreams.warming.tell()
             self._selector.refresh()
             self._servers.settle()
@@ -346,26 +349,13 @@ class Worker:
         self._shared.close()
         self._client.close()
         self._journal.close()
+        self._lag.close()
         self._counters.close()
         self._questions.close()
         self._learner.close()
         self._servers.close()
         self._ratings.close()
         self._conversations.close()
-
-
-@cache
-def _embedder() -> Embed:
-    """Returns the function that embeds texts; it needs NumPy, so it is imported only if the settings use it."""
-    from weebill.auto.estimator.embedding import Embedder
-
-    return Embedder.load().embed
-
-
-def _prepare(settings: Settings) -> None:
-    """Imports the modules that requests would wait for otherwise."""
-    if settings.cache.enabled and settings.cache.semantic:
-        _embedder()
 
 
 async def main() -> int:

@@ -230,6 +230,8 @@ class Counters:
         self.recording = Gauge(signed, metrics.RECORDING)
 
         self.auto_threshold = Gauges(unsigned, metrics.AUTO_THRESHOLD, values)
+        self.loop_lag = Histogram(unsigned, metrics.LOOP_LAG, values)
+        self.loop_lag_longest = Gauges(unsigned, metrics.LOOP_LAG_LONGEST, values)
         self.refused_keys = Gauges(unsigned, metrics.REFUSED_KEYS, values)
 
         for metric in METRICS:

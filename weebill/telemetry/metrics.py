@@ -65,6 +65,7 @@ UPSTREAM = Label("upstream", room=63)
 OUTCOME = Label("outcome", room=15)
 AUTO_NAME = Label("auto", ("auto",), 32)
 TARGET = Label("target", ("share", "spend"))
+PART = Label("part", ("all", "own"))
 
 REQUESTS = Metric("weebill_requests_total", "counter", "Requests answered, by status.", (ENDPOINT, STATUS))
 REQUEST_SECONDS = Metric(
@@ -99,6 +100,19 @@ AUTO_THRESHOLD = Metric(
     "From this rank of the gain on, in millionths, requests go to the large model, for a target of `auto`.",
     (AUTO_NAME, TARGET),
 )
+LOOP_LAG = Metric(
+    "weebill_loop_lag_seconds",
+    "histogram",
+    "How late event loops came to what was due; own is without waits for a processor.",
+    (PART,),
+    DURATION_BOUNDS_US,
+)
+LOOP_LAG_LONGEST = Metric(
+    "weebill_loop_lag_longest_microseconds",
+    "gauge",
+    "The latest that the event loop came to what was due, in the last one to two minutes.",
+    (PART,),
+)
 PROCESS_START = Metric("weebill_process_start_time_seconds", "gauge", "Unix time at which the worker started.")
 
 METRICS: tuple[Metric, ...] = (
@@ -114,6 +128,8 @@ METRICS: tuple[Metric, ...] = (
     REFUSED_KEYS,
     RECORDING,
     AUTO_THRESHOLD,
+    LOOP_LAG,
+    LOOP_LAG_LONGEST,
     PROCESS_START,
 )
-LABELS: tuple[Label, ...] = (ENDPOINT, STATUS, MODEL, KIND, UPSTREAM, OUTCOME, AUTO_NAME, TARGET)
+LABELS: tuple[Label, ...] = (ENDPOINT, STATUS, MODEL, KIND, UPSTREAM, OUTCOME, AUTO_NAME, TARGET, PART)
