@@ -19,6 +19,7 @@ from weebill.billing.rates import WHOLE
 from weebill.limits.limit import MOST, Limit
 from weebill.storage.limits import LimitRows
 from weebill.storage.tables.credits import CREDIT_RATES, CREDIT_STANDINGS, CREDIT_STOPS, CREDIT_USAGE
+from weebill.storage.tables.limits import ALLOWANCES
 
 _EVERY: Final = "*"
 _FOREVER: Final = 0
@@ -60,9 +61,8 @@ def keep_stop(connection: Connection, organisation: str) -> None:
     if known is None:  # somebody has removed it: so there is no hard stop any more
         connection.execute(delete(CREDIT_STOPS).where(CREDIT_STOPS.c.organisation == organisation))
         return
-    # First what is settled: what is ingested meanwhile counts as billed only, so too little is let through.
-    settled, _ = limits.standing(limit, _FOREVER)
-    amount = min(MOST, settled + _left(connection, organisation) * WHOLE // _dearest(connection))
+    settled, left = _settled_and_left(connection, organisation, limit)
+    amount = min(MOST, settled + left * WHOLE // _dearest(connection))
     if amount != known.amount:
         limits.set_amount(limit, amount, int(time.time()))
 
@@ -80,14 +80,23 @@ def _limit_of(connection: Connection, organisation: str) -> int | None:
     return connection.execute(limit).scalar()
 
 
-def _left(connection: Connection, organisation: str) -> int:
-    """Returns what is left of the credits once all that was billed is posted, at least 0."""
-    here = CREDIT_STANDINGS.c.organisation == organisation
-    standing = select(CREDIT_STANDINGS.c.balance_nano, CREDIT_STANDINGS.c.posted_nano).where(here)
-    balance, posted = connection.execute(standing).one()
-    usage = select(CREDIT_USAGE.c.billed_nano).where(CREDIT_USAGE.c.organisation == organisation)
-    billed: int = connection.execute(usage).scalar() or 0
-    return max(0, balance + posted - billed)
+def _settled_and_left(connection: Connection, organisation: str, limit: int) -> tuple[int, int]:
+    """Returns what was settled of the limit, and what is left of the credits once all that was billed is posted, at
+    least 0.
+
+    One statement: what is ingested between two would be in one of them alone, and make another amount of it, for which
+    workers have to ask about each key of the organisation again.
+    """
+    settled = select(ALLOWANCES.c.settled).where(ALLOWANCES.c.limit_id == limit, ALLOWANCES.c.start == _FOREVER)
+    billed = select(CREDIT_USAGE.c.billed_nano).where(CREDIT_USAGE.c.organisation == organisation)
+    standing = select(
+        CREDIT_STANDINGS.c.balance_nano,
+        CREDIT_STANDINGS.c.posted_nano,
+        func.coalesce(settled.scalar_subquery(), 0),
+        func.coalesce(billed.scalar_subquery(), 0),
+    ).where(CREDIT_STANDINGS.c.organisation == organisation)
+    balance, posted, settled_nano, billed_nano = connection.execute(standing).one()
+    return settled_nano, max(0, balance + posted - billed_nano)
 
 
 def _dearest(connection: Connection) -> int:
