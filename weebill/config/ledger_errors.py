@@ -12,6 +12,11 @@ class LedgerError(Exception):
 
     hint = ""
 
+    @property
+    def advised(self) -> str:
+        """The message, with the hint."""
+        return f"{self}: {self.hint}" if self.hint else str(self)
+
 
 class RecordRefusedError(LedgerError):
     """A usage record breaks the invariants of its kind; the message says which."""

@@ -23,6 +23,8 @@ MAX_BODY_BYTES = 65_536
 # Licences and templates of a model that is made.
 _MAX_RECIPE_BYTES = 4 << 20
 
+_UNAVAILABLE = "The ledger cannot be read at present; try again."
+
 _SECURE_HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -139,7 +141,7 @@ async def _answer_http(request: Request, error: Exception) -> Response:
 
 
 async def _answer_unavailable(_: Request, __: Exception) -> Response:
-    return _answer(ApiError(503, "The ledger cannot be read at present; try again.", retry_after=1))
+    return _answer(ApiError(503, _UNAVAILABLE, code="ledger_unavailable", retry_after=1))
 
 
 async def _answer_fault(_: Request, __: Exception) -> Response:

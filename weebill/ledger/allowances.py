@@ -56,7 +56,7 @@ class Allowances:
         try:
             lent = self._ledger.change(change)
         except LedgerError as error:
-            raise Unanswered(f"{error} {error.hint}".strip()) from error
+            raise Unanswered(error.advised) from error
         if len(self._noted) >= _MOST_NOTED:
             self._noted.clear()
         self._noted.add((lent.source, asked.borrower))
@@ -87,7 +87,7 @@ class RecallFeed:
                 return None
             recalled = self._ledger.read(self._recalled)
         except LedgerError as error:
-            raise Unanswered(f"{error} {error.hint}".strip()) from error
+            raise Unanswered(error.advised) from error
         self._known = Position(recalled.source, recalled.version)
         return encode(recalled)
 

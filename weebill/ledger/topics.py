@@ -165,7 +165,7 @@ def _typed(read: Callable[[], T]) -> T:
     try:
         return read()
     except LedgerError as error:
-        raise Unanswered(f"{error} {error.hint}".strip()) from error
+        raise Unanswered(error.advised) from error
 
 
 class Responses:

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as AllInUseError
 
 from weebill.config.ledger_errors import LedgerError
 from weebill.storage.advice.postgresql import advice as advice_of_state
 from weebill.storage.advice.sqlite import advice as advice_of_sqlite
 
 LEDGER: Final = "ledger"
+_ALL_IN_USE: Final = "its connections are all in use"
+_BUSY: Final = "See what keeps it busy, and try again"
 
 
 class LedgerFailedError(LedgerError):
@@ -22,6 +25,18 @@ class LedgerFailedError(LedgerError):
     def __init__(self, error: BaseException, hint: str, what: str = LEDGER) -> None:
         super().__init__(f"the {what} cannot be used: {error}")
         self.hint = f"{hint[0].lower()}{hint[1:]}"
+
+
+class NotAnsweringError(LedgerFailedError):
+    """The database does not answer, or lets nobody in."""
+
+    def __init__(self, error: BaseException, hint: str, what: str = LEDGER) -> None:
+        super().__init__(error, hint, what)
+        self._made_of = error, hint, what
+
+    def again(self) -> NotAnsweringError:
+        """Returns the same error for another call."""
+        return NotAnsweringError(*self._made_of)
 
 
 @contextmanager
@@ -35,6 +50,8 @@ def typed_errors(what: str = LEDGER) -> Iterator[None]:
         if hint:
             raise LedgerFailedError(cause, hint, what) from error
         raise
+    except AllInUseError as error:
+        raise LedgerFailedError(TimeoutError(_ALL_IN_USE), _BUSY, what) from error
 
 
 def _state(error: Exception, cause: BaseException) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
@@ -11,6 +12,8 @@ from weebill.storage.schema import LEDGER, OUTCOMES, RESPONSES
 from weebill.storage.sqlite.database import SqliteDatabase
 from weebill.storage.sqlite.disposable import DISPOSABLE_FILE
 from weebill.storage.sqlite.opening import BUSY_TIMEOUT_S
+
+_LONG_S: Final = 30.0
 
 
 def bring_up_to_date(home: Home, settings: DatabaseSettings) -> None:
@@ -29,14 +32,21 @@ def open_ledger(
     """Returns the ledger, which nothing is read from yet.
 
     Another program's lock (on SQLite) and a statement (on PostgreSQL) may take `patience_s`, if it is given. While a
-    change takes long, `working` is called again and again. Raises LedgerError if there is no driver.
+    change takes long, `working` is called again and again: whoever gives it has nobody wait, and goes on with a slow
+    server that others give up. Raises LedgerError if there is no driver.
     """
     if settings.url is None:
         return SqliteDatabase(home.database, LEDGER, busy_timeout_s=patience_s or BUSY_TIMEOUT_S, working=working)
-    from weebill.storage.postgresql.database import STATEMENT_TIMEOUT_S, PostgresDatabase  # its driver is an extra
+    # Its driver is an extra.
+    from weebill.storage.postgresql.database import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S, PostgresDatabase
 
-    timeout_s = patience_s or STATEMENT_TIMEOUT_S
-    return PostgresDatabase(settings.url, LEDGER, statement_timeout_s=timeout_s, working=working)
+    return PostgresDatabase(
+        settings.url,
+        LEDGER,
+        statement_timeout_s=patience_s or STATEMENT_TIMEOUT_S,
+        connect_timeout_s=CONNECT_TIMEOUT_S if working is None else _LONG_S,
+        working=working,
+    )
 
 
 def open_responses(home: Home, settings: DatabaseSettings, *, patience_s: float = BUSY_TIMEOUT_S) -> Database:

@@ -230,7 +230,7 @@ def _errors() -> Iterator[None]:
     except (OverflowError, IntegrityError) as error:
         raise UnkeepableError(f"the store of outcomes cannot hold it: {error}") from error
     except LedgerError as error:
-        raise OutcomeError(f"{error}: {error.hint}" if error.hint else str(error)) from error
+        raise OutcomeError(error.advised) from error
     except SQLAlchemyError as error:
         raise OutcomeError(f"the store of outcomes cannot be used: {error}") from error
 

@@ -231,7 +231,7 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except LedgerError as error:
-        raise StoreError(f"{error}: {error.hint}" if error.hint else str(error)) from error
+        raise StoreError(error.advised) from error
     except SQLAlchemyError as error:
         raise StoreError(f"the store of responses cannot be used: {error}") from error
     except msgspec.DecodeError as error:

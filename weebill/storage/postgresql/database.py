@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import ssl
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from weebill.config.ledger_errors import LedgerError
-from weebill.storage.advice.postgresql import UNREADABLE, UNTRUSTED, WITHOUT_TLS, advice
+from weebill.storage.advice.postgresql import advice, advice_on_connecting
 from weebill.storage.audit import recorded, watch
 from weebill.storage.database import Database
-from weebill.storage.errors import LedgerFailedError, typed_errors
+from weebill.storage.errors import LedgerFailedError, NotAnsweringError, typed_errors
 from weebill.storage.postgresql.locks import lock
+from weebill.storage.postgresql.outage import Outage
 from weebill.storage.schema import Schema
 from weebill.storage.tables.ledger import INSTALLATION
 from weebill.storage.upgrade import upgrade
@@ -36,7 +36,9 @@ except ImportError:  # the extra `postgres` is not installed
 
 CONNECT_TIMEOUT_S: Final = 5.0
 STATEMENT_TIMEOUT_S: Final = 60.0
+_LATE_S: Final = 1.5  # later than the server's own limit of a statement, which has the better message
 _CONNECTIONS: Final = 4
+_QUEUE: Final = 0.8  # of the time until there is a connection, for others to be done with theirs
 _ATTEMPTS: Final = 5  # of a change that others are in the way of
 _REPEATED: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 _TICK_S: Final = 0.5
@@ -49,7 +51,8 @@ T = TypeVar("T")
 class PostgresDatabase(Database):
     """The tables of a schema in the database at `url`, as PostgreSQL's own programs take it. The url is a secret.
 
-    `working` is called again and again while a change takes long. A statement may take `statement_timeout_s`.
+    `working` is called again and again while a change takes long. A statement may take `statement_timeout_s`, and it
+    `connect_timeout_s` until there is a connection that answers.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class PostgresDatabase(Database):
         schema: Schema,
         *,
         statement_timeout_s: float = STATEMENT_TIMEOUT_S,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
         working: Callable[[], None] | None = None,
     ) -> None:
         if asyncpg is None:
@@ -66,6 +70,8 @@ class PostgresDatabase(Database):
         self._url = url
         self._schema = schema
         self._statement_timeout_s = statement_timeout_s
+        self._connect_timeout_s = connect_timeout_s
+        self._outage = Outage()
         self._working = working
         self._upgraded = False
         self._upgrading = threading.Lock()
@@ -80,7 +86,7 @@ class PostgresDatabase(Database):
             async_creator=self._connect,
             pool_size=_CONNECTIONS,
             max_overflow=0,
-            pool_timeout=statement_timeout_s,
+            pool_timeout=_QUEUE * connect_timeout_s,
             pool_pre_ping=True,  # or the first use after a restart of the server would fail
         )
         watch(self._engine.sync_engine)
@@ -88,11 +94,11 @@ class PostgresDatabase(Database):
     def read(self, query: Callable[[Connection], T]) -> T:
         """Returns the result of `query` on a snapshot."""
         self._bring_up_to_date()
-        return self._run(self._read(query))
+        return self._run(lambda: self._read(query))
 
     def look(self, query: Callable[[Connection], T]) -> T:
         """Returns the result of `query` on a snapshot, without making or upgrading tables."""
-        return self._run(self._read(query))
+        return self._run(lambda: self._read(query))
 
     def change(self, change: Callable[[Connection], T]) -> T:
         """Returns the result of `change` once it is committed."""
@@ -111,12 +117,12 @@ class PostgresDatabase(Database):
     def stamp(self) -> str:
         """Returns which transactions are over, of all in the cluster. Tables are made or upgraded before."""
         self._bring_up_to_date()
-        return self._run(self._stamp())
+        return self._run(self._stamp)
 
     def close(self) -> None:
         """Closes all connections, and ends the thread."""
-        with typed_errors(self._schema.title):
-            self._run(self._dispose())
+        with _typed_errors(self._schema.title):
+            self._wait(self._dispose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -135,15 +141,15 @@ class PostgresDatabase(Database):
     def _change(self, change: Callable[[Connection], T], *, alone: bool = False) -> T:
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._run(self._write(change, alone))
+                return self._run(lambda: self._write(change, alone))
             except LedgerFailedError as error:
                 cause = error.__cause__  # the driver's own error where SQLAlchemy was passed by
                 if getattr(getattr(cause, "orig", cause), "sqlstate", "") not in _REPEATED:
                     raise
-        return self._run(self._write(change, alone))
+        return self._run(lambda: self._write(change, alone))
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             async with connection.begin():
                 return await connection.run_sync(query)
@@ -156,7 +162,7 @@ class PostgresDatabase(Database):
             with recorded(connection):
                 return change(connection)
 
-        async with self._engine.begin() as connection:
+        async with self._connected() as connection, connection.begin():
             return await connection.run_sync(begun)
 
     async def _stamp(self) -> str:
@@ -164,7 +170,11 @@ class PostgresDatabase(Database):
             if self._watcher is None or self._watcher.is_closed():
                 self._watcher = await self._driver_connection()
                 self._watchers += 1
-            snapshot: str = await self._watcher.fetchval(_SNAPSHOT)
+            try:
+                snapshot: str = await self._watcher.fetchval(_SNAPSHOT)
+            except TimeoutError:
+                self._watcher.terminate()  # or the next call would wait for the end of this one
+                raise
             return f"{self._watchers}:{snapshot}"
 
     async def _dispose(self) -> None:
@@ -172,17 +182,30 @@ class PostgresDatabase(Database):
             self._watcher.terminate()  # nothing is under way on it
         await self._engine.dispose()
 
-    def _run(self, work: Coroutine[object, object, T]) -> T:
-        with _typed_errors(self._schema.title):
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
-            try:
-                while not concurrent.futures.wait([future], _TICK_S).done:
-                    if self._working is not None:
-                        self._working()
-            except BaseException:  # whoever waits is interrupted: nothing may be committed afterwards
-                future.cancel()
-                raise
-            return future.result()
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        """Yields a connection that has just answered. Raises TimeoutError if there is none in time."""
+        async with asyncio.timeout(self._connect_timeout_s):
+            connection = await self._engine.connect()
+        try:
+            yield connection
+        finally:
+            await asyncio.shield(connection.close())
+
+    def _run(self, work: Callable[[], Coroutine[object, object, T]]) -> T:
+        with self._outage.watched(), _typed_errors(self._schema.title):
+            return self._wait(work())
+
+    def _wait(self, work: Coroutine[object, object, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            while not concurrent.futures.wait([future], _TICK_S).done:
+                if self._working is not None:
+                    self._working()
+        except BaseException:  # whoever waits is interrupted: nothing may be committed afterwards
+            future.cancel()
+            raise
+        return future.result()
 
     async def _connect(self) -> DBAPIConnection:
         connection: DBAPIConnection = await self._driver_connection()
@@ -198,20 +221,15 @@ class PostgresDatabase(Database):
             "statement_timeout": f"{self._statement_timeout_s * 1000:.0f}",
             "idle_in_transaction_session_timeout": f"{self._statement_timeout_s * 1000:.0f}",
         }
-        # Somewhat later than the server's own limit, which has the better message.
-        late_s = self._statement_timeout_s + CONNECT_TIMEOUT_S
+        late_s = self._statement_timeout_s + _LATE_S
         try:
             return await asyncpg.connect(
                 self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=late_s, server_settings=settings
             )
-        except ssl.SSLError as error:
-            raise LedgerFailedError(error, UNTRUSTED, self._schema.title) from error
-        except ConnectionError as error:
-            if error.errno is not None:  # the system's own
-                raise
-            raise LedgerFailedError(error, WITHOUT_TLS, self._schema.title) from error
-        except ValueError as error:  # the driver reads the address only now
-            raise LedgerFailedError(error, UNREADABLE, self._schema.title) from error
+        except TimeoutError:
+            raise
+        except (OSError, ValueError) as error:  # the driver reads the address only now
+            raise NotAnsweringError(error, advice_on_connecting(error, self._url), self._schema.title) from error
 
 
 def _make_indexes_partial(schema: Schema) -> None:
@@ -226,7 +244,7 @@ def _make_indexes_partial(schema: Schema) -> None:
 
 @contextmanager
 def _typed_errors(what: str) -> Iterator[None]:
-    """Raises LedgerFailedError for failures of the network, too, which the driver passes on as they are."""
+    """Raises NotAnsweringError for failures of the network, too, which the driver passes on as they are."""
     try:
         with typed_errors(what):
             yield
@@ -234,8 +252,8 @@ def _typed_errors(what: str) -> Iterator[None]:
         raise
     except (OSError, TimeoutError) as error:
         cause = error if str(error) else TimeoutError("it does not answer")
-        raise LedgerFailedError(cause, advice(None), what) from error
+        raise NotAnsweringError(cause, advice(None), what) from error
     except asyncpg.PostgresError as error:  # as a connection is made
-        raise LedgerFailedError(error, advice(error.sqlstate) or advice(None), what) from error
+        raise NotAnsweringError(error, advice(error.sqlstate) or advice(None), what) from error
     except asyncpg.InterfaceError as error:
         raise LedgerFailedError(error, advice(None), what) from error
