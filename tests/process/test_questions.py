@@ -431,3 +431,10 @@ async def test_a_long_queue_is_no_call_that_never_ends(path: Path, monkeypatch: 
             await asyncio.sleep(0.01)
         for client in clients:
             client.close()
+
+
+async def test_nobody_waits_for_long_where_nobody_listens(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "TIMEOUT_S", 0.1)
+    async with asking(path) as client, asyncio.timeout(30):
+        with pytest.raises(Unanswered, match="has not been there"):
+            await client.ask("echo", 1, timeout_s=3600)

@@ -21,29 +21,39 @@ from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.responses_store import RemoteResponseStore
 
 _INPUT_ITEMS: Final = "/input_items"
+_NOBODYS: Final = "resp_none"  # the id of no response
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 
 class ResponseState:
-    """Stores and continues conversations. A request with `store` that cannot be stored is answered with 503."""
+    """Stores and continues conversations. A request with `store` that cannot be stored is answered with 503.
+
+    Once one could not, the store is asked before the upstream is, lest answers be paid for that cannot be stored.
+    """
 
     def __init__(self, store: RemoteResponseStore) -> None:
         self._store = store
+        self._fails = False
 
     async def prepare(self, call: Call, tenant: str) -> Call:
-        """Returns the call with the conversation that it continues. Raises ApiError 400, or 404 if it is not stored."""
+        """Returns the call with the conversation that it continues.
+
+        Raises ApiError 400, 404 if it is not stored, 503 if nothing can be stored.
+        """
+        if self._fails and responses_state.wants_storing(call):
+            await self._kept(self._store.get(tenant, _NOBODYS))
         previous = responses_state.previous_id(call)
         if previous is not None:
-            stored = await _kept(self._store.history(tenant, previous))
+            stored = await self._kept(self._store.history(tenant, previous))
             call = await off_loop(partial(responses_state.with_history, call, stored))
             # With its history, it may be long now.
             call.big = call.big or call.prompt_bytes() >= BIG
         references = partial(responses_state.item_references, call)
         wanted = await off_loop_if(call.big, references)
         if wanted:
-            call = responses_state.with_items(call, await _kept(self._store.items(tenant, wanted)))
+            call = responses_state.with_items(call, await self._kept(self._store.items(tenant, wanted)))
         return call
 
     async def keep(self, call: Call, tenant: str, response: bytes) -> None:
@@ -57,36 +67,41 @@ class ResponseState:
             raise ApiError(
                 502, f"The upstream's answer is not a response: {error}.", code="upstream_invalid_answer"
             ) from error
-        await _kept(self._store.put(tenant, stored))
+        await self._kept(self._store.put(tenant, stored))
 
     async def read(self, tenant: str, path: str, query: str) -> bytes:
         """Returns the body for `{id}` or `{id}/input_items`. Raises ApiError 404."""
         response_id = path.removesuffix(_INPUT_ITEMS)
         if path.endswith(_INPUT_ITEMS):
-            chain = await _kept(self._store.history(tenant, response_id))
+            chain = await self._kept(self._store.history(tenant, response_id))
             if not chain:
                 raise responses_state.response_not_found(response_id)
             return responses_state.input_items_page(chain, query)
-        found = await _kept(self._store.get(tenant, response_id))
+        found = await self._kept(self._store.get(tenant, response_id))
         if found is None:
             raise responses_state.response_not_found(response_id)
         return found.body
 
     async def delete(self, tenant: str, response_id: str) -> bytes:
         """Deletes a response. Raises ApiError 404."""
-        if not await _kept(self._store.delete(tenant, response_id)):
+        if not await self._kept(self._store.delete(tenant, response_id)):
             raise responses_state.response_not_found(response_id)
         return responses_state.deleted(response_id)
 
-
-async def _kept(answer: Awaitable[T]) -> T:
-    """Returns the store's answer. Raises ApiError 503."""
-    try:
-        return await answer
-    except Unanswered as error:
-        log.error("%s", error)
-        message = "Responses cannot be kept or read right now."
-        raise ApiError(503, message, code="store_unavailable", retry_after=1) from error
+    async def _kept(self, answer: Awaitable[T]) -> T:
+        """Returns the store's answer. Raises ApiError 503."""
+        try:
+            found = await answer
+        except Unanswered as error:
+            if not self._fails:
+                log.error("%s", error)
+            self._fails = True
+            message = "Responses cannot be kept or read right now."
+            raise ApiError(503, message, code="store_unavailable", retry_after=1) from error
+        if self._fails:
+            log.info("responses can be kept again")
+        self._fails = False
+        return found
 
 
 class KeptResponses:

@@ -126,7 +126,7 @@ class Questions:
             self._keeping = asyncio.create_task(self._keep_connected(), name=f"ask {self._path.name}")
 
     async def ask(self, topic: str, question: object, timeout_s: float = TIMEOUT_S) -> Raw:
-        """The answer. Waits for a connection, too. Raises Unanswered."""
+        """The answer. Waits for a connection, too, for `TIMEOUT_S` at most. Raises Unanswered."""
         frame = encode(question)
         if self._waiting >= MAX_WAITING:
             raise Unanswered("too many questions await their answers")
@@ -137,7 +137,7 @@ class Questions:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    await self._connected.wait()
+                    await self._connection()
                     with suppress(ConnectionError):
                         return await self._ask_once(topic, frame, timeout_s)
         except TimeoutError:
@@ -150,6 +150,14 @@ class Questions:
         if self._keeping is not None:
             self._keeping.cancel()
         self._lose()
+
+    async def _connection(self) -> None:
+        """Raises Unanswered where there is none in time."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await self._connected.wait()
+        except TimeoutError:
+            raise Unanswered(f"{self._path.name} has not been there for {TIMEOUT_S:g} s") from None
 
     async def _ask_once(self, topic: str, question: bytes, timeout_s: float) -> Raw:
         """Raises ConnectionError where the connection is lost before the answer is there, and Unanswered."""
