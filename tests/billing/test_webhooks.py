@@ -7,21 +7,31 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import Envelope
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.fixtures.databases import execute, rows
+from tests.fixtures.mail import serving
 from weebill.billing.credits import Credits, Origin
 from weebill.billing.webhooks import DELAYS_S, Alert, secret_of
+from weebill.config.accounts import MailSettings
 from weebill.config.credits import CreditSettings
 from weebill.config.paths import Home
+from weebill.control.sign_in.mailing import send
 from weebill.ledger.credits import deliver
 from weebill.storage.credit_alerts import set_alert
 from weebill.storage.credits import credits_in
 from weebill.storage.database import Database
 from weebill.storage.keys import keys_in
+from weebill.storage.mails import StoredMails
+from weebill.storage.sealing import Vault
 
 ORG = "org_default"
 HERE = CreditSettings(private_webhooks=True, webhook_timeout_s=5)
@@ -59,6 +69,19 @@ def receiving(*answers: int) -> Iterator[tuple[str, list[tuple[dict[str, str], b
 def books(ledger: Database, home: Home) -> Credits:
     keys_in(ledger, home)
     return credits_in(ledger)
+
+
+class Received:
+    """What an SMTP server has received."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+
+    async def handle_DATA(self, server: object, session: object, envelope: Envelope) -> str:  # noqa: N802
+        mail = BytesParser(policy=default).parsebytes(bytes(envelope.content or b""))
+        assert isinstance(mail, EmailMessage)
+        self.mails.append(mail)
+        return "250 OK"
 
 
 def watch(ledger: Database, url: str, below: int = 100) -> None:
@@ -120,6 +143,40 @@ def test_attempts_end(ledger: Database, home: Home, books: Credits) -> None:
         execute(ledger, "UPDATE webhook_deliveries SET due_at = 1 WHERE due_at IS NOT NULL")
     assert deliver(ledger, home, HERE) == 0
     assert due_in(ledger) == [None]
+
+
+def test_a_balance_that_falls_below_is_told_by_mail(ledger: Database, home: Home, books: Credits) -> None:
+    """A real server gets it, once, beside the webhook's message."""
+    books.grant(ORG, 150, Origin("1"))
+    alert = Alert(100, "http://127.0.0.1:1/", 1, "billing@example.com")
+    ledger.change(lambda connection: set_alert(connection, ORG, alert, int(time.time())))
+    books.adjust(ORG, -60, Origin("2"))
+    assert deliver(ledger, home, HERE) == 2
+    assert due_in(ledger) == [pytest.approx(DELAYS_S[0], abs=3), None]
+    queue = StoredMails(ledger, Vault(home))
+    due = queue.claim()
+    assert due is not None
+    queue.sent(due.id)
+    assert queue.claim() is None
+    box = Received()
+    controller = Controller(box, hostname="127.0.0.1", port=0)
+    with serving(controller) as port:
+        settings = MailSettings(host="127.0.0.1", port=port, tls="none", sender="weebill@example.com")
+        send(due.mail, settings)
+    [mail] = box.mails
+    assert (mail["To"], mail["Subject"]) == ("billing@example.com", "Weebill: the credits of org_default are low")
+    assert "fallen to $0.00000009, which is below $0.0000001" in mail.get_content()
+
+
+def test_a_mail_that_finds_the_queue_full_is_queued_later(
+    ledger: Database, home: Home, books: Credits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weebill.storage.mails.MOST", 0)
+    books.grant(ORG, 1, Origin("1"))
+    alert = Alert(100, "", 1, "billing@example.com")
+    ledger.change(lambda connection: set_alert(connection, ORG, alert, int(time.time())))
+    assert deliver(ledger, home, HERE) == 1
+    assert due_in(ledger) == [pytest.approx(DELAYS_S[0], abs=3)]
 
 
 def test_one_that_is_gone_is_told_no_more(ledger: Database, home: Home, books: Credits) -> None:

@@ -65,6 +65,8 @@ WRONG = [
     (("rate", "+1", "--from", "2001-01-01"), "--from: A rate begins now or later"),
     (("alert", "--below", "1", "--url", "ftp://h"), "--url: A webhook's address"),
     (("alert", "--url", "http://u:p@h/"), "--url: A webhook's address"),
+    (("alert", "--mail", "ann"), "--mail: An address for mails is like"),
+    (("alert", "--mail", "ann@example.com"), "--mail: no mail is sent here; set `host` in [mail]"),
 ]
 
 
@@ -110,9 +112,9 @@ def test_rates_and_alerts_are_set(weebill):
     weebill.ok("credits", "rate", "none", "--model", "gpt-*", "--project", "proj_default", "--from", "1d")
     rates = json.loads(weebill.ok("credits", "rates", "--json"))
     assert [rate["parts_per_million"] for rate in rates] == [1_200_000, 925_000, None]
-    assert weebill.ok("credits", "alert") == "below    -\nwebhook  -\n"
+    assert weebill.ok("credits", "alert") == "below    -\nmail     -\nwebhook  -\n"
     told = weebill.ok("credits", "alert", "--below", "5", "--url", "https://example.com/hook")
     assert re.fullmatch(r"below    \$5.00\nwebhook  https://example.com/hook\nsecret   whsec_[\w+/=]{44}\n", told)
     assert weebill.ok("credits", "alert") == told
     assert weebill.ok("credits", "alert", "--new-secret") != told
-    assert weebill.ok("credits", "alert", "--url", "none", "--below", "never") == "below    -\nwebhook  -\n"
+    assert weebill.ok("credits", "alert", "--url", "none", "--below", "never") == "below    -\nmail     -\nwebhook  -\n"

@@ -60,6 +60,7 @@ UNDONE: Final = {
         f"ALTER TABLE {name} DROP COLUMN made_in" for name in ("organisations", "projects", "users", "service_accounts")
     ),
     "0022": ("DROP TABLE borrowers",),
+    "0023": tuple(f"ALTER TABLE {name} DROP COLUMN mail" for name in ("credit_standings", "webhook_deliveries")),
 }
 
 

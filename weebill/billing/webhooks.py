@@ -1,4 +1,4 @@
-"""Messages to an organisation's webhook, signed as the Standard Webhooks specification has it.
+"""Messages to an organisation: to its webhook, signed as the Standard Webhooks specification has it, or by mail.
 
 A secret is derived from the installation's pepper, so none is stored; making another one is counting on.
 """
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from weebill.billing.errors import BadCreditError
 from weebill.billing.money import MOST_BALANCE
+from weebill.config.accounts import is_address
 
 DELAYS_S: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """The waits between attempts: ten of them, over some three days."""
@@ -20,11 +21,15 @@ _MOST_URL: Final = 1000
 
 
 class Alert(NamedTuple):
-    """Tells an organisation of a balance below `low_nano`, at `url`; `secrets` counts the secrets it has had."""
+    """Tells an organisation of a balance below `low_nano`, at `url` and at the address `mail`, where they are not "".
+
+    `secrets` counts the secrets it has had.
+    """
 
     low_nano: int | None
     url: str
     secrets: int
+    mail: str = ""
 
 
 class Target(NamedTuple):
@@ -36,13 +41,14 @@ class Target(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """A message on its way; `attempt` counts from 1."""
+    """A message on its way, by mail if `mail` is an address; `attempt` counts from 1."""
 
     number: int
     message: str
     body: str
     attempt: int
     target: Target
+    mail: str = ""
 
     @property
     def next_in_s(self) -> int | None:
@@ -64,10 +70,12 @@ def headers_of(message: str, at: int, body: bytes, secret: str) -> dict[str, str
     return {"webhook-id": message, "webhook-timestamp": str(at), "webhook-signature": signature}
 
 
-def check_alert(low_nano: int | None, url: str) -> None:
+def check_alert(low_nano: int | None, url: str, mail: str = "") -> None:
     """Raises BadCreditError for a balance that cannot be, or an address that no message can be sent to."""
     if low_nano is not None and abs(low_nano) > MOST_BALANCE:
         raise BadCreditError("No balance can be as high as that.", "below")
+    if mail and not is_address(mail):
+        raise BadCreditError("An address for mails is like billing@example.com.", "mail")
     if not url:
         return
     try:

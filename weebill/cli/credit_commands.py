@@ -130,14 +130,17 @@ def alert_on_credits(
     url: Annotated[
         str | None, typer.Option(metavar="URL", help="The webhook; `none` for none.", show_default=False)
     ] = None,
+    mail: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Who gets a mail; `none` for nobody.", show_default=False)
+    ] = None,
     new_secret: Annotated[bool, typer.Option("--new-secret", help="Sign with another secret from now on.")] = False,
     org: OrgOption = _OWN,
     config: ConfigOption = None,
 ) -> None:
-    """Have a signed webhook told of a low balance, once for each time that it falls; without options, show it."""
-    from weebill.cli.credits import alert
+    """Have a webhook or somebody by mail told of a low balance, each time that it falls; without options, show it."""
+    from weebill.cli.credits import Told, alert
 
-    alert(sources_of(context, config), org, below, url, new_secret)
+    alert(sources_of(context, config), org, below, Told(url, mail), new_secret)
 
 
 @credits_app.command("rates")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import typer
@@ -25,7 +25,7 @@ from weebill.billing.webhooks import Alert, check_alert, secret_of
 from weebill.cli.errors import USAGE, CommandError, warn
 from weebill.cli.output import NOTHING, day, print_table
 from weebill.cli.times import moment
-from weebill.config.load import Sources, load_database
+from weebill.config.load import Sources, load, load_database
 from weebill.storage.credit_alerts import alert_of, set_alert
 from weebill.storage.credit_checks import verify
 from weebill.storage.credit_stops import set_stop
@@ -44,6 +44,7 @@ _OPTIONS = {
     "note": "--note",
     "below": "--below",
     "url": "--url",
+    "mail": "--mail",
     "project": "--project",
     "model": "--model",
     "valid_from": "--from",
@@ -149,7 +150,14 @@ def check(sources: Sources) -> None:
     typer.echo(f"Transactions that add up: {found.transactions}")
 
 
-def alert(sources: Sources, org: str, below: str | None, url: str | None, new_secret: bool) -> None:
+class Told(NamedTuple):
+    """Who is told of a low balance: None for whoever is told now, `none` for nobody."""
+
+    url: str | None
+    mail: str | None
+
+
+def alert(sources: Sources, org: str, below: str | None, told: Told, new_secret: bool) -> None:
     """Sets when and whom to tell of a low balance, and prints that with the secret of its signatures."""
     low = None if below in (None, "never") else read_amount(str(below), "--below")
     with opened(sources) as ledger, _credits(sources, org) as credits_:
@@ -158,15 +166,22 @@ def alert(sources: Sources, org: str, below: str | None, url: str | None, new_se
         here = here or Alert(None, "", 0)
         number = here.secrets + (new_secret or not here.secrets)
         keys_in(ledger, sources.home)  # the pepper is made at first use
-        address = here.url if url is None else "" if url == "none" else url
-        wanted = Alert(here.low_nano if below is None else low, address, number)
+        url, mail = _given(told.url, here.url), _given(told.mail, here.mail)
+        wanted = Alert(here.low_nano if below is None else low, url, number, mail)
         if wanted != here:
-            check_alert(wanted.low_nano, wanted.url)
+            check_alert(wanted.low_nano, wanted.url, wanted.mail)
+            if wanted.mail and not load(sources).settings.mail.host:
+                raise CommandError("--mail: no mail is sent here", "set `host` in [mail]", USAGE)
             ledger.change(lambda connection: set_alert(connection, org, wanted, int(time.time()), command_line()))
     typer.echo(f"below    {NOTHING if wanted.low_nano is None else _money(wanted.low_nano)}")
+    typer.echo(f"mail     {wanted.mail or NOTHING}")
     typer.echo(f"webhook  {wanted.url or NOTHING}")
     if wanted.url:
         typer.echo(f"secret   {secret_of(read_pepper(sources.home.pepper), org, wanted.secrets)}")
+
+
+def _given(option: str | None, here: str) -> str:
+    return here if option is None else "" if option == "none" else option
 
 
 @contextmanager

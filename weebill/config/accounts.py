@@ -15,6 +15,7 @@ from weebill.config.section import PositiveSeconds, Section
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 _ADDRESS: Final = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")
+_LONGEST_ADDRESS: Final = 254
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -62,6 +63,11 @@ class MailSettings(Section, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"MailSettings(host={self.host!r}, port={self.port}, sender={self.sender!r})"
+
+
+def is_address(text: str) -> bool:
+    """True for what a mail can be sent to."""
+    return bool(_ADDRESS.fullmatch(text)) and text.isascii() and len(text) <= _LONGEST_ADDRESS and "," not in text
 
 
 def check_accounts(

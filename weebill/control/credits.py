@@ -75,11 +75,12 @@ class NewAdjustment(Body):
 
 
 class NewAlert(Body):
-    """The body of `PUT /api/v1/credits/alert`: None for no message, "" for no webhook."""
+    """The body of `PUT /api/v1/credits/alert`: None for no message, "" for no webhook or no mail."""
 
     organisation: Organisation = DEFAULT_ORGANISATION
     below: Amount | None
     url: Annotated[str, Field(max_length=1000)]
+    mail: Annotated[str, Field(max_length=320)] = ""
     new_secret: bool = False
 
 
@@ -200,13 +201,17 @@ class CreditRoutes:
             if known is None:
                 CreditRows(connection).lock(organisation)  # it has a balance from now on
             used = 0 if known is None else known.secrets
-            wanted = Alert(low, new.url, used + (new.new_secret or not used))
+            wanted = Alert(low, new.url, used + (new.new_secret or not used), new.mail)
             set_alert(connection, organisation, wanted, int(time.time()), author_of(request))
             return wanted
 
         with answering():
             self._check(organisation)
-            check_alert(low, new.url)
+            check_alert(low, new.url, new.mail)
+            if new.mail and not self._overview.settings.mail.host:
+                raise ApiError(
+                    400, "No mail is sent here: set `host` in `[mail]`.", code="mail_not_configured", param="mail"
+                )
             made = self._ledger.change(change)
         return self._told_alert(organisation, made)
 
@@ -215,7 +220,7 @@ class CreditRoutes:
         with answering():
             pepper = read_pepper(self._overview.home.pepper)
         secret = secret_of(pepper, organisation, alert.secrets) if alert.secrets else None
-        told = {"organisation": organisation, "below": below, "url": alert.url, "secret": secret}
+        told = {"organisation": organisation, "below": below, "url": alert.url, "mail": alert.mail, "secret": secret}
         return Json({"object": "credits.alert", **told})
 
     def _stop(self, actor: Asking, new: NewStop) -> Response:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from weebill.accounts.pepper import read_pepper
 from weebill.billing.webhooks import Delivery, headers_of, secret_of
 from weebill.config.credits import CreditSettings
@@ -18,10 +20,23 @@ from weebill.ledger.webhooks import WebhookError, anywhere, call
 from weebill.storage.credit_alerts import end_delivery, forget_deliveries, next_due, take_due
 from weebill.storage.credits import credits_in, due_organisations
 from weebill.storage.database import Database
+from weebill.storage.mails import Mail, MailQueueFullError, StoredMails
 from weebill.storage.purchases import forget_events
+from weebill.storage.sealing import Vault
 
 _LOOK_S: Final = 5.0
 _FORGET_S: Final = 3600.0
+
+
+class _Balance(msgspec.Struct):
+    organisation: str
+    balance: str
+    threshold: str
+
+
+class _Message(msgspec.Struct):
+    data: _Balance
+
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +65,16 @@ def deliver(ledger: Database, home: Home, settings: CreditSettings) -> int:
     for delivery in taken:
         _send(ledger, home, settings, delivery)
     return len(taken)
+
+
+def low_balance_letter(address: str, body: str) -> Mail:
+    """Returns the mail that tells what a message to a webhook does."""
+    data = msgspec.json.decode(body, type=_Message).data
+    text = (
+        f"The credits of {data.organisation} have fallen to ${data.balance}, which is below ${data.threshold}.\n\n"
+        "`weebill credits show` says what is left, and `weebill credits alert` when this mail is sent.\n"
+    )
+    return Mail(address, f"Weebill: the credits of {data.organisation} are low", text)
 
 
 class CreditsThread(threading.Thread):
@@ -131,17 +156,26 @@ class CreditWork:
 
 def _send(ledger: Database, home: Home, settings: CreditSettings, delivery: Delivery) -> None:
     target, due_at, result = delivery.target, None, "delivered"
-    now, body = int(time.time()), delivery.body.encode()
+    now = int(time.time())
     try:
-        secret = secret_of(read_pepper(home.pepper), target.organisation, target.secret)
-        headers = headers_of(delivery.message, now, body, secret)
-        if not target.url:
-            raise WebhookError("there is no webhook any more", final=True)
-        reach = anywhere if settings.private_webhooks else is_public
-        call(target.url, headers, body, settings.webhook_timeout_s, reach)
-    except WebhookError as error:
-        wait_s = None if error.final else delivery.next_in_s
+        if delivery.mail:
+            StoredMails(ledger, Vault(home)).put(low_balance_letter(delivery.mail, delivery.body))
+        else:
+            _call(home, settings, delivery, now)
+    except (WebhookError, MailQueueFullError) as error:
+        wait_s = None if isinstance(error, WebhookError) and error.final else delivery.next_in_s
         due_at, result = (None if wait_s is None else now + wait_s), str(error)
         told = {"organisation": target.organisation, "webhook_id": delivery.message, "attempt": delivery.attempt}
-        log.warning("a webhook did not take a message: %s", error, extra=told)
+        log.warning("a message of a low balance was not taken: %s", error, extra=told)
     ledger.change(lambda connection: end_delivery(connection, delivery.number, due_at, result))
+
+
+def _call(home: Home, settings: CreditSettings, delivery: Delivery, now: int) -> None:
+    """Raises WebhookError."""
+    target, body = delivery.target, delivery.body.encode()
+    if not target.url:
+        raise WebhookError("there is no webhook any more", final=True)
+    secret = secret_of(read_pepper(home.pepper), target.organisation, target.secret)
+    headers = headers_of(delivery.message, now, body, secret)
+    reach = anywhere if settings.private_webhooks else is_public
+    call(target.url, headers, body, settings.webhook_timeout_s, reach)

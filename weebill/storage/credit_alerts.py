@@ -1,4 +1,4 @@
-"""Messages of low balances, kept until they are delivered to an organisation's webhook."""
+"""Messages of low balances, kept until they are delivered to an organisation's webhook, or queued as mails."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ _HERE: Final = (
     CREDIT_STANDINGS.c.low_told,
     CREDIT_STANDINGS.c.webhook_url,
     CREDIT_STANDINGS.c.webhook_secrets,
+    CREDIT_STANDINGS.c.mail,
 )
 
 
 def alert_of(connection: Connection, organisation: str) -> Alert | None:
     """Returns when and whom an organisation wants to be told; None if it never had credits."""
     row = connection.execute(select(*_HERE).where(CREDIT_STANDINGS.c.organisation == organisation)).one_or_none()
-    return None if row is None else Alert(row.low_nano, row.webhook_url, row.webhook_secrets)
+    return None if row is None else Alert(row.low_nano, row.webhook_url, row.webhook_secrets, row.mail)
 
 
 def set_alert(connection: Connection, organisation: str, alert: Alert, now: int, author: Author | None = None) -> None:
@@ -49,7 +50,12 @@ def set_alert(connection: Connection, organisation: str, alert: Alert, now: int,
             after=_told(alert),
         )
         record(connection, author, act)
-    values = {"low_nano": alert.low_nano, "webhook_url": alert.url, "webhook_secrets": alert.secrets}
+    values = {
+        "low_nano": alert.low_nano,
+        "webhook_url": alert.url,
+        "webhook_secrets": alert.secrets,
+        "mail": alert.mail,
+    }
     here = CREDIT_STANDINGS.c.organisation == organisation
     connection.execute(update(CREDIT_STANDINGS).where(here).values(**values, low_told=False))
     balance = connection.execute(select(CREDIT_STANDINGS.c.balance_nano).where(here)).scalar_one()
@@ -57,21 +63,23 @@ def set_alert(connection: Connection, organisation: str, alert: Alert, now: int,
 
 
 def _told(alert: Alert) -> dict[str, object]:
-    """Returns an alert for the audit log; what follows a `?` in an address may be a secret."""
-    return {"low_nano": alert.low_nano, "url": alert.url.partition("?")[0], "secrets": alert.secrets}
+    """Returns an alert for the audit log. What follows a `?` may be a secret; who reads mails is a person."""
+    url = alert.url.partition("?")[0]
+    return {"low_nano": alert.low_nano, "url": url, "secrets": alert.secrets, "mail": bool(alert.mail)}
 
 
 def note_balance(connection: Connection, organisation: str, balance_nano: int, now: int) -> None:
-    """Keeps a message if a balance has fallen below what the organisation has set: one for each time that it does."""
+    """Keeps messages if a balance has fallen below what the organisation has set: one for the webhook and one by mail,
+    each time that it does.
+    """
     here = CREDIT_STANDINGS.c.organisation == organisation
     row = connection.execute(select(*_HERE).where(here)).one()
     low = row.low_nano is not None and balance_nano < row.low_nano
     if low == bool(row.low_told):
         return
     connection.execute(update(CREDIT_STANDINGS).where(here).values(low_told=low))
-    if not low or not row.webhook_url:
+    if not low:
         return
-    message = "msg_" + secrets.token_hex(12)
     told = {
         "type": "credits.low",
         "timestamp": datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z"),
@@ -84,8 +92,11 @@ def note_balance(connection: Connection, organisation: str, balance_nano: int, n
         },
     }
     body = msgspec.json.encode(told).decode()
-    values = {"message": message, "organisation": organisation, "body": body, "made_at": now}
-    connection.execute(insert(WEBHOOK_DELIVERIES).values(**values, attempts=0, due_at=now, result=""))
+    values = {"organisation": organisation, "body": body, "made_at": now, "attempts": 0, "due_at": now, "result": ""}
+    addresses = ([""] if row.webhook_url else []) + ([row.mail] if row.mail else [])
+    for address in addresses:
+        message = "msg_" + secrets.token_hex(12)
+        connection.execute(insert(WEBHOOK_DELIVERIES).values(**values, message=message, mail=address))
 
 
 def next_due(connection: Connection) -> int | None:
@@ -103,6 +114,7 @@ def take_due(connection: Connection, now: int) -> list[Delivery]:
             WEBHOOK_DELIVERIES.c.organisation,
             WEBHOOK_DELIVERIES.c.body,
             WEBHOOK_DELIVERIES.c.attempts,
+            WEBHOOK_DELIVERIES.c.mail,
             CREDIT_STANDINGS.c.webhook_url,
             CREDIT_STANDINGS.c.webhook_secrets,
         )
@@ -117,10 +129,10 @@ def take_due(connection: Connection, now: int) -> list[Delivery]:
         .with_for_update(of=WEBHOOK_DELIVERIES, skip_locked=True)
     )
     taken = []
-    for number, message, organisation, body, attempts, url, secret in connection.execute(due):
+    for number, message, organisation, body, attempts, mail, url, secret in connection.execute(due):
         leased = update(WEBHOOK_DELIVERIES).where(WEBHOOK_DELIVERIES.c.id == number)
         connection.execute(leased.values(due_at=now + LEASE_S, attempts=attempts + 1))
-        taken.append(Delivery(number, message, body, attempts + 1, Target(organisation, url, secret)))
+        taken.append(Delivery(number, message, body, attempts + 1, Target(organisation, url, secret), mail))
     return taken
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from email.message import EmailMessage, Message
 from email.parser import BytesParser
 from email.policy import default
@@ -22,6 +21,7 @@ from sqlalchemy import update
 
 from tests.control.sign_in.place import CLERK, CSRF, EMAIL, MAIL, ORIGIN, PASSWORD, Place, token_in
 from tests.fixtures.databases import rows
+from tests.fixtures.mail import serving
 from weebill.accounts.one_time_codes import step_of
 from weebill.accounts.sealing import SealedError
 from weebill.config.accounts import AccountSettings
@@ -78,18 +78,6 @@ async def postbox(place: Place) -> AsyncIterator[Postbox]:
         place.set(OPEN, mail=settings)
         async with mailing(place.app.state.mailer):
             yield box
-
-
-@contextmanager
-def serving(controller: Controller) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        controller.port = probe.getsockname()[1]
-    controller.start()
-    try:
-        yield controller.port
-    finally:
-        controller.stop()
 
 
 @asynccontextmanager

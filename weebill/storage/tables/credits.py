@@ -73,6 +73,7 @@ class _CreditStandings(TypedColumns):
     low_told = Column(Flag, nullable=False)
     webhook_url = Column(String, nullable=False)
     webhook_secrets = Column(Whole, nullable=False)
+    mail = Column(String, nullable=False, server_default="")
 
 
 CREDIT_STANDINGS: Final = Table(
@@ -80,7 +81,8 @@ CREDIT_STANDINGS: Final = Table(
 )
 """Of each organisation that has had credits: its latest balance, and how much of `credit_usage` is posted.
 
-Below `low_nano`, its webhook is told once (`low_told`); `webhook_secrets` counts the secrets that it has had.
+Below `low_nano`, its webhook and the address `mail` are told once (`low_told`); `webhook_secrets` counts the secrets it has
+had.
 """
 
 
@@ -162,10 +164,11 @@ class _WebhookDeliveries(TypedColumns):
     attempts = Column(Whole, nullable=False)
     due_at: Named[int | None] = Column(Whole)
     result = Column(String, nullable=False)
+    mail = Column(String, nullable=False, server_default="")
 
 
 WEBHOOK_DELIVERIES: Final = Table(
     "webhook_deliveries", LEDGER, _WebhookDeliveries, sqlite_strict=True, sqlite_autoincrement=True
 )
-"""Messages to organisations' webhooks; `due_at` is None once there is nothing more to try."""
+"""Messages to organisations' webhooks, or to an address; `due_at` is None once there is nothing more to try."""
 Index("webhook_deliveries_due", WEBHOOK_DELIVERIES.c.due_at, sqlite_where=WEBHOOK_DELIVERIES.c.due_at.is_not(None))
