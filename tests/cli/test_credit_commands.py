@@ -66,7 +66,7 @@ WRONG = [
     (("alert", "--below", "1", "--url", "ftp://h"), "--url: A webhook's address"),
     (("alert", "--url", "http://u:p@h/"), "--url: A webhook's address"),
     (("alert", "--mail", "ann"), "--mail: An address for mails is like"),
-    (("alert", "--mail", "ann@example.com"), "--mail: no mail is sent here; set `host` in [mail]"),
+    (("alert", "--mail", "ann@example.com"), "--mail: no mail is sent here\nhint: set `host` in [mail]"),
 ]
 
 
@@ -114,7 +114,9 @@ def test_rates_and_alerts_are_set(weebill):
     assert [rate["parts_per_million"] for rate in rates] == [1_200_000, 925_000, None]
     assert weebill.ok("credits", "alert") == "below    -\nmail     -\nwebhook  -\n"
     told = weebill.ok("credits", "alert", "--below", "5", "--url", "https://example.com/hook")
-    assert re.fullmatch(r"below    \$5.00\nwebhook  https://example.com/hook\nsecret   whsec_[\w+/=]{44}\n", told)
+    assert re.fullmatch(
+        r"below    \$5.00\nmail     -\nwebhook  https://example.com/hook\nsecret   whsec_[\w+/=]{44}\n", told
+    )
     assert weebill.ok("credits", "alert") == told
     assert weebill.ok("credits", "alert", "--new-secret") != told
     assert weebill.ok("credits", "alert", "--url", "none", "--below", "never") == "below    -\nmail     -\nwebhook  -\n"

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import time
+import zipfile
 from datetime import UTC, datetime
 
 import msgspec
@@ -123,11 +124,27 @@ def test_retention_is_set_and_shown(used):
 
 
 def test_what_is_kept_of_somebody_is_erased(used):
-    assert "Erased 1 requests of end user ann" in used.ok("usage", "erase", "--end-user", "ann", "--yes")
+    assert "Erased 1 requests, 0 stored answers, 0 ratings and audits of end user ann." in used.ok(
+        "usage", "erase", "--end-user", "ann", "--yes"
+    )
     rows = [json.loads(line) for line in used.ok("usage", "--by", "end_user", *SINCE, "--json").splitlines()]
     assert [(row["group"], row["requests"]) for row in rows] == [({"end_user": None}, 3)]
     asked = used("usage", "erase", "--project", "proj_default", stdin="n\n")
     assert asked.returncode == 1
     said = used.ok("usage", "erase", "--project", "proj_default", "--yes")
-    assert said.startswith("Erased 0 requests and 0 stored answers")  # whose key nobody knows
-    assert "either" in used.fails(2, "usage", "erase")
+    assert said.startswith("Erased 0 requests, 0 stored answers")  # whose key nobody knows
+    assert "- backups of the ledger" in said
+    assert "one of" in used.fails(2, "usage", "erase")
+    assert "one of" in used.fails(2, "usage", "erase", "--org", "org_default", "--end-user", "ann")
+    assert "no organization" in used.fails(1, "usage", "erase", "--org", "org_x")
+
+
+def test_what_is_kept_of_somebody_is_written(used, tmp_path):
+    file = tmp_path / "ann.zip"
+    said = used.ok("usage", "export-tenant", "--end-user", "ann", "-o", str(file))
+    assert said.startswith("Wrote all that is kept of end user ann to ")
+    with zipfile.ZipFile(file) as packed:
+        [request] = [json.loads(line) for line in packed.read("requests.jsonl").splitlines()]
+    assert request["end_user"] == "ann"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "is there already" in used.fails(2, "usage", "export-tenant", "--end-user", "ann", "-o", str(file))

@@ -14,6 +14,7 @@ from test_reports import HOLDERS, tenants
 from tests.fixtures.databases import insert, rows
 from tests.fixtures.ledger import SQLITE
 from tests.storage.older import EARLIER, make_ledger
+from weebill.accounts.audit import command_line
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
 from weebill.ledger.retention import RetentionThread
@@ -21,8 +22,9 @@ from weebill.storage import usage_deletion
 from weebill.storage.database import Database
 from weebill.storage.opening import open_ledger, open_responses
 from weebill.storage.responses import ResponseStore
+from weebill.storage.tenant_stores import Tenant, TenantKind, opened_stores
 from weebill.storage.usage import StoredUsage
-from weebill.storage.usage_erasure import erase_end_user, erase_project
+from weebill.storage.usage_erasure import Erased, erase
 from weebill.storage.usage_retention import COUNTS_ONLY, EVERYWHERE, Sweeper, rules, set_rule
 from weebill.storage.usage_totals import recent
 from weebill.usage.records import Labels, UsageRecord
@@ -38,6 +40,16 @@ def record(name: str, days_ago: float, **changes: object) -> UsageRecord:
 
 def left(ledger: Database) -> list[str]:
     return [entry.record.request_id for entry in reversed(ledger.read(partial(recent, limit=500)))]
+
+
+def erased(
+    ledger: Database, home: Home, settings: DatabaseSettings, kind: TenantKind, name: str
+) -> tuple[int, int, int]:
+    """The numbers of requests, answers and outcomes that are erased."""
+    found = Erased()
+    with opened_stores(ledger, home, settings) as stores:
+        erase(stores, Tenant(kind, name), command_line(), lambda: None, found)
+    return found.requests, found.answers, found.outcomes
 
 
 def sweep(ledger: Database, now: float = NOW) -> int:
@@ -112,14 +124,16 @@ def test_requests_of_earlier_releases_go_too(home: Home, version: int) -> None:
 ANN = Labels("ann", (("team", "x"),))
 
 
-def test_an_end_user_is_erased_and_may_come_back(ledger: Database) -> None:
+def test_an_end_user_is_erased_and_may_come_back(
+    ledger: Database, home: Home, database_settings: DatabaseSettings
+) -> None:
     usage = StoredUsage(ledger)
     records = [
         record("a", 1, labels=ANN), record("b", 1, labels=Labels("bob")), record("c", 1),
         record("d", 2, labels=Labels("ann")),
     ]  # fmt: skip
     usage.change(lambda tables: tables.insert([records]))
-    assert erase_end_user(ledger, "ann", lambda: None) == 2
+    assert erased(ledger, home, database_settings, "end_user", "ann") == (2, 0, 0)
     assert sorted(left(ledger)) == ["b", "c"]
     named = "SELECT name, value FROM usage_label_series ORDER BY 1, 2"
     assert rows(ledger, named) == [("end_user", "bob"), ("tag:team", "x")]
@@ -143,7 +157,7 @@ def test_a_project_is_erased_with_its_answers(used: Database, home: Home, databa
         store = ResponseStore(responses)
         for key in HOLDERS:
             store.put(key, StoredResponse(f"resp_{key}", b"[]", b'{"output":[]}'), time.time())
-        assert erase_project(used, responses, "proj_a", lambda: None) == (6, 1)
+        assert erased(used, home, database_settings, "project", "proj_a") == (6, 1, 0)
         assert [store.get(key, f"resp_{key}") is None for key in HOLDERS] == [True, False, False]
     assert not [name for name in left(used) if name.startswith("key_0")]
     assert len(left(used)) == 11
@@ -177,7 +191,7 @@ def test_erasing_beside_ingestion_leaves_no_row_behind(
     thread = threading.Thread(target=ingest)
     thread.start()
     for turn in range(15):
-        erase_end_user(ledger, f"u{turn % 3}", lambda: None)
+        erased(ledger, home, database_settings, "end_user", f"u{turn % 3}")
     stop.set()
     thread.join()
     assert failures == []

@@ -151,7 +151,7 @@ def check(sources: Sources) -> None:
 
 
 class Told(NamedTuple):
-    """Who is told of a low balance: None for whoever is told now, `none` for nobody."""
+    """The webhook and the address that are told of a low balance: None for that of now, `none` for none."""
 
     url: str | None
     mail: str | None

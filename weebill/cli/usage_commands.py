@@ -132,20 +132,40 @@ def retention(
         show_retention(sources, as_json)
 
 
+OrgOption = Annotated[str, typer.Option("--org", metavar="ID", help="Of this organisation.", show_default=False)]
+EndUserOption = Annotated[
+    str, typer.Option("--end-user", metavar="NAME", help="Whom clients made requests for.", show_default=False)
+]
+
+
 @usage_app.command("erase")
 def erase_usage(
     context: typer.Context,
+    org: OrgOption = "",
     project: ProjectOption = "",
-    end_user: Annotated[
-        str, typer.Option("--end-user", metavar="NAME", help="Whom clients made requests for.", show_default=False)
-    ] = "",
+    end_user: EndUserOption = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Delete all requests of a project or of an end user, and a project's stored answers.
+    """Delete all requests of an organisation, a project or an end user, their ratings, and stored answers.
 
-    Sums of keys and models stay: they name nobody. `weebill usage export` writes the requests first.
+    Sums of keys and models stay: they name nobody. `weebill usage export-tenant` writes all of it first.
     """
-    from weebill.cli.usage_keeping import erase
+    from weebill.cli.usage_keeping import erase, tenant_of
 
-    erase(sources_of(context, config), project, end_user, yes)
+    erase(sources_of(context, config), tenant_of(org, project, end_user), yes)
+
+
+@usage_app.command("export-tenant")
+def export_tenant(
+    context: typer.Context,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="A new ZIP file.")],
+    org: OrgOption = "",
+    project: ProjectOption = "",
+    end_user: EndUserOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Write all that is kept of an organisation, a project or an end user to a ZIP file of JSON Lines."""
+    from weebill.cli.usage_keeping import export_tenant, tenant_of
+
+    export_tenant(sources_of(context, config), tenant_of(org, project, end_user), output)

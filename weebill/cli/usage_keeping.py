@@ -1,21 +1,30 @@
-"""`weebill usage retention` and `erase`: for how long requests are kept, and how they go at once."""
+"""`weebill usage retention`, `erase` and `export-tenant`: what is kept, how it goes, all of it as a file."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import typer
 from sqlalchemy import Connection, select
 
+from weebill.accounts.audit import Act, command_line
 from weebill.cli.errors import USAGE, CommandError
 from weebill.cli.output import print_table
 from weebill.config.load import Sources, load_database
-from weebill.storage.opening import open_ledger, open_responses
+from weebill.storage.audit import record
+from weebill.storage.opening import open_ledger
+from weebill.storage.responses import StoreError
 from weebill.storage.tables.tenants import PROJECTS
-from weebill.storage.usage_erasure import erase_end_user, erase_project
+from weebill.storage.tenant_archive import archive
+from weebill.storage.tenant_stores import Stores, Tenant, TenantKind, is_known, opened_stores
+from weebill.storage.usage_erasure import ANSWERS_STAY, NOT_REACHED, Erased
+from weebill.storage.usage_erasure import erase as erase_all
 from weebill.storage.usage_retention import COUNTS_ONLY, EVERYWHERE, MOST_DAYS, rules, set_rule
 
 _REST_S: Final = 0.01
@@ -49,23 +58,60 @@ def set_retention(sources: Sources, project: str, days: int | None, counts_only:
     typer.echo(f"{whose} are {_said(kept)}; sums stay")
 
 
-def erase(sources: Sources, project: str, end_user: str, yes: bool) -> None:
-    """Deletes all that is kept of a project's or an end user's requests, after a question."""
-    if bool(project) == bool(end_user):
-        raise CommandError("give either --project or --end-user", exit_code=USAGE)
-    database = load_database(sources)
-    with open_ledger(sources.home, database) as ledger, open_responses(sources.home, database) as responses:
-        if project:
-            ledger.read(partial(_require, project=project))
-        whose = f"project {project}" if project else f"end user {end_user}"
-        if not yes and not typer.confirm(f"Delete all requests of {whose} for good?"):
+def erase(sources: Sources, tenant: Tenant, yes: bool) -> None:
+    """Deletes all that is kept of a tenant's requests, after a question."""
+    with _stores(sources, tenant) as stores:
+        if not yes and not typer.confirm(f"Delete all requests of {_named(tenant)} for good?"):
             raise typer.Exit(1)
-        if project:
-            responses.change(lambda _: None)
-            requests, answers = erase_project(ledger, responses, project, _rest)
-            typer.echo(f"Erased {requests} requests and {answers} stored answers of {whose}; sums stay")
-        else:
-            typer.echo(f"Erased {erase_end_user(ledger, end_user, _rest)} requests of {whose}; sums of others stay")
+        erased = Erased()
+        erase_all(stores, tenant, command_line(), _rest, erased)
+    requests, answers, outcomes = erased.requests, erased.answers, erased.outcomes
+    counts = f"{requests} requests, {answers} stored answers, {outcomes} ratings and audits"
+    typer.echo(f"Erased {counts} of {_named(tenant)}. This is not reached:")
+    for left in (*NOT_REACHED, *([ANSWERS_STAY] if tenant.kind == "end_user" else [])):
+        typer.echo(f"- {left}")
+
+
+def export_tenant(sources: Sources, tenant: Tenant, target: Path) -> None:
+    """Writes all data of a tenant to a new file."""
+    with _stores(sources, tenant) as stores:
+        name = "an end user" if tenant.kind == "end_user" else tenant.id
+        stores.ledger.change(partial(record, author=command_line(), act=Act(action="usage.export", target=name)))
+        try:
+            with target.open("xb") as file:
+                target.chmod(0o600)
+                size = sum(file.write(part) for part in archive(stores, tenant))
+        except FileExistsError:
+            raise CommandError(f"{target} is there already", "name another file", USAGE) from None
+        except OSError as error:
+            raise CommandError(f"cannot write {target}: {error.strerror}") from error
+    typer.echo(f"Wrote all that is kept of {_named(tenant)} to {target}, {size:,} bytes")
+
+
+def tenant_of(org: str, project: str, end_user: str) -> Tenant:
+    """Returns the one that is given. Raises CommandError."""
+    kinds: tuple[tuple[TenantKind, str], ...] = (("organization", org), ("project", project), ("end_user", end_user))
+    given = [Tenant(kind, name) for kind, name in kinds if name]
+    if len(given) != 1:
+        raise CommandError("give one of --org, --project and --end-user", exit_code=USAGE)
+    return given[0]
+
+
+@contextmanager
+def _stores(sources: Sources, tenant: Tenant) -> Iterator[Stores]:
+    database = load_database(sources)
+    with open_ledger(sources.home, database) as ledger:
+        if not ledger.read(partial(is_known, tenant=tenant)):
+            raise CommandError(f"there is no {tenant.kind} {tenant.id!r}", "give its id, such as proj_default")
+        try:
+            with opened_stores(ledger, sources.home, database) as stores:
+                yield stores
+        except StoreError as error:
+            raise CommandError(str(error)) from error
+
+
+def _named(tenant: Tenant) -> str:
+    return f"{tenant.kind.replace('_', ' ')} {tenant.id}"
 
 
 def _require(connection: Connection, project: str) -> None:

@@ -33,6 +33,7 @@ from weebill.control.provider_keys import ProviderKeyRoutes
 from weebill.control.purchases import PurchaseRoutes
 from weebill.control.sign_in.mailing import Mailer
 from weebill.control.sign_in.routes import SignInRoutes
+from weebill.control.tenant_data import TenantDataRoutes
 from weebill.control.tenants import TenantRoutes
 from weebill.control.usage import UsageRoutes
 from weebill.process.questions import Unanswered
@@ -90,6 +91,7 @@ def create_app(
     purchases = PurchaseRoutes(overview, ledger)
     for routes in (
         *(KeyRoutes(overview, ledger), TenantRoutes(ledger), AuditRoutes(ledger), UsageRoutes(ledger)),
+        TenantDataRoutes(overview, ledger),
         *(CreditRoutes(overview, ledger), LimitRoutes(ledger), purchases),
     ):
         management.router.include_router(routes.router)

@@ -32,6 +32,8 @@ PERMITS: Final[Mapping[str, Permission]] = {
     "GET /usage": "installation.manage",
     "GET /usage/summary": "installation.manage",
     "GET /usage/report": "installation.manage",
+    "GET /export": "installation.manage",
+    "POST /erasures": "installation.manage",
     "GET /organization/{name:path}": "installation.manage",
     "GET /providers/{provider}/keys": "installation.manage",
     "POST /providers/{provider}/keys": "installation.manage",

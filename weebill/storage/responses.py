@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import blake2b
 from typing import Final, TypeVar
 
@@ -32,6 +33,7 @@ MAX_CHAIN: Final = 2000
 
 _PRUNE_INTERVAL_S: Final = 60.0
 _PRUNE_ROWS: Final = 500
+_PAGE_ROWS: Final = 20  # each may have megabytes
 _LONGEST_NAME: Final = 200  # letters; two of them are well below the 2,700 bytes that PostgreSQL takes in an index
 
 
@@ -168,6 +170,13 @@ class ResponseStore:
             count += gone
         return count
 
+    def all_of(self, tenant: str) -> Iterator[StoredResponse]:
+        """Yields all responses of a tenant, some at a time; very long ids are their hashes here."""
+        number = 0
+        while page := self._read(partial(_page, tenant=tenant, after=number)):
+            number = page[-1][0]
+            yield from (stored for _, stored in page)
+
     def prune(self, now: float | None = None) -> int:
         """Forgets what has been kept long enough, at most a few hundred at a time; returns how many there were."""
         at = int(time.time() if now is None else now)
@@ -243,6 +252,12 @@ def _name(name: str) -> str:
     if len(name) <= _LONGEST_NAME and "\0" not in name:
         return name
     return f"blake2b:{blake2b(name.encode(), digest_size=32).hexdigest()}"
+
+
+def _page(connection: Connection, tenant: str, after: int) -> list[tuple[int, StoredResponse]]:
+    mine = select(RESPONSES.c.number, *_STORED.selected_columns).where(RESPONSES.c.tenant == _name(tenant))
+    page = mine.where(RESPONSES.c.number > after).order_by(RESPONSES.c.number).limit(_PAGE_ROWS)
+    return [(number, StoredResponse(*row)) for number, *row in connection.execute(page)]
 
 
 def _names(tenant: str, id_: str) -> dict[str, str]:

@@ -22,12 +22,15 @@ _BEFORE_KINDS: Final = "usage_before_kinds"
 
 
 class Used(NamedTuple):
-    """A request: its id, the id of its key, when it began in Unix microseconds, and the id of its labels, if any."""
+    """A request: its number, the id of its key, when it began in Unix microseconds, the id of its labels, if any, and
+    the id that its client knows.
+    """
 
     id: int
     key_id: str
     started_at: int
     labels: int | None
+    request_id: str
 
 
 def tables_of(connection: Connection) -> list[str]:
@@ -42,13 +45,11 @@ def window(connection: Connection, of: str, after: int) -> list[Used]:
         labels: ColumnClause[int | None] = column("labels", BigInteger())
     else:
         labels = column("NULL", BigInteger(), is_literal=True)
-    rows = table(of, column("id"), column("kind"), column("key_id"), column("started_at"), column("labels"))
-    if of == _BEFORE_KINDS:
-        found = select(rows.c.id, rows.c.key_id, rows.c.started_at, labels)
-    else:
-        found = select(rows.c.id, USAGE_KINDS.c.key_id, rows.c.started_at, labels).join_from(
-            rows, USAGE_KINDS, USAGE_KINDS.c.id == rows.c.kind
-        )
+    rows = table(of, *(column(name) for name in ("id", "kind", "key_id", "started_at", "labels", "request_id")))
+    key_id = rows.c.key_id if of == _BEFORE_KINDS else USAGE_KINDS.c.key_id
+    found = select(rows.c.id, key_id, rows.c.started_at, labels, rows.c.request_id)
+    if of != _BEFORE_KINDS:
+        found = found.join_from(rows, USAGE_KINDS, USAGE_KINDS.c.id == rows.c.kind)
     return [Used(*row) for row in connection.execute(found.where(rows.c.id > after).order_by(rows.c.id).limit(WINDOW))]
 
 

@@ -1,17 +1,19 @@
-"""Erases what is kept of a project's or an end user's requests: records, labels and answers. Sums of others stay."""
+"""Erases what is kept of the requests of an organisation, a project or an end user. Sums of others stay."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, select
 
-from weebill.accounts.audit import Act, command_line
+from weebill.accounts.audit import Act, Author
 from weebill.storage.audit import record
 from weebill.storage.database import Database
 from weebill.storage.label_rows import begin_erasing
+from weebill.storage.outcomes_of_requests import forget_outcomes
 from weebill.storage.responses import ResponseStore
 from weebill.storage.rollups import END_USER
 from weebill.storage.tables.ledger import (
@@ -23,54 +25,88 @@ from weebill.storage.tables.ledger import (
     USAGE_LABELS,
     USAGE_SERIES,
 )
+from weebill.storage.tenant_stores import Stores, Tenant, keys_of, projects_of
 from weebill.storage.usage_deletion import MOST_DELETED, Projects, Used, delete_used, tables_of, windows
+
+NOT_REACHED: Final = (
+    "backups of the ledger that were made before",
+    "files that were exported before",
+    "requests that wait in a journal, some seconds of them as a rule",
+    "what the learner of another machine keeps of requests to `auto`",
+    "the sums of keys and models, which name nobody",
+)
+"""Erasing leaves that, of all tenants."""
+ANSWERS_STAY: Final = "stored answers, which do not say whom they were made for: erase those of a project"
+"""It leaves that besides, of an end user."""
 
 _SERIES_AT_ONCE: Final = 10  # each has a sum for every hour with usage
 
 
-def erase_project(ledger: Database, responses: Database, project: str, pause: Callable[[], None]) -> tuple[int, int]:
-    """Deletes all requests of a project's keys, the sums of its end users and tags, and its stored answers.
+@dataclass(slots=True)
+class Erased:
+    """The numbers of what was erased: requests, stored answers, and ratings and audits that the learner had."""
 
-    Returns the numbers of requests and of answers. The sums of keys and models stay. Raises LedgerError.
-    """
-    ledger.change(partial(record, author=command_line(), act=Act(action="usage.erase", target=project)))
-    projects = Projects()
-    requests = 0
-    for of in ledger.read(tables_of):
-        for found in windows(ledger, of, 0):
-            known = ledger.read(partial(projects.of, keys={each.key_id for each in found}))
-            mine = [each for each in found if known.get(each.key_id) == project]
-            delete_used(ledger, of, mine, pause)
-            requests += len(mine)
-    keys_of = select(API_KEYS.c.id).where(API_KEYS.c.project_id == project)
-    series = select(USAGE_SERIES.c.id).where(USAGE_SERIES.c.key_id.in_(keys_of))
-    _erase_sums(ledger, USAGE_LABEL_SERIES.c.series.in_(series), pause)
-    store = ResponseStore(responses)
-    return requests, sum(store.forget(key) for key in ledger.read(lambda each: list(each.scalars(keys_of))))
+    requests: int = 0
+    answers: int = 0
+    outcomes: int = 0
 
 
-def erase_end_user(ledger: Database, end_user: str, pause: Callable[[], None]) -> int:
-    """Deletes all requests that were made for an end user, and the sums of these; returns the number of requests.
+def erase(stores: Stores, tenant: Tenant, author: Author, pause: Callable[[], None], erased: Erased) -> None:
+    """Deletes all requests of a tenant, what the learner has of them, the sums of its end users and tags, and stored
+    answers of its keys; counts them in `erased`. An act of `author`.
 
-    Those that are recorded meanwhile may stay, so that this ends however many come. The sums of keys and models stay.
-    Raises LedgerError.
+    `pause` is called after each transaction; if it raises, the rest may be erased later. Of an end user, requests that
+    are recorded meanwhile may stay, so that this ends however many come. Raises LedgerError, StoreError.
     """
     # Whose they were is what is to be erased.
-    ledger.change(partial(record, author=command_line(), act=Act(action="usage.erase", target="an end user")))
+    target = "an end user" if tenant.kind == "end_user" else tenant.id
+    stores.ledger.change(partial(record, author=author, act=Act(action="usage.erase", target=target)))
+    if tenant.kind == "end_user":
+        _erase_end_user(stores, tenant.id, erased, pause)
+    else:
+        _erase_projects(stores, stores.ledger.read(partial(projects_of, tenant=tenant)), erased, pause)
+
+
+def _erase_projects(stores: Stores, projects: Collection[str], erased: Erased, pause: Callable[[], None]) -> None:
+    ledger = stores.ledger
+    known_projects = Projects()
+    for of in ledger.read(tables_of):
+        for found in windows(ledger, of, 0):
+            known = ledger.read(partial(known_projects.of, keys={each.key_id for each in found}))
+            mine = [each for each in found if known.get(each.key_id) in projects]
+            _erase_used(stores, of, mine, erased, pause)
+            pause()
+    for project in sorted(projects):
+        of_project = select(API_KEYS.c.id).where(API_KEYS.c.project_id == project)
+        series = select(USAGE_SERIES.c.id).where(USAGE_SERIES.c.key_id.in_(of_project))
+        _erase_sums(ledger, USAGE_LABEL_SERIES.c.series.in_(series), pause)
+        store = ResponseStore(stores.responses)
+        for key in ledger.read(partial(keys_of, project=project)):
+            erased.answers += store.forget(key)
+            pause()
+
+
+def _erase_end_user(stores: Stores, end_user: str, erased: Erased, pause: Callable[[], None]) -> None:
+    ledger = stores.ledger
     last = _last(ledger, USAGE_ENTRIES)
-    count = 0
     while found := ledger.read(partial(_requests_of, end_user=end_user, last=last)):
-        delete_used(ledger, USAGE_ENTRIES.name, found, pause)
-        count += len(found)
+        _erase_used(stores, USAGE_ENTRIES.name, found, erased, pause)
     condition = (USAGE_LABEL_SERIES.c.name == END_USER) & (USAGE_LABEL_SERIES.c.value == end_user)
     _erase_sums(ledger, condition, pause)
-    return count
+
+
+def _erase_used(stores: Stores, of: str, used: Sequence[Used], erased: Erased, pause: Callable[[], None]) -> None:
+    """Erases requests, and before them what is found by them."""
+    if stores.outcomes is not None:
+        erased.outcomes += forget_outcomes(stores.outcomes, [each.request_id for each in used])
+    delete_used(stores.ledger, of, used, pause)
+    erased.requests += len(used)
 
 
 def _requests_of(connection: Connection, end_user: str, last: int) -> list[Used]:
     entries = USAGE_ENTRIES.c
     found = (
-        select(entries.id, USAGE_KINDS.c.key_id, entries.started_at, entries.labels)
+        select(entries.id, USAGE_KINDS.c.key_id, entries.started_at, entries.labels, entries.request_id)
         .join_from(USAGE_LABELS, USAGE_ENTRIES, entries.labels == USAGE_LABELS.c.id)
         .join(USAGE_KINDS, USAGE_KINDS.c.id == entries.kind)
         .where(USAGE_LABELS.c.end_user == end_user, entries.id <= last)

@@ -81,8 +81,7 @@ CREDIT_STANDINGS: Final = Table(
 )
 """Of each organisation that has had credits: its latest balance, and how much of `credit_usage` is posted.
 
-Below `low_nano`, its webhook and the address `mail` are told once (`low_told`); `webhook_secrets` counts the secrets it has
-had.
+Below `low_nano`, its webhook and the address `mail` are told once (`low_told`); `webhook_secrets` counts its secrets.
 """
 
 

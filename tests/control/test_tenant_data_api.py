@@ -1,0 +1,66 @@
+"""All that is kept of a tenant, through the management API."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import pytest
+from control_process import ControlProcess
+from msgspec import structs
+
+from tests.fixtures.ledger import SQLITE
+from tests.fixtures.records import RECORD, write
+from weebill.config.paths import Home
+from weebill.storage.opening import open_ledger
+from weebill.storage.usage import StoredUsage
+from weebill.usage.ingest import Ingester
+from weebill.usage.records import Labels
+
+
+@pytest.fixture
+def used(home: Home, control: ControlProcess) -> None:
+    """Two requests, one of them for ann."""
+    write(home, [structs.replace(RECORD, labels=Labels("ann")), RECORD])
+    with open_ledger(home, SQLITE) as ledger:
+        assert Ingester(StoredUsage(ledger), home.journal).run() == 2
+
+
+async def test_somebodys_data_is_fetched_and_erased(control: ControlProcess, admin: str, used: None) -> None:
+    async with control.client(admin) as client:
+        answer = await client.get("/api/v1/export", params={"end_user": "ann"})
+        assert answer.headers["content-type"] == "application/zip"
+        assert answer.headers["content-disposition"] == 'attachment; filename="end_user-ann.zip"'
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+            [request] = map(json.loads, packed.read("requests.jsonl").splitlines())
+        assert (request["end_user"], request["request_id"]) == ("ann", RECORD.request_id)
+        erased = (await client.post("/api/v1/erasures", json={"end_user": "ann"})).json()
+        assert (erased["requests"], erased["responses"], erased["feedback"], erased["done"]) == (1, 0, 0, True)
+        assert any("backups" in each for each in erased["not_reached"])
+        assert any("stored answers" in each for each in erased["not_reached"])
+        assert (await client.post("/api/v1/erasures", json={"end_user": "ann"})).json()["requests"] == 0
+        log = (await client.get("/api/v1/audit")).json()["data"]
+        acts = [(each["action"], each["target"]) for each in log if each["action"].startswith("usage.")]
+        assert acts == [("usage.erase", "an end user")] * 2 + [("usage.export", "an end user")]
+        assert "ann" not in [each["target"] for each in log]
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "param"),
+    [
+        ({}, 400, "project"),
+        ({"project": "proj_default", "end_user": "ann"}, 400, "project"),
+        ({"project": ""}, 400, "project"),
+        ({"project": "proj_none"}, 404, "project"),
+        ({"organization": "org_none"}, 404, "organization"),
+    ],
+)
+async def test_what_is_not_one_tenant_is_refused_by_name(
+    control: ControlProcess, admin: str, given: dict[str, str], status: int, param: str
+) -> None:
+    async with control.client(admin) as client:
+        exported = await client.get("/api/v1/export", params=given)
+        erased = await client.post("/api/v1/erasures", json=given)
+        for answer in (exported, erased):
+            assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)

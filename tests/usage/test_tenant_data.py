@@ -1,0 +1,158 @@
+"""All that is kept of a tenant: written to a file that other programs read, and erased, without anything of others."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+from journal_process import make_record
+from test_reports import HOLDERS, tenants
+
+from tests.fixtures.databases import insert, rows
+from weebill.accounts.audit import command_line
+from weebill.auto.learning import Audited, Content, Decided, Pair, Report
+from weebill.config.paths import Home
+from weebill.config.schema import DatabaseSettings
+from weebill.storage.database import Database
+from weebill.storage.opening import open_outcomes, open_responses
+from weebill.storage.outcomes import OutcomeStore
+from weebill.storage.responses import ResponseStore
+from weebill.storage.tenant_archive import archive
+from weebill.storage.tenant_stores import Tenant, TenantKind, opened_stores
+from weebill.storage.usage_erasure import Erased, erase
+from weebill.storage.usage_totals import recent
+from weebill.usage.records import Labels
+from weebill.wire.responses_state import StoredResponse
+
+ANN = Labels("ann", (("team", "x"),))
+PAIR = Pair("s/small", "l/large", "place-1")
+SECRET = "what only ann knows"
+
+
+@pytest.fixture
+def used(ledger: Database, home: Home, database_settings: DatabaseSettings) -> Database:
+    """Two requests of each key, one of them for ann; ratings and audits of them; a stored answer of each key."""
+    ledger.change(tenants)
+    records = [
+        msgspec.structs.replace(make_record(f"{key}-{who}"), key_id=key, labels=ANN if who == "ann" else None)
+        for key in HOLDERS
+        for who in ("ann", "nobody")
+    ]
+    insert(ledger, records)
+    with open_outcomes(home) as database:
+        store = OutcomeStore(database)
+        for each in records:
+            name, at = each.request_id, 1
+            decided = Decided(request_id=name, key_id=each.key_id, at=at, tier="small", features=b"\x00\x3c")
+            content = Content(question=SECRET, small="a", large="b")
+            audited = Audited(request_id=name, small=1.0, large=1.0, by="short", content=content)
+            store.add(Report(pair=PAIR, decided=(decided,), audited=(audited,)))
+            store.rate(name, each.key_id, 1.0, at, comment=SECRET, kept_for=("auto",))
+    with open_responses(home, database_settings) as database:
+        answers = ResponseStore(database)
+        for key in HOLDERS:
+            for number in range(25):
+                name = f"resp_{key}_{number}"
+                answers.put(key, StoredResponse(name, b'[{"id":"msg_1"}]', b'{"output":[]}'), time.time())
+    return ledger
+
+
+def written(
+    ledger: Database, home: Home, settings: DatabaseSettings, tenant: Tenant, folder: Path
+) -> dict[str, list[dict[str, object]]]:
+    """What another program makes of the file, by the name of the member."""
+    file = folder / f"{tenant.id}.zip"
+    with opened_stores(ledger, home, settings) as stores:
+        file.write_bytes(b"".join(archive(stores, tenant)))
+    subprocess.run(["unzip", "-tq", file], check=True, stdout=subprocess.DEVNULL)
+    found = {}
+    with zipfile.ZipFile(file) as packed:
+        for name in packed.namelist():
+            lines = packed.read(name).decode()
+            found[name] = [json.loads(lines)] if name == "manifest.json" else list(map(json.loads, lines.splitlines()))
+    return found
+
+
+def gone(ledger: Database, home: Home, settings: DatabaseSettings, kind: TenantKind, name: str) -> tuple[int, int, int]:
+    erased = Erased()
+    with opened_stores(ledger, home, settings) as stores:
+        erase(stores, Tenant(kind, name), command_line(), lambda: None, erased)
+    return erased.requests, erased.answers, erased.outcomes
+
+
+def kept(ledger: Database) -> set[str]:
+    return {entry.record.request_id for entry in ledger.read(partial(recent, limit=100))}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "requests", "keys", "answers"),
+    [
+        ("organization", "org_a", {f"{key}-{who}" for key in ("key_0", "key_1") for who in ("ann", "nobody")}, 2, 50),
+        ("project", "proj_b", {"key_1-ann", "key_1-nobody"}, 1, 25),
+        ("end_user", "ann", {f"{key}-ann" for key in HOLDERS}, 0, 0),
+    ],
+)
+def test_a_tenants_data_is_written_and_erased(
+    used: Database, home: Home, database_settings: DatabaseSettings, tmp_path: Path,
+    kind: TenantKind, name: str, requests: set[str], keys: int, answers: int,
+) -> None:  # fmt: skip
+    tenant = Tenant(kind, name)
+    before = kept(used)
+    found = written(used, home, database_settings, tenant, tmp_path)
+    assert {each["request_id"] for each in found["requests.jsonl"]} == requests
+    assert len(found["feedback.jsonl"]) == 2 * len(requests)
+    assert {each["request_id"] for each in found["feedback.jsonl"]} == requests
+    assert len(found.get("keys.jsonl", [])) == keys
+    assert len({each["id"] for each in found.get("responses.jsonl", [])}) == answers
+    assert "digest" not in str(found.get("keys.jsonl", []))
+    [manifest] = found["manifest.json"]
+    assert manifest[kind] == name
+    assert manifest["rows"] == {each: len(rows) for each, rows in found.items() if each != "manifest.json"}
+    tags = [each["tags"] for each in found["requests.jsonl"] if each["end_user"] == "ann"]
+    assert tags == [{"team": "x"}] * len({each for each in requests if each.endswith("ann")})
+
+    assert gone(used, home, database_settings, kind, name) == (len(requests), answers, 2 * len(requests))
+    assert kept(used) == before - requests
+    empty = written(used, home, database_settings, tenant, tmp_path)
+    assert {each: rows for each, rows in empty.items() if each.endswith(".jsonl") and each != "keys.jsonl"} == {
+        each: [] for each in found if each.endswith(".jsonl") and each != "keys.jsonl"
+    }
+    others = 2 * (len(before) - len(requests))
+    with open_outcomes(home) as outcomes:
+        assert rows(outcomes, "SELECT count(*) FROM outcomes") == [(others,)]
+        assert rows(outcomes, "SELECT count(*) FROM contents") == [(others,)]
+        assert rows(outcomes, "SELECT count(*) FROM decisions") == [(others // 2,)]
+    assert gone(used, home, database_settings, kind, name) == (0, 0, 0)
+    logged = rows(used, "SELECT action, target FROM audit_log WHERE action = 'usage.erase'")
+    assert logged == [("usage.erase", "an end user" if kind == "end_user" else name)] * 2
+
+
+def test_an_erasure_that_is_broken_off_is_taken_up_again(
+    used: Database, home: Home, database_settings: DatabaseSettings
+) -> None:
+    class EnoughError(Exception):
+        pass
+
+    def stop() -> None:
+        raise EnoughError
+
+    erased = Erased()
+    with opened_stores(used, home, database_settings) as stores, pytest.raises(EnoughError):
+        erase(stores, Tenant("organization", "org_a"), command_line(), stop, erased)
+    assert (erased.answers, len(kept(used))) == (0, 2)
+    again = gone(used, home, database_settings, "organization", "org_a")
+    assert (again[0], again[1]) == (0, 50)
+
+
+def test_a_machine_that_has_learnt_nothing_has_no_file_of_it_afterwards(
+    ledger: Database, home: Home, database_settings: DatabaseSettings
+) -> None:
+    ledger.change(tenants)
+    assert gone(ledger, home, database_settings, "project", "proj_a") == (0, 0, 0)
+    assert not home.lessons.exists()

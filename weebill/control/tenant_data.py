@@ -1,0 +1,148 @@
+"""The management API's endpoints for all of a tenant's data: to export it, and to erase it."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from weebill.accounts.audit import Act
+from weebill.config.ledger_errors import LedgerError
+from weebill.control.access import Asking
+from weebill.control.answers import Json, available
+from weebill.control.overview import Overview
+from weebill.control.refusals import answering
+from weebill.storage.audit import record
+from weebill.storage.database import Database
+from weebill.storage.responses import StoreError
+from weebill.storage.tenant_archive import archive
+from weebill.storage.tenant_stores import Stores, Tenant, TenantKind, is_known, opened_stores
+from weebill.storage.usage_erasure import ANSWERS_STAY, NOT_REACHED, Erased, erase
+from weebill.wire.errors import ApiError
+
+LONGEST_S: Final = 20.0
+"""The longest that one request goes on erasing; what is left then is for the next."""
+MOST_AT_ONCE: Final = 2
+_Named = Annotated[str, Field(min_length=1, max_length=1000)]
+_Name = Annotated[str, Query(min_length=1, max_length=1000)]
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+class NewErasure(BaseModel):
+    """The body of `POST /api/v1/erasures`: exactly one of its members."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    organization: _Named | None = None
+    project: _Named | None = None
+    end_user: _Named | None = None
+
+
+class TenantDataRoutes:
+    """Exports and erases, in threads, so many at once."""
+
+    def __init__(self, overview: Overview, ledger: Database) -> None:
+        self._overview = overview
+        self._ledger = ledger
+        self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self.router = APIRouter()
+        self.router.add_api_route("/export", self._export)
+        self.router.add_api_route("/erasures", self._erase, methods=["POST"])
+
+    def _export(
+        self,
+        actor: Asking,
+        organization: _Name | None = None,
+        project: _Name | None = None,
+        end_user: _Name | None = None,
+    ) -> Response:
+        tenant = self._known(organization, project, end_user)
+        target = "an end user" if tenant.kind == "end_user" else tenant.id
+        parts = self._parts(tenant)
+        first = next(parts)  # so that errors are answered as such
+        with answering():
+            self._ledger.change(partial(record, author=actor.author, act=Act(action="usage.export", target=target)))
+        name = _UNSAFE.sub("-", tenant.id)[:100]
+        headers = {"content-disposition": f'attachment; filename="{tenant.kind}-{name}.zip"'}
+        return StreamingResponse(_after(first, parts), media_type="application/zip", headers=headers)
+
+    def _erase(self, actor: Asking, new: NewErasure) -> Response:
+        tenant = self._known(new.organization, new.project, new.end_user)
+        until = time.monotonic() + LONGEST_S
+        erased = Erased()
+
+        def pause() -> None:
+            if time.monotonic() >= until:
+                raise _LateError
+
+        done = True
+        with self._opened() as stores, _stores_answering():
+            try:
+                erase(stores, tenant, actor.author, pause, erased)
+            except _LateError:
+                done = False
+        left = [*NOT_REACHED, *([ANSWERS_STAY] if tenant.kind == "end_user" else [])]
+        counts = {"requests": erased.requests, "responses": erased.answers, "feedback": erased.outcomes}
+        return Json({"object": "erasure", tenant.kind: tenant.id, **counts, "done": done, "not_reached": left})
+
+    def _parts(self, tenant: Tenant) -> Iterator[bytes]:
+        with self._opened() as stores, _stores_answering():
+            yield from archive(stores, tenant)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Stores]:
+        if not self._free.acquire(blocking=False):
+            message = f"{MOST_AT_ONCE} exports or erasures are under way; try again later."
+            raise ApiError(503, message, code="busy", retry_after=30)
+        try:
+            with (
+                available(),
+                opened_stores(self._ledger, self._overview.home, self._overview.settings.database) as stores,
+            ):
+                yield stores
+        finally:
+            self._free.release()
+
+    def _known(self, organization: str | None, project: str | None, end_user: str | None) -> Tenant:
+        kinds: tuple[tuple[TenantKind, str | None], ...] = (
+            ("organization", organization),
+            ("project", project),
+            ("end_user", end_user),
+        )
+        given = [Tenant(kind, name) for kind, name in kinds if name is not None]
+        if len(given) != 1:
+            raise ApiError(
+                400, "Give one of organization, project and end_user.", code="invalid_value", param="project"
+            )
+        [tenant] = given
+        with available():
+            known = self._ledger.read(partial(is_known, tenant=tenant))
+        if not known:
+            message = f"There is no {tenant.kind} {tenant.id!r}."
+            raise ApiError(404, message, code=f"{tenant.kind}_not_found", param=tenant.kind)
+        return tenant
+
+
+class _LateError(Exception):
+    """It has taken long enough."""
+
+
+@contextmanager
+def _stores_answering() -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        raise LedgerError(str(error)) from error
+
+
+def _after(first: bytes, parts: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from parts
