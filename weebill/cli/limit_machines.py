@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 import typer
 
-from weebill.cli.limits import print_json
-from weebill.cli.output import NOTHING, day, print_table
+from weebill.cli.output import NOTHING, day, print_json, print_table
 from weebill.config.load import Sources, load_database
 from weebill.limits.limit import Measure, amount_of
 from weebill.limits.machines import Machine, Machines, shown

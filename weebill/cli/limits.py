@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, get_args
 
-import msgspec
 import typer
 
 from weebill.cli.errors import USAGE, CommandError
-from weebill.cli.output import NOTHING, day, print_table
+from weebill.cli.output import NOTHING, day, print_json, print_table
 from weebill.config.load import Sources, load_database
 from weebill.limits.limit import BadLimitError, Limit, Measure, Window, amount_of, nano_of
 from weebill.limits.setting import MOST_LISTED, Limits, LimitState, shown
@@ -111,8 +110,3 @@ def _row(state: LimitState) -> tuple[str, ...]:
     per = "" if limit.window == "none" else f" per {limit.window}"
     most = f"{amount_of(limit.measure, limit.amount)}{per}"
     return str(limit.id), limit.subject, limit.model or NOTHING, most, *amounts, day(state.resets_at)
-
-
-def print_json(value: object) -> None:
-    """Prints a value as JSON for people."""
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
