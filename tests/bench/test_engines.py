@@ -31,8 +31,10 @@ def answering(content: bytes) -> Iterator[int]:
 
         def answer() -> None:
             connection, _ = listening.accept()
-            with connection:
-                connection.recv(1 << 16)
+            with connection, connection.makefile("rb") as request:
+                # Read to its end: what is left unread as a connection is closed resets it, before its answer is read.
+                head = b"".join(iter(request.readline, b"\r\n")).lower()
+                request.read(int(head.partition(b"content-length:")[2].split()[0]))
                 connection.sendall(content)
 
         thread = threading.Thread(target=answer)
