@@ -97,7 +97,7 @@ async def test_replicas_share_and_survive_the_loss_of_redis(
     async with running_worker(tmp_path / "home", on) as one, asyncio.timeout(60):
         looked = 0
         # A write that takes Redis too long, as on a busy machine, is given up: then the next answer is kept there.
-        while redis_server.command("DBSIZE") != b":1\r\n":
+        while redis_server.command("DBSIZE") in (b":0\r\n", b""):
             if looked % 50 == 0:
                 request = body("chat", f"Question {looked}", model="gpt-4o-mini")
                 assert (await one.client.post(PATHS["chat"], json=request)).headers["x-weebill-cache"] == "miss"
