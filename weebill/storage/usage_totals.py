@@ -17,7 +17,7 @@ from weebill.usage.totals import APART, Grouping, UsageEntry, UsageTotal
 
 # Keys and models are few by nature, but bounded all the same.
 MAX_GROUPS: Final = 1000
-MAX_DAYS: Final = 366
+MAX_DAYS: Final = 100
 
 _GROUPED_BY: Final[Mapping[Grouping, str]] = {"model": "model", "key": "key_id"}
 _COUNTED: Final = ("requests", "failures", "unpriced")
