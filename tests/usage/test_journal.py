@@ -195,3 +195,17 @@ def test_what_is_new_is_handed_out_to_be_written_to_the_disk(tmp_path: Path) -> 
     assert journal.unsynced() == []
     journal.close()
     assert journal.unsynced() == []
+
+
+def test_what_ends_after_the_journal_was_closed_gets_no_second_record(tmp_path: Path) -> None:
+    journal = JournalWriter(tmp_path, 0, MeteringSettings())
+    slot = journal.intend(make_intent("req-1"))
+    journal.close()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(JournalError, match="closed"):
+        journal.append(make_record("req-1"), slot)
+    with pytest.raises(JournalError, match="closed"):
+        journal.intend(make_intent("req-2"))
+    assert not journal.writable()
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert read_records(tmp_path) == []

@@ -70,6 +70,7 @@ class JournalWriter:
         self._fault: JournalError | None = None
         self._notes = True  # True if intents can be written
         self._probe_at = 0.0
+        self._closed = False
         self.writable()
 
     def intend(self, intent: Intent, slot: int = -1) -> int:
@@ -77,6 +78,7 @@ class JournalWriter:
 
         Raises JournalError.
         """
+        self._require_open()
         try:
             return self.intents.open(intent) if slot < 0 else self.intents.reopen(slot, intent)
         except OSError as error:
@@ -142,7 +144,10 @@ class JournalWriter:
 
         The last one stays in any case, as what this worker has borrowed is given back before its last file goes
         (`weebill.usage.ingest`): so the table goes before the segment is let go, and stays if there is no segment.
+
+        What is noted then and ends later gets no record any more: it has one as `worker_died`.
         """
+        self._closed = True
         self.intents.leave(stays=self._segment is None)
         self._let_go()
 
@@ -161,6 +166,7 @@ class JournalWriter:
 
         The old one is closed first: it may be the one that fills the journal, and is deleted only once closed.
         """
+        self._require_open()
         self._let_go()
         try:
             if folder_bytes(self._folder) >= self._max_bytes:
@@ -175,6 +181,10 @@ class JournalWriter:
             raise self._failed(error) from error
         self._size = self._synced = 0
         self._recovered()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise JournalError("the journal is closed, as its worker ends")
 
     def _open_segment(self) -> None:
         """Creates, locks and only then publishes a segment."""
