@@ -1,4 +1,4 @@
-"""`weebill users link`, `sessions` and `sign-out`."""
+"""`weebill users link`, `invite`, `invitations`, `withdraw`, `sessions` and `sign-out`."""
 
 from __future__ import annotations
 
@@ -46,3 +46,26 @@ def test_a_user_is_let_in(weebill):
     assert "is disabled" in weebill.fails(1, "users", "link", "ada@example.com")
     assert "no user bob@example.com" in weebill.fails(1, "users", "link", "bob@example.com")
     assert "no e-mail address" in weebill.fails(2, "users", "link", "bob")
+
+
+def test_somebody_is_invited(weebill):
+    open_to = {"WEEBILL_ACCOUNTS_SIGN_UP": "invitation"}
+    assert "invitations are off" in weebill.fails(1, "users", "invite", "bob@example.com")
+    weebill.ok("orgs", "create", "Acme")
+    link = weebill.ok("users", "invite", "Bob@Example.com", "--org", "Acme", "--role", "viewer", "--quiet", **open_to)
+    assert re.fullmatch(r"http://127\.0\.0\.1:8080/join\?token=[\w-]{43}\n", link)
+    said = weebill.ok("users", "invite", "eve@example.com", "--org", "Acme", **open_to)
+    assert "Lets eve@example.com join Acme as member, once, within seven days" in said
+    assert "There are none" in weebill.ok("users", "invitations")
+    shown = json.loads(weebill.ok("users", "invitations", "--org", "Acme", "--json"))
+    assert [(each["email"], each["role"]) for each in shown] == [
+        ("bob@example.com", "viewer"),
+        ("eve@example.com", "member"),
+    ]
+    assert shown[0]["id"] in weebill.ok("users", "invitations", "--org", "Acme")
+    assert "no invitation" in weebill.fails(1, "users", "withdraw", shown[0]["id"])
+    gone = weebill.ok("users", "withdraw", shown[0]["id"], "--org", "Acme")
+    assert gone == f"Withdrew the invitation of bob@example.com ({shown[0]['id']})\n"
+    assert weebill.ok("users", "invitations", "--org", "Acme", "--quiet") == f"{shown[1]['id']}\n"
+    assert "is no role" in weebill.fails(2, "users", "invite", "x@y.example", "--role", "boss", **open_to)
+    assert "token" not in weebill.ok("audit", "list", "--json")

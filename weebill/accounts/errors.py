@@ -12,6 +12,7 @@ WORDS: Final[Mapping[str, str]] = {
     "project_id": "project",
     "user_id": "user",
     "service_account_id": "service account",
+    "invitation_id": "invitation",
 }
 """By the names of fields with ids."""
 

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import structs
 
 from weebill.accounts.audit import Act, Author
-from weebill.accounts.errors import BadFieldError, TenantConflictError
+from weebill.accounts.errors import BadFieldError, TenantConflictError, UnknownTenantError
 from weebill.accounts.one_time_codes import new_recovery_codes, new_secret, step_of
-from weebill.accounts.sessions import Lifetimes, Purpose, Ticket, Visitor
+from weebill.accounts.sessions import Invitation, Lifetimes, Purpose, Ticket, Visitor
 from weebill.accounts.sign_in import Opened, SignIns, SignInTable, by_user
 from weebill.accounts.tenancy import KINDS, get
 from weebill.accounts.tenants import DEFAULT_NAME, DEFAULT_ORGANISATION, Membership, Organisation, Project, Role, User
@@ -75,6 +75,31 @@ class People:
             if user is not None and organisation_id in table.roles(user.id):
                 raise TenantConflictError(f"{address} is a member already; its role can be changed.", "is_member")
             return self._issued(table, author, "invitation", address, organisation_id, checked, user)
+
+        return self._book.change(change)
+
+    def invitations(self, organisation_id: str) -> list[Invitation]:
+        """Returns the open invitations to an organisation, oldest first."""
+
+        def query(table: SignInTable) -> list[Invitation]:
+            return table.invitations(organisation_id, int(time.time()))
+
+        return self._book.read(query)
+
+    def withdraw(self, organisation_id: str, invitation_id: str, author: Author) -> Invitation:
+        """Ends an invitation, whose link is of no use from then on. Raises UnknownTenantError."""
+
+        def change(table: SignInTable) -> Invitation:
+            for each in table.invitations(organisation_id, int(time.time())):
+                if each.id == invitation_id:
+                    table.withdraw(each)
+                    before = {"email": each.email, "role": each.role}
+                    act = Act(
+                        action="invitation.withdrawn", target=each.email, organisation_id=organisation_id, before=before
+                    )
+                    table.record(author, act)
+                    return each
+            raise UnknownTenantError.of(invitation_id, "invitation_id")
 
         return self._book.change(change)
 

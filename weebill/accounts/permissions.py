@@ -28,6 +28,13 @@ Permission = Literal[
     "keys.read",
     "keys.write",
     "audit.read",
+    "usage.read",
+    "limits.read",
+    "limits.write",
+    "credits.read",
+    "credits.buy",
+    "provider_keys.read",
+    "provider_keys.write",
 ]
 
 
@@ -41,6 +48,7 @@ class Grant(NamedTuple):
 _OWNER: Final[frozenset[Role]] = frozenset({"owner"})
 _ADMINS: Final[frozenset[Role]] = frozenset({"owner", "admin"})
 _READERS: Final[frozenset[Role]] = frozenset({"owner", "admin", "viewer"})
+_WATCHERS: Final[frozenset[Role]] = frozenset({"owner", "admin", "billing", "viewer"})
 _ALL: Final[frozenset[Role]] = frozenset({"owner", "admin", "member", "billing", "viewer"})
 _MEMBER: Final[frozenset[Role]] = frozenset({"member"})
 
@@ -59,6 +67,13 @@ PERMISSIONS: Final[Mapping[Permission, Grant]] = {
     "keys.read": Grant(_READERS, own=_MEMBER),
     "keys.write": Grant(_ADMINS, own=_MEMBER),
     "audit.read": Grant(_ADMINS),
+    "usage.read": Grant(_WATCHERS, own=_MEMBER),
+    "limits.read": Grant(_WATCHERS, own=_MEMBER),
+    "limits.write": Grant(_ADMINS),
+    "credits.read": Grant(frozenset({"owner", "admin", "billing"})),
+    "credits.buy": Grant(frozenset({"owner", "billing"})),
+    "provider_keys.read": Grant(_READERS),
+    "provider_keys.write": Grant(_ADMINS),
 }
 
 
@@ -104,3 +119,19 @@ def may(actor: Actor, permission: Permission, target: Target) -> bool:
     role, grant = actor.roles[target.organisation_id], PERMISSIONS[permission]
     is_own = target.user_id is not None and target.user_id == actor.user_id
     return role in grant.roles or (is_own and role in grant.own)
+
+
+Reach = tuple[Target, ...]
+"""The part that somebody may see in lists: all of these targets; a project or a holder that is None may be any."""
+
+
+def reach_of(actor: Actor, permission: Permission) -> Reach | None:
+    """Returns what a permission of an actor extends to, None if that is everything."""
+    if actor.installation:
+        return None
+    grant = PERMISSIONS[permission]
+    return tuple(
+        Target(organisation_id, actor.project_id, None if role in grant.roles else actor.user_id)
+        for organisation_id, role in sorted(actor.roles.items())
+        if role in grant.roles or (role in grant.own and actor.user_id is not None)
+    )

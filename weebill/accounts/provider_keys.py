@@ -6,7 +6,7 @@ Their secrets are kept sealed. Workers are told them by the ledger process, and 
 from __future__ import annotations
 
 import secrets
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -38,6 +38,14 @@ class BadProviderKeyError(LedgerError):
 class UnknownProviderKeyError(LedgerError):
     """No provider's key has this id."""
 
+    @classmethod
+    def of(cls, id_: str) -> UnknownProviderKeyError:
+        """Returns the error for an id."""
+        return cls(f"There is no provider's key with the id {id_!r}; list them to see their ids.")
+
+
+KeyStatus = Literal["active", "refused", "disabled"]
+
 
 class ProviderKey(msgspec.Struct, frozen=True, kw_only=True):
     """A provider's key without its secret. Times are Unix seconds.
@@ -60,8 +68,8 @@ class ProviderKey(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str = ""
 
     @property
-    def status(self) -> str:
-        """Returns `active`, `refused` or `disabled`."""
+    def status(self) -> KeyStatus:
+        """Its state."""
         if self.disabled_at is not None:
             return "disabled"
         return "active" if self.refused_at is None else "refused"

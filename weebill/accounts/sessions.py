@@ -17,6 +17,8 @@ MOST_SESSIONS: Final = 50
 """Of a user; the one that was not used for longest makes room."""
 MOST_TICKETS: Final = 3
 """Of an address for a purpose; the earliest makes room. So a flood of requests leaves few tokens that are valid."""
+MOST_INVITATIONS: Final = 1000
+"""Of an organisation, that are listed."""
 SEEN_EVERY_S: Final = 60
 TICKET_S: Final[dict[Purpose, int]] = {
     "link": 1800,
@@ -57,6 +59,16 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     organisation_id: str | None = None
     role: Role | None = None
+
+
+class Invitation(msgspec.Struct, frozen=True, kw_only=True):
+    """An invitation to an organisation that is still open. Times are Unix seconds; the id is of no use to accept it."""
+
+    id: str
+    email: str
+    role: Role
+    created_at: int
+    ends_at: int
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from weebill.accounts.sessions import (
     SEEN_EVERY_S,
     TICKET_S,
     Credentials,
+    Invitation,
     Lifetimes,
     Means,
     Purpose,
@@ -93,6 +94,12 @@ class SignInTable(Protocol):
 
     def take_ticket(self, digest: bytes) -> bool:
         """Removes a ticket; False if it is gone already."""
+
+    def invitations(self, organisation_id: str, now: int) -> list[Invitation]:
+        """Returns the open invitations to an organisation, oldest first, at most `MOST_INVITATIONS`."""
+
+    def withdraw(self, invitation: Invitation) -> None:
+        """Removes an open invitation."""
 
     def drop_tickets(self, email: str, purpose: Purpose) -> None:
         """Removes all tickets of an address for a purpose."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import sqrt
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 _Z: Final = 1.959964
 
 
@@ -14,6 +16,19 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+
+class Bounds(Struct, frozen=True):
+    """An interval as programs are shown it, by names."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bounds_of(interval: Interval | None) -> Bounds | None:
+    """Returns an interval with names, None if it is not known."""
+    return None if interval is None else Bounds(*interval)
 
 
 def proportion(hits: int, total: int) -> Interval | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, structs
 
-from weebill.auto.intervals import Interval
+from weebill.auto.intervals import Bounds, Interval, bounds_of
 from weebill.auto.learning import Pair
 from weebill.config.auto import AUTO
 
@@ -43,10 +43,30 @@ class Standing(Struct, frozen=True, kw_only=True):
     since_change: int | None = None
     auto: str = AUTO
 
-    def shown(self) -> dict[str, object]:
+    def shown(self) -> StandingShown:
         """Returns the fields for programs, the interval with names for its bounds."""
-        quality = None if self.quality is None else self.quality._asdict()
-        return structs.asdict(self) | {"quality": quality}
+        return StandingShown(**{**structs.asdict(self), "quality": bounds_of(self.quality)})
+
+
+class StandingShown(Struct, frozen=True, kw_only=True):
+    """A `Standing` as programs are shown it."""
+
+    pair: Pair
+    target: str
+    decisions: int
+    newest: int
+    audits: int
+    unjudged: int
+    fewest: int
+    quality: Bounds | None
+    large_share: float
+    spend: float | None
+    audits_spend: float | None
+    ratings: int
+    mean_rating: float | None
+    threshold: float | None
+    since_change: int | None
+    auto: str
 
 
 def sentence(standing: Standing) -> str:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from msgspec import Struct, structs
 
-from weebill.auto.intervals import Interval
+from weebill.auto.intervals import Bounds, Interval, bounds_of
 from weebill.auto.learning import Pair
 
 MOST_POINTS: Final = 64
@@ -25,10 +25,18 @@ class Point(Struct, frozen=True, kw_only=True):
     spend: float | None
     quality: Interval | None
 
-    def shown(self) -> dict[str, object]:
+    def shown(self) -> PointShown:
         """Returns the fields for programs, the interval with names for its bounds."""
-        quality = None if self.quality is None else self.quality._asdict()
-        return structs.asdict(self) | {"quality": quality}
+        return PointShown(**{**structs.asdict(self), "quality": bounds_of(self.quality)})
+
+
+class PointShown(Struct, frozen=True, kw_only=True):
+    """A `Point` as programs are shown it."""
+
+    threshold: float | None
+    large_share: float
+    spend: float | None
+    quality: Bounds | None
 
 
 class Tradeoff(Struct, frozen=True, kw_only=True):
@@ -50,11 +58,26 @@ class Tradeoff(Struct, frozen=True, kw_only=True):
     present: Point | None
     kept: Point
 
-    def shown(self) -> dict[str, object]:
+    def shown(self) -> TradeoffShown:
         """Returns the fields for programs."""
         present = None if self.present is None else self.present.shown()
         points = [each.shown() for each in self.points]
-        return structs.asdict(self) | {"points": points, "present": present, "kept": self.kept.shown()}
+        parts = {"points": points, "present": present, "kept": self.kept.shown()}
+        return TradeoffShown(**{**structs.asdict(self), **parts})
+
+
+class TradeoffShown(Struct, frozen=True, kw_only=True):
+    """A `Tradeoff` as programs are shown it."""
+
+    pair: Pair
+    target: Literal["quality", "spend", "share"]
+    value: float
+    audits: int
+    effective: float
+    fewest: int
+    points: list[PointShown]
+    present: PointShown | None
+    kept: PointShown
 
 
 def sentence(tradeoff: Tradeoff) -> str:

@@ -67,7 +67,7 @@ async def _ask(home: Home, question: StandingQuestion | CurveQuestion) -> msgspe
         questions.close()
 
 
-def _print_json(shown: dict[str, object] | None) -> None:
+def _print_json(shown: object) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
 
 

@@ -10,7 +10,7 @@ import typer
 from weebill.cli.output import NOTHING, day, print_json, print_table
 from weebill.config.load import Sources, load_database
 from weebill.limits.limit import Measure, amount_of
-from weebill.limits.machines import Machine, Machines, shown
+from weebill.limits.machines import Machine, Machines, MachineShown, shown_machine
 from weebill.storage.machines import StoredMachines
 from weebill.storage.opening import open_ledger
 
@@ -22,7 +22,7 @@ def list_machines(sources: Sources, as_json: bool) -> None:
     with _machines(sources) as machines:
         found = machines.list()
     if as_json:
-        print_json([shown(each) for each in found])
+        print_json([shown_machine(each, MachineShown) for each in found])
     elif found:
         print_table(("MACHINE", "LAST HEARD OF", "WORKERS", "SILENT", "HELD"), [_row(each) for each in found])
     else:

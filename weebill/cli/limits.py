@@ -12,7 +12,7 @@ from weebill.cli.errors import USAGE, CommandError
 from weebill.cli.output import NOTHING, day, print_json, print_table
 from weebill.config.load import Sources, load_database
 from weebill.limits.limit import BadLimitError, Limit, Measure, Window, amount_of, nano_of
-from weebill.limits.setting import MOST_LISTED, Limits, LimitState, shown
+from weebill.limits.setting import MOST_LISTED, Limits, LimitShown, LimitState, shown
 from weebill.storage.limits import StoredLimits
 from weebill.storage.opening import open_ledger
 
@@ -40,7 +40,7 @@ def list_limits(sources: Sources, subject: str | None, as_json: bool) -> None:
             if len(page) < MOST_LISTED:
                 break
     if as_json:
-        print_json([shown(each) for each in found])
+        print_json([shown(each, LimitShown) for each in found])
     elif found:
         headings = ("ID", "OF", "MODEL", "LIMIT", "USED", "RESERVED", "LEFT", "RESETS")
         print_table(headings, [_row(each) for each in found])
@@ -53,7 +53,7 @@ def show_limit(sources: Sources, limit_id: int, as_json: bool) -> None:
     with _limits(sources) as limits:
         state = limits.show(limit_id)
     if as_json:
-        print_json(shown(state))
+        print_json(shown(state, LimitShown))
         return
     limit = state.limit
     lines = {

@@ -30,7 +30,7 @@ def link(sources: Sources, email: str | None, quiet: bool) -> None:
             issued = People(sign_ins).link(email, command_line())
         except BadFieldError as error:
             raise CommandError(str(error), exit_code=USAGE) from error
-    address = f"{_origin(sources.home, settings)}/?token={issued.token}"
+    address = f"{origin_of(sources.home, settings)}/?token={issued.token}"
     if quiet:
         typer.echo(address)
         return
@@ -77,7 +77,7 @@ def _user(sign_ins: SignIns, email: str) -> User:
     return user
 
 
-def _origin(home: Home, settings: Settings) -> str:
+def origin_of(home: Home, settings: Settings) -> str:
     """Returns the address that a browser opens."""
     try:
         running = ask(home, StatusRequest(), Status).origin

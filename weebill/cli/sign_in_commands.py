@@ -1,4 +1,4 @@
-"""`weebill users link`, `sessions` and `sign-out`: the commands and their options."""
+"""`weebill users link`, `invite`, `invitations`, `withdraw`, `sessions`, `sign-out`: the commands and their options."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from weebill.cli.context import ConfigOption, JsonOption, QuietOption, sources_of
-from weebill.cli.tenant_commands import users_app
+from weebill.cli.tenant_commands import DEFAULT_ORG, OrgOption, RoleOption, users_app
 
 __all__ = ["users_app"]
 
@@ -27,6 +27,48 @@ def link_user(
     from weebill.cli.sign_in import link
 
     link(sources_of(context, config), email, quiet)
+
+
+@users_app.command("invite")
+def invite_user(
+    context: typer.Context,
+    email: Email,
+    org: OrgOption = DEFAULT_ORG,
+    role: RoleOption = "member",
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Print a link by which somebody joins an organisation, within seven days."""
+    from weebill.cli.invitations import invite
+
+    invite(sources_of(context, config), email, org, role, quiet)
+
+
+@users_app.command("invitations")
+def list_invitations(
+    context: typer.Context,
+    org: OrgOption = DEFAULT_ORG,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """List the open invitations to an organisation."""
+    from weebill.cli.invitations import list_invitations
+
+    list_invitations(sources_of(context, config), org, quiet, as_json)
+
+
+@users_app.command("withdraw")
+def withdraw_invitation(
+    context: typer.Context,
+    invitation: Annotated[str, typer.Argument(metavar="ID", help="An invitation's id.")],
+    org: OrgOption = DEFAULT_ORG,
+    config: ConfigOption = None,
+) -> None:
+    """End an invitation, whose link is of no use from then on."""
+    from weebill.cli.invitations import withdraw
+
+    withdraw(sources_of(context, config), invitation, org)
 
 
 @users_app.command("sessions")

@@ -26,7 +26,7 @@ ProjectOption = Annotated[str, typer.Option("--project", metavar="PROJECT", help
 RoleOption = Annotated[str, typer.Option("--role", help="owner, admin, member, billing or viewer.")]
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Archived and disabled ones too.")]
 
-_DEFAULT_ORG = "org_default"
+DEFAULT_ORG = "org_default"
 _DEFAULT_PROJECT = "proj_default"
 
 
@@ -50,7 +50,7 @@ def create_org(
 def create_project(
     context: typer.Context,
     name: Name,
-    org: OrgOption = _DEFAULT_ORG,
+    org: OrgOption = DEFAULT_ORG,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -285,7 +285,7 @@ def enable_account(
 @members_app.command("list")
 def list_members(
     context: typer.Context,
-    org: OrgOption = _DEFAULT_ORG,
+    org: OrgOption = DEFAULT_ORG,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -300,7 +300,7 @@ def list_members(
 def add_member(
     context: typer.Context,
     user: User,
-    org: OrgOption = _DEFAULT_ORG,
+    org: OrgOption = DEFAULT_ORG,
     role: RoleOption = "member",
     config: ConfigOption = None,
 ) -> None:
@@ -312,7 +312,7 @@ def add_member(
 
 @members_app.command("set")
 def set_role(
-    context: typer.Context, user: User, role: RoleOption, org: OrgOption = _DEFAULT_ORG, config: ConfigOption = None
+    context: typer.Context, user: User, role: RoleOption, org: OrgOption = DEFAULT_ORG, config: ConfigOption = None
 ) -> None:
     """Give a member another role."""
     from weebill.cli.tenants import set_role
@@ -322,7 +322,7 @@ def set_role(
 
 @members_app.command("remove")
 def remove_member(
-    context: typer.Context, user: User, org: OrgOption = _DEFAULT_ORG, config: ConfigOption = None
+    context: typer.Context, user: User, org: OrgOption = DEFAULT_ORG, config: ConfigOption = None
 ) -> None:
     """Take a user out of an organisation, and revoke the keys that the user holds in it."""
     from weebill.cli.tenants import remove_member

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import typer
+from msgspec import to_builtins
 
 from weebill.accounts.audit import command_line
 from weebill.accounts.errors import BadFieldError
@@ -92,13 +93,13 @@ def list_accounts(sources: Sources, project: str, everything: bool, quiet: bool,
 def show_organisation(sources: Sources, org: str, as_json: bool) -> None:
     """Prints an organisation."""
     with opened(sources) as tenants:
-        _print_one(shown(tenants.find(Organisation, org)), as_json)
+        _print_one(_fields(tenants.find(Organisation, org)), as_json)
 
 
 def show_project(sources: Sources, project: str, as_json: bool) -> None:
     """Prints a project."""
     with opened(sources) as tenants:
-        _print_one(shown(tenants.find(Project, project)), as_json)
+        _print_one(_fields(tenants.find(Project, project)), as_json)
 
 
 def show_user(sources: Sources, user: str, as_json: bool) -> None:
@@ -107,10 +108,10 @@ def show_user(sources: Sources, user: str, as_json: bool) -> None:
         found = tenants.find(User, user)
         roles = {each.organisation_id: each.role for each in tenants.memberships(found.id)}
     if as_json:
-        print_json({**shown(found), "roles": roles})
+        print_json({**_fields(found), "roles": roles})
     else:
         in_words = ", ".join(f"{role} of {organisation}" for organisation, role in roles.items())
-        _print_one({**shown(found), "roles": in_words or NOTHING}, as_json)
+        _print_one({**_fields(found), "roles": in_words or NOTHING}, as_json)
 
 
 def rename_organisation(sources: Sources, org: str, name: str) -> None:
@@ -261,6 +262,11 @@ def _row(tenant: T, column: Column[T] | None) -> tuple[str, ...]:
 def _status(tenant: T) -> str:
     ended = end_of(tenant)
     return "active" if ended is None else f"{_ENDED[type(tenant)]} {day(ended)}"
+
+
+def _fields(tenant: T) -> dict[str, object]:
+    fields: dict[str, object] = to_builtins(shown(tenant))
+    return fields
 
 
 def _print_one(fields: dict[str, object], as_json: bool) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
 from weebill.accounts.api_key import ApiKey
@@ -22,10 +22,11 @@ from weebill.control.permits import PERMITS
 from weebill.control.refusals import answering
 from weebill.control.sign_in.guard import Guard
 from weebill.storage.database import Database
-from weebill.storage.targets import role_of_account, target_of, unknown
+from weebill.storage.targets import LEADING, role_of_account, targets_of, unknown
 from weebill.wire.errors import ApiError
 
 _SCHEME = "bearer"
+_HELD: Final = frozenset({"key_id", "limit_id", "subject"})  # ids of what somebody may hold
 
 
 def bearer_token(authorization: str | None) -> bytes:
@@ -58,15 +59,15 @@ class Access:
         self._guard = guard
         self._ledger = ledger
 
-    async def check(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
+    async def check(self, request: Request) -> None:
         """Raises ApiError 401, 403, or 404 for what the caller may not know of; and LedgerUnavailable."""
+        authorization = request.headers.get("authorization")
         token = bearer_token(authorization)
         by_session = authorization is None and self._guard.site(request).cookie()
         found = self._guard.actor(request) if by_session else self._actor(token, peer_of(request.headers))
         actor = request.state.actor = await found
         if not actor.installation:
-            permission = permission_of(request)
-            await run_in_threadpool(check, self._ledger, actor, permission, request.path_params)
+            await run_in_threadpool(check, self._ledger, actor, permission_of(request), request.path_params)
 
     async def _actor(self, token: bytes, peer: str) -> Actor:
         """Returns who asks with a key. Raises ApiError 401 or 403, and LedgerUnavailable."""
@@ -99,25 +100,31 @@ def permission_of(request: Request) -> Permission:
 
 
 def check(ledger: Database, actor: Actor, permission: Permission, ids: Mapping[str, str]) -> None:
-    """Checks a permission for what the ids of a path lead to, which the handler narrows if there are only lists.
+    """Checks a permission for what ids lead to, which the handler narrows if there are only lists.
 
+    Something of several organisations may be read with the permission in one of them, and changed with it in all.
     Raises ApiError 403, and 404 for what the actor may not know of; LedgerUnavailable.
     """
-    if not any(PERMISSIONS[permission]):  # admin keys alone have it
+    if actor.installation:
+        return
+    grant = PERMISSIONS[permission]
+    if not any(grant):  # admin keys alone have it
         raise denied(permission)
-    if not ids:
-        if any(role in PERMISSIONS[permission].roles for role in actor.roles.values()):
+    leading = {name: id_ for name, id_ in ids.items() if name in LEADING}
+    if not leading:
+        if any(role in grant.roles | grant.own for role in actor.roles.values()):
             return
         raise denied(permission)
     with answering():
-        target = ledger.read(lambda connection: target_of(connection, ids))
-        # Admin keys are nobody's but the installation's.
-        may_exist = target is not None and target.organisation_id is None and "key_id" not in ids
-        if target is None or not (may_exist or sees(actor, target)):
-            raise unknown(ids)
-    if "key_id" not in ids:
-        target = target._replace(user_id=actor.user_id)  # a list has the actor's own alone, if no more is allowed
-    if not may(actor, permission, target):
+        targets = ledger.read(lambda connection: targets_of(connection, leading))
+        # Admin keys, and providers' keys of the installation, are nobody's but the installation's.
+        if not any(sees(actor, target) for target in targets):
+            raise unknown(leading)
+    if not _HELD & leading.keys():
+        # A list has the actor's own alone, if no more is allowed.
+        targets = [target._replace(user_id=actor.user_id) for target in targets]
+    enough = any if permission.endswith(".read") else all
+    if not enough(may(actor, permission, target) for target in targets):
         raise denied(permission)
 
 

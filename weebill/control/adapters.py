@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
-from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from weebill.accounts.permissions import Actor
 from weebill.control.access import Asking
-from weebill.control.answers import Json
+from weebill.control.answers import Created, Json
+from weebill.control.listing import Whole
 from weebill.control.noting import Noting
 from weebill.control.overview import Overview
+from weebill.control.routing import routes_of
 from weebill.process.questions import Unanswered
 from weebill.routing.adapters import (
     TOPIC,
@@ -42,6 +43,14 @@ class NewAdapter(BaseModel):
     provider: str
 
 
+class AdapterShown(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="adapter"):
+    """An adapter that was loaded or unloaded."""
+
+    name: str
+    provider: str
+    loaded: bool
+
+
 class AdapterRoutes:
     """Lists, loads and unloads adapters; `ask` asks the discovery process, and raises Unanswered."""
 
@@ -51,23 +60,29 @@ class AdapterRoutes:
         self._overview = overview
         self._ask = ask
         self._noting = noting
-        self.router = APIRouter()
-        self.router.add_api_route("/adapters", self._list)
-        self.router.add_api_route("/adapters", self._load, methods=["POST"])
-        self.router.add_api_route("/adapters/{provider}/{name:path}", self._unload, methods=["DELETE"])
+        self.router = routes_of(
+            {
+                "GET /adapters": self._list,
+                "POST /adapters": self._load,
+                "DELETE /adapters/{provider}/{name:path}": self._unload,
+            }
+        )
 
-    async def _list(self) -> Response:
+    async def _list(self) -> Json[Whole[Adapter]]:
+        """Lists LoRA adapters that watched servers have loaded."""
         if not has_servers(self._overview.settings):
-            return Json({"object": "list", "data": []})
-        return Json({"object": "list", "data": _decode_listed(await self._asked(ListAdapters()))})
+            return Json(Whole[Adapter](data=[]))
+        return Json(Whole(data=_decode_listed(await self._asked(ListAdapters()))))
 
-    async def _load(self, actor: Asking, new: NewAdapter) -> Response:
+    async def _load(self, actor: Asking, new: NewAdapter) -> Created[AdapterShown]:
+        """Has a server load an adapter."""
         await self._adapt(actor, LoadAdapter(new.provider, new.name, new.path))
-        return Json({"object": "adapter", "name": new.name, "provider": new.provider, "loaded": True}, 201)
+        return Created(AdapterShown(name=new.name, provider=new.provider, loaded=True))
 
-    async def _unload(self, actor: Asking, provider: str, name: str) -> Response:
+    async def _unload(self, actor: Asking, provider: str, name: str) -> Json[AdapterShown]:
+        """Has a server forget an adapter."""
         await self._adapt(actor, UnloadAdapter(provider, name))
-        return Json({"object": "adapter", "name": name, "provider": provider, "loaded": False})
+        return Json(AdapterShown(name=name, provider=provider, loaded=False))
 
     async def _adapt(self, actor: Actor, wish: LoadAdapter | UnloadAdapter) -> None:
         """Has a wish fulfilled. Raises ApiError."""

@@ -1,15 +1,20 @@
-"""JSON answers; every error is answered in OpenAI's format."""
+"""JSON answers; every error is answered in OpenAI's format.
+
+The answers that a handler may give are its annotation: the OpenAPI document is made from these.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import StreamingResponse
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +29,7 @@ MAX_BODY_BYTES = 65_536
 _MAX_RECIPE_BYTES = 4 << 20
 
 _UNAVAILABLE = "The ledger cannot be read at present; try again."
+T = TypeVar("T")
 
 _SECURE_HEADERS = {
     "cache-control": "no-store",
@@ -34,13 +40,47 @@ _SECURE_HEADERS = {
 }
 
 
-class Json(Response):
+class Json(Response, Generic[T]):
     """A value as JSON, msgspec structs included."""
 
     media_type = "application/json"
+    STATUS: ClassVar[int] = 200
+
+    def __init__(self, content: T) -> None:
+        super().__init__(content, self.STATUS)
 
     def render(self, content: object) -> bytes:
         return msgspec.json.encode(content)
+
+
+class Created(Json[T]):
+    """Something new as JSON."""
+
+    STATUS = 201
+
+
+class Accepted(Json[T]):
+    """The promise of something, as JSON."""
+
+    STATUS = 202
+
+
+class Archive(StreamingResponse):
+    """An archive that is made while it is sent."""
+
+    TYPES: ClassVar[tuple[str, ...]] = ("application/zip",)
+
+    def __init__(self, parts: Iterator[bytes], headers: Mapping[str, str]) -> None:
+        super().__init__(parts, 200, headers, self.TYPES[0])
+
+
+class Text(Response):
+    """A text that is asked for in place of JSON: a table for other programs, or a page to print."""
+
+    TYPES: ClassVar[tuple[str, ...]] = ("text/csv", "text/html")
+
+    def __init__(self, text: str, media_type: Literal["text/csv", "text/html"], headers: Mapping[str, str]) -> None:
+        super().__init__(text.encode(), 200, headers, media_type)
 
 
 def handle_errors(app: FastAPI) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query
 
-from weebill.accounts.audit_shown import shown
-from weebill.control.listing import DEFAULT_LIMIT, Limit, listed
+from weebill.accounts.audit_shown import AuditShown, shown
+from weebill.control.answers import Json
+from weebill.control.listing import DEFAULT_LIMIT, Limit, Listed, listed
 from weebill.control.refusals import answering
+from weebill.control.routing import routes_of
 from weebill.storage.audit import latest
 from weebill.storage.database import Database
 
@@ -20,17 +22,21 @@ class AuditRoutes:
 
     def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
-        self.router = APIRouter()
-        self.router.add_api_route("/audit", self._all)
-        self.router.add_api_route("/organizations/{organization_id}/audit", self._of_organisation)
+        self.router = routes_of(
+            {"GET /audit": self._all, "GET /organizations/{organization_id}/audit": self._of_organisation}
+        )
 
-    def _all(self, limit: Limit = DEFAULT_LIMIT, after: _After = None) -> Response:
+    def _all(self, limit: Limit = DEFAULT_LIMIT, after: _After = None) -> Json[Listed[AuditShown]]:
+        """Lists the audit log of the installation, newest first."""
         return self._listed(limit, after, None)
 
-    def _of_organisation(self, organization_id: str, limit: Limit = DEFAULT_LIMIT, after: _After = None) -> Response:
+    def _of_organisation(
+        self, organization_id: str, limit: Limit = DEFAULT_LIMIT, after: _After = None
+    ) -> Json[Listed[AuditShown]]:
+        """Lists the audit log of an organisation, newest first."""
         return self._listed(limit, after, organization_id)
 
-    def _listed(self, limit: int, after: int | None, organisation_id: str | None) -> Response:
+    def _listed(self, limit: int, after: int | None, organisation_id: str | None) -> Json[Listed[AuditShown]]:
         with answering():
             found = self._ledger.read(lambda connection: latest(connection, limit + 1, after, organisation_id))
-        return listed([shown(entry) for entry in found], limit)
+        return listed([shown(entry) for entry in found], limit, lambda each: each.id)

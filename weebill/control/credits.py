@@ -8,28 +8,41 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Final, Literal, TypeVar
 
-import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from weebill.accounts.audit import Author
 from weebill.accounts.keyring import LedgerUnavailable
 from weebill.accounts.pepper import read_pepper
-from weebill.accounts.permissions import Actor
+from weebill.accounts.permissions import Actor, Permission
 from weebill.accounts.tenants import DEFAULT_ORGANISATION
 from weebill.billing.credits import Origin
 from weebill.billing.errors import BadCreditError, CreditConflictError, UnknownTransactionError
-from weebill.billing.money import dollars, read_dollars
+from weebill.billing.money import read_dollars
 from weebill.billing.rates import Rate
 from weebill.billing.statements import as_csv, as_page, receipt
-from weebill.billing.transactions import MOST_NOTE, Transaction
+from weebill.billing.transactions import MOST_NOTE
 from weebill.billing.webhooks import Alert, check_alert, secret_of
 from weebill.config.ledger_errors import LedgerError
-from weebill.control.access import Asking
-from weebill.control.answers import Json
+from weebill.control.access import Asking, check
+from weebill.control.answers import Created, Json, Text
+from weebill.control.credit_shapes import (
+    AlertShown,
+    CreditsShown,
+    RateShown,
+    StatementShown,
+    TransactionShown,
+    shown,
+    shown_alert,
+    shown_balance,
+    shown_rate,
+    shown_statement,
+)
+from weebill.control.listing import Paged, Whole
 from weebill.control.overview import Overview
 from weebill.control.page import policy_of
+from weebill.control.routing import routes_of
 from weebill.storage.credit_alerts import alert_of, set_alert
 from weebill.storage.credit_stops import set_stop
 from weebill.storage.credit_views import balance, statement
@@ -43,6 +56,7 @@ T = TypeVar("T")
 
 Organisation = Annotated[str, Field(max_length=100)]
 Amount = Annotated[str, Field(max_length=40, description="Dollars, such as 12.50, with at most nine decimals.")]
+Asked = Annotated[str | None, Query(max_length=100)]
 Note = Annotated[str, Field(max_length=MOST_NOTE)]
 Moment = Annotated[int, Query(ge=0, lt=2**40)]
 Form = Literal["json", "csv", "html"]
@@ -77,7 +91,7 @@ class NewAdjustment(Body):
 class NewAlert(Body):
     """The body of `PUT /api/v1/credits/alert`: None for no message, "" for no webhook or no mail."""
 
-    organisation: Organisation = DEFAULT_ORGANISATION
+    organisation: Organisation | None = None
     below: Amount | None
     url: Annotated[str, Field(max_length=1000)]
     mail: Annotated[str, Field(max_length=320)] = ""
@@ -107,94 +121,96 @@ class CreditRoutes:
     def __init__(self, overview: Overview, ledger: Database) -> None:
         self._overview = overview
         self._ledger = ledger
-        self.router = APIRouter()
-        self.router.add_api_route("/credits", self._show)
-        self.router.add_api_route("/credits/transactions", self._list)
-        self.router.add_api_route("/credits/transactions/{transaction}", self._transaction)
-        self.router.add_api_route("/credits/grants", self._grant, methods=["POST"])
-        self.router.add_api_route("/credits/adjustments", self._adjust, methods=["POST"])
-        self.router.add_api_route("/credits/statement", self._statement)
-        self.router.add_api_route("/credits/alert", self._alert)
-        self.router.add_api_route("/credits/alert", self._set_alert, methods=["PUT"])
-        self.router.add_api_route("/credits/stop", self._stop, methods=["PUT"])
-        self.router.add_api_route("/credits/rates", self._rates)
-        self.router.add_api_route("/credits/rates", self._add_rate, methods=["POST"])
+        self.router = routes_of(
+            {
+                "GET /credits": self._show,
+                "GET /credits/transactions": self._list,
+                "GET /credits/transactions/{transaction}": self._transaction,
+                "POST /credits/grants": self._grant,
+                "POST /credits/adjustments": self._adjust,
+                "GET /credits/statement": self._statement,
+                "GET /credits/alert": self._alert,
+                "PUT /credits/alert": self._set_alert,
+                "PUT /credits/stop": self._stop,
+                "GET /credits/rates": self._rates,
+                "POST /credits/rates": self._add_rate,
+            }
+        )
 
-    def _show(self, organisation: str = DEFAULT_ORGANISATION) -> Response:
-        here = self._read(organisation, lambda connection: balance(connection, organisation))
-        parts = [part._asdict() for part in here.parts]
-        shown = {"balance": dollars(here.balance_nano), "available": dollars(here.available_nano)}
-        return Json({"object": "credits", **here._asdict(), **shown, "parts": parts})
+    def _show(self, actor: Asking, organisation: Asked = None) -> Json[CreditsShown]:
+        """Shows the credits of an organisation."""
+        return Json(shown_balance(self._read(actor, organisation, balance)))
 
     def _list(
         self,
-        organisation: str = DEFAULT_ORGANISATION,
+        actor: Asking,
+        organisation: Asked = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: Annotated[str | None, Query(max_length=100)] = None,
-    ) -> Response:
-        found = self._read(organisation, lambda connection: transactions(connection, organisation, limit, cursor))
+    ) -> Json[Paged[TransactionShown]]:
+        """Lists the transactions of an organisation, newest first."""
+        found = self._read(actor, organisation, lambda connection, of: transactions(connection, of, limit, cursor))
         following = found[-1].id if len(found) == limit else None
-        return Json({"object": "list", "data": list(map(shown, found)), "next_cursor": following})
+        return Json(Paged(data=list(map(shown, found)), next_cursor=following))
 
     def _transaction(
         self,
+        actor: Asking,
         transaction: str,
-        organisation: str = DEFAULT_ORGANISATION,
+        organisation: Asked = None,
         form: Annotated[Form, Query(alias="format")] = "json",
-    ) -> Response:
-        found = self._read(organisation, lambda connection: CreditRows(connection).find(organisation, transaction))
+    ) -> Json[TransactionShown] | Text:
+        """Shows a transaction; as HTML, its receipt."""
+        found = self._read(actor, organisation, lambda connection, of: CreditRows(connection).find(of, transaction))
         if found is None:
-            raise ApiError(404, f"{organisation} has no transaction {transaction!r}.", code="transaction_not_found")
+            raise ApiError(404, f"There is no transaction {transaction!r}.", code="transaction_not_found")
         if form == "json":
             return Json(shown(found))
         return _written(as_csv([found]), form) if form == "csv" else _written(receipt(found), form)
 
-    def _grant(self, request: Request, new: NewGrant) -> Response:
+    def _grant(self, request: Request, new: NewGrant) -> Created[TransactionShown]:
+        """Gives an organisation credits."""
         amount = amount_of(new.amount)
         with answering():
             self._check(new.organisation)
             origin = Origin(_reference("grant", new.organisation, new.reference), author_of(request).id, new.note)
             made = credits_in(self._ledger, author_of(request)).grant(new.organisation, amount, origin, new.expires_at)
-        return Json(shown(made), 201)
+        return Created(shown(made))
 
-    def _adjust(self, request: Request, new: NewAdjustment) -> Response:
+    def _adjust(self, request: Request, new: NewAdjustment) -> Created[TransactionShown]:
+        """Corrects the credits of an organisation, up or down."""
         amount = amount_of(new.amount)
         with answering():
             self._check(new.organisation)
             origin = Origin(_reference("adjustment", new.organisation, new.reference), author_of(request).id, new.note)
             made = credits_in(self._ledger, author_of(request)).adjust(new.organisation, amount, origin)
-        return Json(shown(made), 201)
+        return Created(shown(made))
 
     def _statement(
         self,
-        organisation: str = DEFAULT_ORGANISATION,
+        actor: Asking,
+        organisation: Asked = None,
         since: Moment = 0,
         until: Moment = _LATEST,
         form: Annotated[Form, Query(alias="format")] = "json",
-    ) -> Response:
+    ) -> Json[StatementShown] | Text:
+        """Shows the statement of an organisation over a time."""
         end = min(until, int(time.time()) + 1)
-        found = self._read(organisation, lambda connection: statement(connection, organisation, since, end))
+        found = self._read(actor, organisation, lambda connection, of: statement(connection, of, since, end))
         if form == "json":
-            sums = {"begun_nano": found.begun_nano, "ended_nano": found.ended_nano}
-            return Json(
-                {
-                    "object": "statement",
-                    "organisation": organisation,
-                    "since": since,
-                    "until": end,
-                    **sums,
-                    "data": list(map(shown, found.transactions)),
-                }
-            )
+            return Json(shown_statement(found))
         return _written(as_csv(found.transactions) if form == "csv" else as_page(found), form)
 
-    def _alert(self, organisation: str = DEFAULT_ORGANISATION) -> Response:
-        found = self._read(organisation, lambda connection: alert_of(connection, organisation))
-        return self._told_alert(organisation, found or Alert(None, "", 0))
+    def _alert(self, actor: Asking, organisation: Asked = None) -> Json[AlertShown]:
+        """Shows below which balance a message is sent, and where to."""
+        named = asked_organisation(self._ledger, actor, "credits.read", organisation)
+        found = self._read(actor, named, alert_of)
+        return self._shown_alert(named, found or Alert(None, "", 0))
 
-    def _set_alert(self, request: Request, new: NewAlert) -> Response:
+    def _set_alert(self, actor: Asking, new: NewAlert) -> Json[AlertShown]:
+        """Sets below which balance a message is sent, and where to."""
         low = None if new.below is None else amount_of(new.below, "below")
-        organisation = new.organisation
+        organisation = asked_organisation(self._ledger, actor, "credits.buy", new.organisation)
 
         def change(connection: Connection) -> Alert:
             known = alert_of(connection, organisation)
@@ -202,7 +218,7 @@ class CreditRoutes:
                 CreditRows(connection).lock(organisation)  # it has a balance from now on
             used = 0 if known is None else known.secrets
             wanted = Alert(low, new.url, used + (new.new_secret or not used), new.mail)
-            set_alert(connection, organisation, wanted, int(time.time()), author_of(request))
+            set_alert(connection, organisation, wanted, int(time.time()), actor.author)
             return wanted
 
         with answering():
@@ -213,17 +229,17 @@ class CreditRoutes:
                     400, "No mail is sent here: set `host` in `[mail]`.", code="mail_not_configured", param="mail"
                 )
             made = self._ledger.change(change)
-        return self._told_alert(organisation, made)
+        return self._shown_alert(organisation, made)
 
-    def _told_alert(self, organisation: str, alert: Alert) -> Response:
-        below = None if alert.low_nano is None else dollars(alert.low_nano)
+    def _shown_alert(self, organisation: str, alert: Alert) -> Json[AlertShown]:
         with answering():
             pepper = read_pepper(self._overview.home.pepper)
         secret = secret_of(pepper, organisation, alert.secrets) if alert.secrets else None
-        told = {"organisation": organisation, "below": below, "url": alert.url, "mail": alert.mail, "secret": secret}
-        return Json({"object": "credits.alert", **told})
+        return Json(shown_alert(organisation, alert, secret))
 
-    def _stop(self, actor: Asking, new: NewStop) -> Response:
+    def _stop(self, actor: Asking, new: NewStop) -> Json[CreditsShown]:
+        """Sets if requests are refused once no credits are available."""
+
         def change(connection: Connection) -> None:
             CreditRows(connection).lock(new.organisation)
             set_stop(connection, new.organisation, hard=new.hard, author=actor.author)
@@ -231,27 +247,45 @@ class CreditRoutes:
         with answering():
             self._check(new.organisation)
             self._ledger.change(change)
-        return self._show(new.organisation)
+        return self._show(actor, new.organisation)
 
-    def _rates(self) -> Response:
+    def _rates(self) -> Json[Whole[RateShown]]:
+        """Lists which parts of a cost are billed, with their history."""
         with answering():
             found = self._ledger.read(all_rates)
-        return Json({"object": "list", "data": [rate._asdict() for rate in found]})
+        return Json(Whole(data=list(map(shown_rate, found))))
 
-    def _add_rate(self, request: Request, new: NewRate) -> Response:
+    def _add_rate(self, request: Request, new: NewRate) -> Created[RateShown]:
+        """Adds a rate: which part of a cost is billed from some time on."""
         now, author = int(time.time()), author_of(request)
         rate = Rate(new.project, new.model, new.parts_per_million, now if new.valid_from is None else new.valid_from)
         with answering():
             self._ledger.change(lambda connection: add_rate(connection, rate, now, new.note, author.id, author))
-        return Json(rate._asdict(), 201)
+        return Created(shown_rate(rate))
 
-    def _read(self, organisation: str, query: Callable[[Connection], T]) -> T:
+    def _read(self, actor: Actor, organisation: str | None, query: Callable[[Connection, str], T]) -> T:
+        """Returns the result of a query about the organisation that is asked for, which the actor may see."""
+        named = asked_organisation(self._ledger, actor, "credits.read", organisation)
         with answering():
-            self._check(organisation)
-            return self._ledger.read(query)
+            self._check(named)
+            return self._ledger.read(lambda connection: query(connection, named))
 
     def _check(self, organisation: str) -> None:
         check_organisation(self._ledger, organisation)
+
+
+def asked_organisation(ledger: Database, actor: Actor, permission: Permission, organisation: str | None) -> str:
+    """Returns the organisation that is asked for: if none is named, the own one, or the installation's first.
+
+    Raises ApiError 400, 403, and 404 for one that the actor may not know of.
+    """
+    if organisation is None:
+        if not actor.installation and len(actor.roles) > 1:
+            message = "You belong to several organisations: say which one."
+            raise ApiError(400, message, code="invalid_value", param="organisation")
+        organisation = DEFAULT_ORGANISATION if actor.installation else next(iter(actor.roles), DEFAULT_ORGANISATION)
+    check(ledger, actor, permission, {"organization_id": organisation})
+    return organisation
 
 
 def check_organisation(ledger: Database, organisation: str) -> None:
@@ -259,12 +293,6 @@ def check_organisation(ledger: Database, organisation: str) -> None:
     if not ledger.read(lambda connection: is_organisation(connection, organisation)):
         message = f"There is no organisation {organisation!r}."
         raise ApiError(404, message, code="organisation_not_found", param="organisation")
-
-
-def shown(transaction: Transaction) -> dict[str, object]:
-    """Returns a transaction as the API shows it: with amounts in dollars, too."""
-    amounts = {"amount": dollars(transaction.amount_nano), "balance": dollars(transaction.balance_nano)}
-    return {"object": "credits.transaction", **msgspec.structs.asdict(transaction), **amounts}
 
 
 def amount_of(text: str, param: str = "amount") -> int:
@@ -300,8 +328,7 @@ def _reference(kind: str, organisation: str, reference: str) -> str:
     return f"{kind}:{organisation}:{reference or secrets.token_hex(8)}"
 
 
-def _written(text: str, form: Form) -> Response:
-    content = text.encode()
+def _written(text: str, form: Literal["csv", "html"]) -> Text:
     if form == "csv":
-        return Response(content, 200, {"content-disposition": 'attachment; filename="credits.csv"'}, "text/csv")
-    return Response(content, 200, {"content-security-policy": policy_of(content)}, "text/html")
+        return Text(text, "text/csv", {"content-disposition": 'attachment; filename="credits.csv"'})
+    return Text(text, "text/html", {"content-security-policy": policy_of(text.encode())})

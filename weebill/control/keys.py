@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Response
+import msgspec
+from msgspec import UNSET, UnsetType
 from pydantic import BaseModel, ConfigDict, Field
 
 from weebill.accounts.api_key import KeyRole
@@ -13,16 +14,17 @@ from weebill.accounts.errors import UnknownKeyError
 from weebill.accounts.keys import OVERLAP_S, Keys, Owner
 from weebill.accounts.permissions import Actor, Target, may
 from weebill.accounts.scopes import ScopeChanges, read_preferences
-from weebill.accounts.shown import shown
+from weebill.accounts.shown import KeyShown, shown
 from weebill.accounts.tenants import DEFAULT_PROJECT
 from weebill.control.access import Asking, require
-from weebill.control.answers import Json
-from weebill.control.listing import DEFAULT_LIMIT, After, Limit, listed
+from weebill.control.answers import Created, Json
+from weebill.control.listing import DEFAULT_LIMIT, After, Limit, Listed, listed
 from weebill.control.overview import Overview
 from weebill.control.refusals import answering
+from weebill.control.routing import routes_of
 from weebill.storage.database import Database
 from weebill.storage.keys import keys_in
-from weebill.storage.targets import target_of, unknown
+from weebill.storage.targets import targets_of, unknown
 
 _ID: Final = "key_"  # begins every id, and no name
 
@@ -71,40 +73,62 @@ class Rotation(BaseModel):
     overlap_s: Annotated[int, Field(ge=0)] = OVERLAP_S
 
 
+class KeyMade(msgspec.Struct, frozen=True, kw_only=True):
+    """A new key, with its secret, which is shown only now; there is a warning if other active keys have its name."""
+
+    key: KeyShown
+    secret: str
+    warning: str | UnsetType = UNSET
+
+
+class KeyRotated(msgspec.Struct, frozen=True, kw_only=True):
+    """A key with another secret, which is shown only now."""
+
+    key: KeyShown
+    secret: str
+
+
 class KeyRoutes:
     """Makes, shows, changes, rotates and revokes keys, which are named by their ids."""
 
     def __init__(self, overview: Overview, ledger: Database) -> None:
         self._overview = overview
         self._ledger = ledger
-        self.router = APIRouter()
-        self.router.add_api_route("/keys", self._list)
-        self.router.add_api_route("/keys", self._create, methods=["POST"])
-        self.router.add_api_route("/keys/{key_id}", self._show)
-        self.router.add_api_route("/keys/{key_id}", self._change, methods=["PATCH"])
-        self.router.add_api_route("/keys/{key_id}", self._revoke, methods=["DELETE"])
-        self.router.add_api_route("/keys/{key_id}/rotate", self._rotate, methods=["POST"])
-        self.router.add_api_route("/projects/{project_id}/api_keys", self._list_of_project)
-        self.router.add_api_route("/projects/{project_id}/api_keys", self._create_in_project, methods=["POST"])
+        self.router = routes_of(
+            {
+                "GET /keys": self._list,
+                "POST /keys": self._create,
+                "GET /keys/{key_id}": self._show,
+                "PATCH /keys/{key_id}": self._change,
+                "DELETE /keys/{key_id}": self._revoke,
+                "POST /keys/{key_id}/rotate": self._rotate,
+                "GET /projects/{project_id}/api_keys": self._list_of_project,
+                "POST /projects/{project_id}/api_keys": self._create_in_project,
+            }
+        )
 
-    def _list(self, actor: Asking, limit: Limit = DEFAULT_LIMIT, after: After = None) -> Response:
+    def _list(self, actor: Asking, limit: Limit = DEFAULT_LIMIT, after: After = None) -> Json[Listed[KeyShown]]:
+        """Lists all keys, oldest first."""
         with answering():
             found = self._keys(actor).page(limit + 1, after)
-        return listed([shown(key, use) for key, use in found], limit)
+        return listed([shown(key, use) for key, use in found], limit, lambda each: each.id)
 
     def _list_of_project(
         self, actor: Asking, project_id: str, limit: Limit = DEFAULT_LIMIT, after: After = None
-    ) -> Response:
+    ) -> Json[Listed[KeyShown]]:
+        """Lists the keys of a project, oldest first; a member has the own ones."""
         with answering():
             holder = None if may(actor, "keys.read", self._project(project_id)) else actor.user_id
             found = self._keys(actor).page(limit + 1, after, project_id, holder)
-        return listed([shown(key, use) for key, use in found], limit)
+        return listed([shown(key, use) for key, use in found], limit, lambda each: each.id)
 
-    def _create(self, actor: Asking, new: NewKey) -> Response:
+    def _create(self, actor: Asking, new: NewKey) -> Created[KeyMade]:
+        """Makes a key of any role, for any project."""
         owner = Owner(new.project_id, new.user_id, new.service_account_id)
         return self._created(actor, new, new.role, owner)
 
-    def _create_in_project(self, actor: Asking, project_id: str, new: NewProjectKey) -> Response:
+    def _create_in_project(self, actor: Asking, project_id: str, new: NewProjectKey) -> Created[KeyMade]:
+        """Makes a key of a project; a member holds it."""
         with answering():
             target = self._project(project_id)
         user_id, account_id = new.user_id, new.service_account_id
@@ -114,33 +138,36 @@ class KeyRoutes:
             require(actor, "keys.write", target._replace(user_id=None if account_id else user_id))
         return self._created(actor, new, "user", Owner(project_id, user_id, account_id))
 
-    def _created(self, actor: Actor, new: NewProjectKey, role: KeyRole, owner: Owner) -> Response:
+    def _created(self, actor: Actor, new: NewProjectKey, role: KeyRole, owner: Owner) -> Created[KeyMade]:
         with answering():
             created = self._keys(actor).create(new.name, role, new.changes(), owner)
-        warning = {"warning": created.warning} if created.warning else {}
-        return Json({"key": shown(created.key), "secret": created.secret} | warning, 201)
+        return Created(KeyMade(key=shown(created.key), secret=created.secret, warning=created.warning or UNSET))
 
-    def _show(self, actor: Asking, key_id: str) -> Response:
+    def _show(self, actor: Asking, key_id: str) -> Json[KeyShown]:
+        """Shows a key and its use."""
         with answering():
             return Json(shown(*self._keys(actor).find(_id(key_id))))
 
-    def _change(self, actor: Asking, key_id: str, scopes: Scopes) -> Response:
+    def _change(self, actor: Asking, key_id: str, scopes: Scopes) -> Json[KeyShown]:
+        """Changes the scopes of a key."""
         with answering():
             keys = self._keys(actor)
             keys.set_scopes(_id(key_id), scopes.changes())
             return Json(shown(*keys.find(key_id)))
 
-    def _revoke(self, actor: Asking, key_id: str) -> Response:
+    def _revoke(self, actor: Asking, key_id: str) -> Json[KeyShown]:
+        """Revokes a key for good."""
         with answering():
             keys = self._keys(actor)
             keys.revoke(_id(key_id))
             return Json(shown(*keys.find(key_id)))
 
-    def _rotate(self, actor: Asking, key_id: str, rotation: Rotation | None = None) -> Response:
+    def _rotate(self, actor: Asking, key_id: str, rotation: Rotation | None = None) -> Json[KeyRotated]:
+        """Gives a key another secret."""
         with answering():
             keys = self._keys(actor)
             rotated = keys.rotate(_id(key_id), OVERLAP_S if rotation is None else rotation.overlap_s)
-            return Json({"key": shown(*keys.find(key_id)), "secret": rotated.secret})
+            return Json(KeyRotated(key=shown(*keys.find(key_id)), secret=rotated.secret))
 
     def _keys(self, actor: Actor) -> Keys:
         return keys_in(self._ledger, self._overview.home, actor.author)
@@ -148,10 +175,10 @@ class KeyRoutes:
     def _project(self, project_id: str) -> Target:
         """Returns a project as something to have a permission for. Raises UnknownTenantError."""
         ids = {"project_id": project_id}
-        target = self._ledger.read(lambda connection: target_of(connection, ids))
-        if target is None:
+        targets = self._ledger.read(lambda connection: targets_of(connection, ids))
+        if not targets:
             raise unknown(ids)
-        return target
+        return targets[0]
 
 
 def _id(key_id: str) -> str:

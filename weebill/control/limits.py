@@ -6,18 +6,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from weebill.accounts.keyring import LedgerUnavailable
-from weebill.accounts.permissions import Actor
+from weebill.accounts.permissions import Actor, reach_of
 from weebill.config.ledger_errors import LedgerError
-from weebill.control.access import Asking
-from weebill.control.answers import Json
-from weebill.limits.limit import MOST, BadLimitError, Measure, UnknownLimitError, Window
-from weebill.limits.machines import MachineAliveError, Machines, UnknownMachineError
-from weebill.limits.machines import shown as machine_shown
-from weebill.limits.setting import MOST_LISTED, Limits, shown
+from weebill.control.access import Asking, check, denied
+from weebill.control.answers import Created, Json
+from weebill.control.listing import Paged, Whole
+from weebill.control.routing import routes_of
+from weebill.limits.limit import MOST, BadLimitError, Measure, UnknownLimitError, Window, level_of
+from weebill.limits.machines import (
+    MachineAliveError,
+    MachineReleased,
+    Machines,
+    MachineShown,
+    UnknownMachineError,
+    shown_machine,
+)
+from weebill.limits.setting import MOST_LISTED, LimitRemoved, Limits, LimitShown, shown
 from weebill.storage.database import Database
 from weebill.storage.limits import StoredLimits
 from weebill.storage.machines import StoredMachines
@@ -43,16 +51,16 @@ class LimitRoutes:
 
     def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
-        self.router = APIRouter()
-        self.router.add_api_route("/limits", self._list)
-        self.router.add_api_route("/limits", self._set, methods=["POST"])
-        self.router.add_api_route("/limits/machines", self._machines)
-        self.router.add_api_route("/limits/machines/{machine}/release", self._release, methods=["POST"])
-        self.router.add_api_route("/limits/{limit_id}", self._show)
-        self.router.add_api_route("/limits/{limit_id}", self._remove, methods=["DELETE"])
-
-    def _limits(self, actor: Actor) -> Limits:
-        return Limits(StoredLimits(self._ledger, actor.author))
+        self.router = routes_of(
+            {
+                "GET /limits": self._list,
+                "POST /limits": self._set,
+                "GET /limits/machines": self._machines,
+                "POST /limits/machines/{machine}/release": self._release,
+                "GET /limits/{limit_id}": self._show,
+                "DELETE /limits/{limit_id}": self._remove,
+            }
+        )
 
     def _list(
         self,
@@ -60,38 +68,58 @@ class LimitRoutes:
         subject: str | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50,
         cursor: Annotated[int, Query(ge=0, le=_GREATEST_ID)] = 0,
-    ) -> Response:
+    ) -> Json[Paged[LimitShown]]:
+        """Lists limits in force, oldest first: all, or those of what one may see."""
+        if subject is not None:
+            check(self._ledger, actor, "limits.read", {"subject": subject})
         with _answering():
             found = self._limits(actor).list(subject, cursor, limit)
         following = found[-1].limit.id if len(found) == limit else None
-        return Json({"object": "list", "data": [shown(each) for each in found], "next_cursor": following})
+        return Json(Paged(data=[shown(each, LimitShown) for each in found], next_cursor=following))
 
-    def _set(self, actor: Asking, new: NewLimit) -> Response:
+    def _set(self, actor: Asking, new: NewLimit) -> Created[LimitShown]:
+        """Sets a limit, in place of the one of the same subject, measure, window and model."""
+        check(self._ledger, actor, "limits.write", {"subject": new.subject})
+        _check_level(actor, new.subject)
         with _answering():
             limits = self._limits(actor)
             limit = limits.set(new.subject, new.measure, new.window, new.amount, new.model)
-            return Json(shown(limits.show(limit.id)), 201)
+            return Created(shown(limits.show(limit.id), LimitShown))
 
-    def _machines(self, actor: Asking) -> Response:
+    def _machines(self, actor: Asking) -> Json[Whole[MachineShown]]:
+        """Lists machines whose workers hold parts of limits."""
         with _answering():
-            found = StoredMachines(self._ledger, actor.author)
-            return Json({"object": "list", "data": [machine_shown(each) for each in Machines(found).list()]})
+            found = Machines(StoredMachines(self._ledger, actor.author)).list()
+        return Json(Whole(data=[shown_machine(each, MachineShown) for each in found]))
 
-    def _release(self, actor: Asking, machine: str) -> Response:
+    def _release(self, actor: Asking, machine: str) -> Json[MachineReleased]:
+        """Releases what a machine that never comes back holds of limits."""
         with _answering():
             released = Machines(StoredMachines(self._ledger, actor.author)).release(machine)
-        return Json({**machine_shown(released), "object": "machine.released"})
+        return Json(shown_machine(released, MachineReleased))
 
-    def _show(self, actor: Asking, limit_id: int) -> Response:
+    def _show(self, actor: Asking, limit_id: int) -> Json[LimitShown]:
+        """Shows a limit, and how it stands."""
         with _answering():
-            return Json(shown(self._limits(actor).show(_known(limit_id))))
+            return Json(shown(self._limits(actor).show(_known(limit_id)), LimitShown))
 
-    def _remove(self, actor: Asking, limit_id: int) -> Response:
+    def _remove(self, actor: Asking, limit_id: int) -> Json[LimitRemoved]:
+        """Takes a limit out of force."""
         with _answering():
             limits = self._limits(actor)
             state = limits.show(_known(limit_id))
+            _check_level(actor, state.limit.subject)
             limits.remove(limit_id)
-        return Json({**shown(state), "object": "limit.deleted"})
+        return Json(shown(state, LimitRemoved))
+
+    def _limits(self, actor: Actor) -> Limits:
+        return Limits(StoredLimits(self._ledger, actor.author, reach_of(actor, "limits.read")))
+
+
+def _check_level(actor: Actor, subject: str) -> None:
+    """Raises ApiError 403 for the limits of an organisation, which are set for it and not by it."""
+    if not actor.installation and level_of(subject) == "organisation":
+        raise denied("installation.manage")
 
 
 def _known(limit_id: int) -> int:

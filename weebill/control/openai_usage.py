@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
+from weebill.accounts.permissions import Reach, reach_of
+from weebill.control.access import Asking
 from weebill.control.answers import Json, available
 from weebill.control.usage import asked_well
 from weebill.storage.database import Database
@@ -109,7 +111,7 @@ class OpenAIUsageRoutes:
         self.router = APIRouter()
         self.router.add_api_route("/organization/{name:path}", self._page)
 
-    def _page(self, request: Request, name: str) -> Response:
+    def _page(self, actor: Asking, request: Request, name: str) -> Response:
         if name in _NOT_KEPT:
             message = (
                 f"Weebill keeps no {_NOT_KEPT[name]}; `GET /api/v1/usage/report?group_by=endpoint` has the requests."
@@ -118,7 +120,7 @@ class OpenAIUsageRoutes:
         kind = _KINDS.get(name)
         if kind is None:
             raise ApiError(404, f"Unknown request URL: {request.method} {request.url.path}.", code="unknown_url")
-        asked = _Asked(kind, _given(request), time.time())
+        asked = _Asked(kind, _given(request), time.time(), reach_of(actor, "usage.read"))
         with asked_well(), available():
             return Json(self._ledger.read(asked.page))
 
@@ -126,8 +128,9 @@ class OpenAIUsageRoutes:
 class _Asked:
     """A request for a page. Raises ApiError if it is not valid."""
 
-    def __init__(self, kind: _Kind, given: Mapping[str, Sequence[str]], now: float) -> None:
+    def __init__(self, kind: _Kind, given: Mapping[str, Sequence[str]], now: float, reach: Reach | None) -> None:
         self._kind = kind
+        self._reach = reach
         for name in given:
             if name not in _PAGING and name not in kind.filters and not (name == "batch" and kind.constant):
                 raise _invalid(name, f"{name} is not supported here")
@@ -183,7 +186,7 @@ class _Asked:
         return {"object": "page", "data": data, "has_more": more, "next_page": following}
 
     def _results(self, connection: Connection, span: Span) -> Iterator[Mapping[str, object]]:
-        rows = bucket_rows(connection, self._query, span, MOST_RESULTS + 1)
+        rows = bucket_rows(connection, self._query, span, MOST_RESULTS + 1, self._reach)
         if len(rows) > MOST_RESULTS:
             raise _invalid("group_by", f"a bucket has more than {MOST_RESULTS} results: group by less, or filter")
         for row in rows:

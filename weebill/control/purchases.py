@@ -7,25 +7,29 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from weebill.accounts.tenants import DEFAULT_ORGANISATION
 from weebill.billing.purchases import ForgedEventError, PaymentService, StripeFailedError
 from weebill.config.credits import StripeSettings
-from weebill.control.answers import Json
+from weebill.control.access import Asking
+from weebill.control.answers import Created, Json
+from weebill.control.credit_shapes import CheckoutShown, Heard, TransactionShown, shown
 from weebill.control.credits import (
     Amount,
     Body,
     Organisation,
     amount_of,
     answering,
+    asked_organisation,
     author_of,
     check_organisation,
-    shown,
 )
+from weebill.control.listing import Whole
 from weebill.control.overview import Overview
+from weebill.control.routing import routes_of
 from weebill.storage.database import Database
 from weebill.storage.purchases import Purchases
 from weebill.wire.errors import ApiError
@@ -37,7 +41,7 @@ class NewCheckout(Body):
     """The body of `POST /api/v1/credits/checkout`."""
 
     amount: Amount
-    organisation: Organisation = DEFAULT_ORGANISATION
+    organisation: Organisation | None = None
 
 
 class NewRefund(Body):
@@ -53,44 +57,45 @@ class NewRefund(Body):
 
 
 class PurchaseRoutes:
-    """Purchases by the present settings. `router` is for admins, and `public` checks signatures itself."""
+    """Purchases by the present settings. `public` checks signatures itself."""
 
     def __init__(self, overview: Overview, ledger: Database) -> None:
         self._overview = overview
         self._ledger = ledger
         self._lock = Lock()
         self._known: tuple[StripeSettings, PaymentService] | None = None
-        self.router = APIRouter()
-        self.router.add_api_route("/credits/checkout", self._begin, methods=["POST"])
-        self.router.add_api_route("/credits/refunds", self._refund, methods=["POST"])
-        self.public = APIRouter()
-        self.public.add_api_route("/stripe/webhook", self._hear, methods=["POST"])
+        self.router = routes_of({"POST /credits/checkout": self._begin, "POST /credits/refunds": self._refund})
+        self.public = routes_of({"POST /stripe/webhook": self._hear})
 
-    def _begin(self, request: Request, new: NewCheckout) -> Response:
+    def _begin(self, actor: Asking, new: NewCheckout) -> Created[CheckoutShown]:
+        """Begins a purchase of credits."""
         amount = amount_of(new.amount)
+        organisation = asked_organisation(self._ledger, actor, "credits.buy", new.organisation)
         with answering(), _stripe():
-            check_organisation(self._ledger, new.organisation)
-            begun = self._purchases().begin(new.organisation, amount, author_of(request).id)
-        return Json({"object": "credits.checkout", "id": begun.id, "url": begun.url}, 201)
+            check_organisation(self._ledger, organisation)
+            begun = self._purchases().begin(organisation, amount, actor.author.id)
+        return Created(CheckoutShown(id=begun.id, url=begun.url))
 
-    def _refund(self, request: Request, new: NewRefund) -> Response:
+    def _refund(self, request: Request, new: NewRefund) -> Created[Whole[TransactionShown]]:
+        """Pays a purchase back, or a part of it."""
         amount = None if new.amount is None else amount_of(new.amount)
         with answering(), _stripe():
             check_organisation(self._ledger, new.organisation)
             taken = self._purchases().refund(
                 new.organisation, new.transaction, amount, force=new.force, author=author_of(request)
             )
-        return Json({"object": "list", "data": list(map(shown, taken))}, 201)
+        return Created(Whole(data=list(map(shown, taken))))
 
-    async def _hear(self, request: Request) -> Response:
+    async def _hear(self, request: Request) -> Json[Heard]:
+        """Takes an event of Stripe's, whose signature is checked."""
         body, signature = await request.body(), request.headers.get("stripe-signature", "")
         return await run_in_threadpool(self._heard, body, signature)
 
-    def _heard(self, body: bytes, signature: str) -> Response:
+    def _heard(self, body: bytes, signature: str) -> Json[Heard]:
         with answering(), _stripe():
             event = self._service().event(body, signature)
             result = self._purchases().hear(event)
-        return Json({"received": True, "result": result})
+        return Json(Heard(result=result))
 
     def _purchases(self) -> Purchases:
         return Purchases(self._ledger, self._service(), self._overview.settings.stripe)

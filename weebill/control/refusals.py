@@ -1,4 +1,4 @@
-"""Refusals by the rules about keys and tenants, as errors of the management API."""
+"""Refusals by the rules about keys, tenants and limits, as errors of the management API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from weebill.accounts.errors import (
     UnknownTenantError,
 )
 from weebill.accounts.keyring import LedgerUnavailable
+from weebill.accounts.provider_keys import UnknownProviderKeyError
 from weebill.config.ledger_errors import LedgerError
+from weebill.limits.limit import UnknownLimitError
 from weebill.wire.errors import ApiError
 
 
@@ -30,6 +32,10 @@ def answering() -> Iterator[None]:
     except UnknownTenantError as error:
         code = f"{error.param.removesuffix('_id')}_not_found"
         raise ApiError(404, str(error), code=code, param=error.param) from error
+    except UnknownProviderKeyError as error:
+        raise ApiError(404, str(error), code="key_not_found", param="provider_key_id") from error
+    except UnknownLimitError as error:
+        raise ApiError(404, str(error), code="limit_not_found") from error
     except RevokedKeyError as error:
         raise ApiError(409, str(error), code="key_revoked", param="key_id") from error
     except TenantConflictError as error:

@@ -10,16 +10,18 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Response
-from fastapi.responses import StreamingResponse
+import msgspec
+from fastapi import Query
+from msgspec import UNSET, UnsetType, structs
 from pydantic import BaseModel, ConfigDict, Field
 
 from weebill.accounts.audit import Act
 from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import Asking
-from weebill.control.answers import Json, available
+from weebill.control.answers import Archive, Json, available
 from weebill.control.overview import Overview
 from weebill.control.refusals import answering
+from weebill.control.routing import routes_of
 from weebill.storage.audit import record
 from weebill.storage.database import Database
 from weebill.storage.responses import StoreError
@@ -46,6 +48,19 @@ class NewErasure(BaseModel):
     end_user: _Named | None = None
 
 
+class ErasureShown(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="erasure"):
+    """The numbers of what was erased; if it is not `done`, the same request goes on. `not_reached` is what stays."""
+
+    organization: str | UnsetType = UNSET
+    project: str | UnsetType = UNSET
+    end_user: str | UnsetType = UNSET
+    requests: int
+    responses: int
+    feedback: int
+    done: bool
+    not_reached: list[str]
+
+
 class TenantDataRoutes:
     """Exports and erases, in threads, so many at once."""
 
@@ -53,9 +68,7 @@ class TenantDataRoutes:
         self._overview = overview
         self._ledger = ledger
         self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
-        self.router = APIRouter()
-        self.router.add_api_route("/export", self._export)
-        self.router.add_api_route("/erasures", self._erase, methods=["POST"])
+        self.router = routes_of({"GET /export": self._export, "POST /erasures": self._erase})
 
     def _export(
         self,
@@ -63,7 +76,8 @@ class TenantDataRoutes:
         organization: _Name | None = None,
         project: _Name | None = None,
         end_user: _Name | None = None,
-    ) -> Response:
+    ) -> Archive:
+        """Exports all that is kept of an organisation, a project or an end user."""
         tenant = self._known(organization, project, end_user)
         target = "an end user" if tenant.kind == "end_user" else tenant.id
         parts = self._parts(tenant)
@@ -72,9 +86,10 @@ class TenantDataRoutes:
             self._ledger.change(partial(record, author=actor.author, act=Act(action="usage.export", target=target)))
         name = _UNSAFE.sub("-", tenant.id)[:100]
         headers = {"content-disposition": f'attachment; filename="{tenant.kind}-{name}.zip"'}
-        return StreamingResponse(_after(first, parts), media_type="application/zip", headers=headers)
+        return Archive(_after(first, parts), headers)
 
-    def _erase(self, actor: Asking, new: NewErasure) -> Response:
+    def _erase(self, actor: Asking, new: NewErasure) -> Json[ErasureShown]:
+        """Erases all that is kept of an organisation, a project or an end user."""
         tenant = self._known(new.organization, new.project, new.end_user)
         until = time.monotonic() + LONGEST_S
         erased = Erased()
@@ -90,8 +105,14 @@ class TenantDataRoutes:
             except _LateError:
                 done = False
         left = [*NOT_REACHED, *([ANSWERS_STAY] if tenant.kind == "end_user" else [])]
-        counts = {"requests": erased.requests, "responses": erased.answers, "feedback": erased.outcomes}
-        return Json({"object": "erasure", tenant.kind: tenant.id, **counts, "done": done, "not_reached": left})
+        shown = ErasureShown(
+            requests=erased.requests,
+            responses=erased.answers,
+            feedback=erased.outcomes,
+            done=done,
+            not_reached=left,
+        )
+        return Json(structs.replace(shown, **{tenant.kind: tenant.id}))
 
     def _parts(self, tenant: Tenant) -> Iterator[bytes]:
         with self._opened() as stores, _stores_answering():

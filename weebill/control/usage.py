@@ -5,22 +5,43 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request
 
+from weebill.accounts.permissions import reach_of
+from weebill.control.access import Asking
 from weebill.control.answers import Json, available
+from weebill.control.listing import Paged
+from weebill.control.routing import routes_of
 from weebill.storage.database import Database
 from weebill.storage.usage_reports import report
-from weebill.storage.usage_totals import recent, summary
+from weebill.storage.usage_totals import recent, recent_within, summary
 from weebill.usage.asked import read_query
-from weebill.usage.reports import MOST_ROWS, BadReportError, ReportQuery, ReportRow
+from weebill.usage.reports import MOST_ROWS, Amounts, BadReportError, ReportQuery, ReportRow
 from weebill.usage.spans import HOUR_S, BadSpanError
-from weebill.usage.totals import Grouping
+from weebill.usage.totals import Grouping, UsageShown, UsageTotal
 from weebill.wire.errors import ApiError
 
 _PAGING: Final = frozenset({"limit", "cursor"})
+
+
+class UsageSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The sums over all usage, by `by`."""
+
+    object: Literal["list"] = "list"
+    by: Grouping
+    data: list[UsageTotal]
+    total: UsageTotal
+
+
+class ReportedUsage(Amounts, frozen=True, kw_only=True):
+    """The sums over a bucket and group. `start` and `end` are Unix seconds; a group's value is null if not known."""
+
+    start: int
+    end: int
+    group: dict[str, str | None]
 
 
 class UsageRoutes:
@@ -28,38 +49,50 @@ class UsageRoutes:
 
     def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
-        self.router = APIRouter()
-        self.router.add_api_route("/usage", self._recent)
-        self.router.add_api_route("/usage/summary", self._summary)
-        self.router.add_api_route("/usage/report", self._report)
+        self.router = routes_of(
+            {"GET /usage": self._recent, "GET /usage/summary": self._summary, "GET /usage/report": self._report}
+        )
 
     def _recent(
         self,
+        actor: Asking,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
-    ) -> Response:
+    ) -> Json[Paged[UsageShown]]:
+        """Lists requests that one may see, newest first; a page may have few, and the next one more."""
+        reach = reach_of(actor, "usage.read")
         with available():
-            entries = self._ledger.read(lambda connection: recent(connection, limit, cursor))
-        following = entries[-1].id if len(entries) == limit else None
-        return Json({"object": "list", "data": [entry.shown() for entry in entries], "next_cursor": following})
+            if reach is None:
+                entries = self._ledger.read(lambda connection: recent(connection, limit, cursor))
+                following = entries[-1].id if len(entries) == limit else None
+            else:
+                entries, following = self._ledger.read(
+                    lambda connection: recent_within(connection, limit, cursor, reach)
+                )
+        return Json(Paged(data=[entry.shown() for entry in entries], next_cursor=following))
 
-    def _summary(self, by: Grouping = "model") -> Response:
+    def _summary(self, actor: Asking, by: Grouping = "model") -> Json[UsageSummary]:
+        """Sums usage that one may see up, by model, key or day."""
+        reach = reach_of(actor, "usage.read")
         with available():
-            groups, total = self._ledger.read(lambda connection: summary(connection, by))
-        return Json({"object": "list", "by": by, "data": groups, "total": total})
+            groups, total = self._ledger.read(lambda connection: summary(connection, by, reach))
+        return Json(UsageSummary(by=by, data=groups, total=total))
 
     def _report(
         self,
+        actor: Asking,
         request: Request,
         limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100,
         cursor: Annotated[str | None, Query(max_length=5000)] = None,
-    ) -> Response:
+    ) -> Json[Paged[ReportedUsage]]:
+        """Sums usage up by time, and by what it is told apart by."""
+        reach = reach_of(actor, "usage.read")
         with asked_well():
             query = read_query(_given(request), time.time())
             with available():
-                page = self._ledger.read(lambda connection: report(connection, query, limit, cursor))
+                page = self._ledger.read(lambda connection: report(connection, query, limit, cursor, reach))
         data = [shown(query, row) for row in page.rows]
-        return Json({"object": "list", "data": data, "next_cursor": page.cursor})
+        return Json(Paged(data=data, next_cursor=page.cursor))
 
 
 @contextmanager
@@ -71,11 +104,11 @@ def asked_well() -> Iterator[None]:
         raise ApiError(400, f"{error}.", code="invalid_value", param=error.param) from error
 
 
-def shown(query: ReportQuery, row: ReportRow) -> Mapping[str, object]:
+def shown(query: ReportQuery, row: ReportRow) -> ReportedUsage:
     """Returns the form of a row of a report in the API."""
     group = dict(zip(query.group_by, row.group, strict=True))
     times = {"start": row.span.start * HOUR_S, "end": row.span.end * HOUR_S}
-    return {**times, "group": group, **msgspec.structs.asdict(row.amounts)}
+    return ReportedUsage(**times, group=group, **msgspec.structs.asdict(row.amounts))
 
 
 def _given(request: Request) -> Mapping[str, Sequence[str]]:

@@ -25,6 +25,7 @@ SILENT_S: Final = 60
 _LONGEST_NAME: Final = 40
 
 T = TypeVar("T")
+S = TypeVar("S", bound="Machine")
 
 
 class UnknownMachineError(LedgerError):
@@ -48,6 +49,17 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     silent: int
     held: Mapping[str, int]
     held_silently: Mapping[str, int]
+
+
+class MachineShown(Machine, frozen=True, kw_only=True, tag_field="object", tag="machine"):
+    """A machine whose workers have leases, `silent` ones among them; times are Unix seconds.
+
+    `held` is the sum of what they hold of all limits, by measure, `held_silently` of that what silent workers hold.
+    """
+
+
+class MachineReleased(Machine, frozen=True, kw_only=True, tag_field="object", tag="machine.released"):
+    """A machine that was released, as it was."""
 
 
 class MachineTable(Protocol):
@@ -115,6 +127,6 @@ def machine_name(home: Path) -> str:
     return f"{host[:_LONGEST_NAME].lower() or 'host'}-{digits}"
 
 
-def shown(machine: Machine) -> dict[str, object]:
+def shown_machine(machine: Machine, kind: type[S]) -> S:
     """Returns a machine as JSON."""
-    return {"object": "machine", **msgspec.structs.asdict(machine)}
+    return kind(**msgspec.structs.asdict(machine))

@@ -8,12 +8,13 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from weebill.limits.limit import MOST_OF_ONE, BadLimitError, Limit, Measure, UnknownLimitError, Window, checked
+from weebill.limits.limit import MOST_OF_ONE, BadLimitError, Level, Limit, Measure, UnknownLimitError, Window, checked
 from weebill.limits.windows import FOREVER, window_at
 
 MOST_LISTED: Final = 500
 
 T = TypeVar("T")
+S = TypeVar("S", bound="LimitFields")
 
 
 class LimitState(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,32 @@ class LimitState(msgspec.Struct, frozen=True, kw_only=True):
     reserved: int
     left: int
     resets_at: int | None
+
+
+class LimitFields(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit and its present window. Spend is in nano-dollars, times are Unix seconds; `model` is None for all."""
+
+    id: int
+    level: Level
+    subject: str
+    measure: Measure
+    window: Window
+    amount: int
+    model: str | None
+    created_at: int
+    changed_at: int
+    used: int
+    reserved: int
+    left: int
+    resets_at: int | None
+
+
+class LimitShown(LimitFields, frozen=True, kw_only=True, tag_field="object", tag="limit"):
+    """A limit in force, and how it stands."""
+
+
+class LimitRemoved(LimitFields, frozen=True, kw_only=True, tag_field="object", tag="limit.deleted"):
+    """A limit that was removed, and how it stood."""
 
 
 class LimitTable(Protocol):
@@ -131,17 +158,11 @@ class Limits:
         )
 
 
-def shown(state: LimitState) -> dict[str, object]:
-    """Returns a limit and how it stands, as JSON; spend is in nano-dollars."""
-    return {"object": "limit", **_shown_limit(state.limit), **_shown_state(state)}
-
-
-def _shown_limit(limit: Limit) -> dict[str, object]:
-    return {**msgspec.structs.asdict(limit), "level": limit.level, "model": limit.model or None}
-
-
-def _shown_state(state: LimitState) -> dict[str, object]:
-    return {"used": state.used, "reserved": state.reserved, "left": state.left, "resets_at": state.resets_at}
+def shown(state: LimitState, kind: type[S]) -> S:
+    """Returns a limit and how it stands, as JSON."""
+    fields = {**msgspec.structs.asdict(state), **msgspec.structs.asdict(state.limit)}
+    del fields["limit"]
+    return kind(**{**fields, "level": state.limit.level, "model": state.limit.model or None})
 
 
 def _required(table: LimitTable, limit_id: int) -> Limit:

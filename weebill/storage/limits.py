@@ -9,16 +9,19 @@ from msgspec import structs
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, insert, select, update
 
 from weebill.accounts.audit import Act, Author, changed, command_line
+from weebill.accounts.permissions import Reach
 from weebill.limits.limit import Level, Limit, Measure, UnknownLimitError, Window, level_of
 from weebill.limits.setting import LimitTable
 from weebill.limits.windows import DAY_S, window_at
 from weebill.storage.allowances import held_of, recall_all
 from weebill.storage.audit import EXEMPT, record
 from weebill.storage.database import Database
+from weebill.storage.reach import limits_within
 from weebill.storage.tables.ledger import API_KEYS, USAGE_DAILY
 from weebill.storage.tables.limits import ALLOWANCES, LEASES, LIMITS
 from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS, USERS
 from weebill.storage.tables.types import MOST
+from weebill.storage.targets import targets_of
 from weebill.storage.versions import KEYS_VERSION, raise_version
 
 T = TypeVar("T")
@@ -31,19 +34,23 @@ _FIELDS: Final = (
 
 
 class StoredLimits:
-    """The `LimitBook` of `weebill.limits.setting`; changes are by `author`, by default whoever runs this process."""
+    """The `LimitBook` of `weebill.limits.setting`; changes are by `author`, by default whoever runs this process.
 
-    def __init__(self, ledger: Database, author: Author | None = None) -> None:
+    Limits that are not within `reach`, if it is given, are not listed.
+    """
+
+    def __init__(self, ledger: Database, author: Author | None = None, reach: Reach | None = None) -> None:
         self._ledger = ledger
         self._author = author or command_line()
+        self._reach = reach
 
     def read(self, query: Callable[[LimitTable], T]) -> T:
         """Returns the result of `query` on the limits as they are at one moment."""
-        return self._ledger.read(lambda connection: query(LimitRows(connection, self._author)))
+        return self._ledger.read(lambda connection: query(LimitRows(connection, self._author, self._reach)))
 
     def change(self, change: Callable[[LimitTable], T]) -> T:
         """Returns the result of `change` once its changes are kept."""
-        return self._ledger.change(lambda connection: change(LimitRows(connection, self._author)))
+        return self._ledger.change(lambda connection: change(LimitRows(connection, self._author, self._reach)))
 
 
 class LimitRows:
@@ -53,8 +60,9 @@ class LimitRows:
     without one, they follow from something else, and are nobody's act.
     """
 
-    def __init__(self, connection: Connection, author: Author | None = None) -> None:
+    def __init__(self, connection: Connection, author: Author | None = None, reach: Reach | None = None) -> None:
         self._connection = connection
+        self._within = () if reach is None else (limits_within(reach),)
         self._author = author
         self._options = EXEMPT if author is None else {}
 
@@ -74,7 +82,7 @@ class LimitRows:
     def in_force(self, subject: str | None, after: int, most: int) -> list[Limit]:
         """Returns at most so many limits that are not removed, after an id, of one subject alone if it is given."""
         of_subject = () if subject is None else (LIMITS.c.subject == subject,)
-        return self._found(LIMITS.c.id > after, *of_subject, most=most)
+        return self._found(LIMITS.c.id > after, *of_subject, *self._within, most=most)
 
     def find(self, limit_id: int) -> Limit | None:
         """Returns a limit that is not removed."""
@@ -135,8 +143,13 @@ class LimitRows:
     ) -> None:
         if self._author is None:
             return
-        target = f"{limit.subject}/{limit.id}"
-        record(self._connection, self._author, Act(action=f"limit.{act}", target=target, before=before, after=after))
+        # Limits of a user are of all its organisations, so of none of them alone.
+        organisations = {target.organisation_id for target in targets_of(self._connection, {"subject": limit.subject})}
+        of = organisations.pop() if len(organisations) == 1 else None
+        entry = Act(
+            action=f"limit.{act}", target=f"{limit.subject}/{limit.id}", organisation_id=of, before=before, after=after
+        )
+        record(self._connection, self._author, entry)
 
     def _tell(self, subject: str) -> None:
         version = raise_version(self._connection, KEYS_VERSION)

@@ -6,9 +6,11 @@ import logging
 import time
 from typing import Final
 
+from msgspec import structs
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from weebill.accounts.audit import Act, Author, command_line
+from weebill.accounts.permissions import Reach
 from weebill.accounts.provider_keys import (
     MOST,
     MOST_OF_ONE,
@@ -22,6 +24,8 @@ from weebill.accounts.provider_keys import (
 from weebill.accounts.sealing import SealedError
 from weebill.storage.audit import record
 from weebill.storage.database import Database
+from weebill.storage.owners import organisation_of_project
+from weebill.storage.reach import projects_within
 from weebill.storage.sealing import PROVIDER_SECRETS, Vault
 from weebill.storage.tables.provider_keys import PROVIDER_KEYS
 from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS
@@ -56,14 +60,16 @@ class ProviderKeys:
             connection.execute(insert(PROVIDER_KEYS).values(**row, secret=sealed))
             raise_version(connection, PROVIDER_KEYS_VERSION)
             given = {name: row[name] for name in _TOLD}
-            self._record(connection, Act(action="provider_key.created", target=key.id, after=given))
+            self._record(connection, Act(action="provider_key.created", target=key.id, after=given), key.project_id)
 
         self._ledger.change(add)
         return key
 
-    def all(self, provider: str | None = None) -> list[ProviderKey]:
-        """Returns every key, or those of a provider, oldest first."""
-        wanted = () if provider is None else (PROVIDER_KEYS.c.provider == provider,)
+    def all(self, provider: str | None = None, reach: Reach | None = None) -> list[ProviderKey]:
+        """Returns every key, or those of a provider, or of projects within reach, oldest first."""
+        wanted = [] if provider is None else [PROVIDER_KEYS.c.provider == provider]
+        if reach is not None:
+            wanted.append(PROVIDER_KEYS.c.project_id.in_(projects_within(reach)))
         return self._ledger.read(lambda connection: _found(connection, *wanted))
 
     def find(self, key_id: str) -> ProviderKey:
@@ -75,7 +81,7 @@ class ProviderKeys:
         query = select(PROVIDER_KEYS.c.secret).where(PROVIDER_KEYS.c.id == key_id)
         sealed = self._ledger.read(lambda connection: connection.execute(query).scalar_one_or_none())
         if sealed is None:
-            raise _unknown(key_id)
+            raise UnknownProviderKeyError.of(key_id)
         return self._vault.open(PROVIDER_SECRETS.place(key_id), sealed).decode()
 
     def remove(self, key_id: str) -> ProviderKey:
@@ -86,7 +92,7 @@ class ProviderKeys:
             connection.execute(delete(PROVIDER_KEYS).where(PROVIDER_KEYS.c.id == key_id))
             raise_version(connection, PROVIDER_KEYS_VERSION)
             gone = {name: getattr(key, name) for name in _TOLD}
-            self._record(connection, Act(action="provider_key.removed", target=key.id, before=gone))
+            self._record(connection, Act(action="provider_key.removed", target=key.id, before=gone), key.project_id)
             return key
 
         return self._ledger.change(remove)
@@ -96,17 +102,18 @@ class ProviderKeys:
         at = int(time.time()) if disabled else None
 
         def change(connection: Connection) -> ProviderKey:
-            _one(connection, key_id)
+            project_id = _one(connection, key_id).project_id
             connection.execute(update(PROVIDER_KEYS).where(PROVIDER_KEYS.c.id == key_id).values(disabled_at=at))
             raise_version(connection, PROVIDER_KEYS_VERSION)
             action = "provider_key.disabled" if disabled else "provider_key.enabled"
-            self._record(connection, Act(action=action, target=key_id))
+            self._record(connection, Act(action=action, target=key_id), project_id)
             return _one(connection, key_id)
 
         return self._ledger.change(change)
 
-    def _record(self, connection: Connection, act: Act) -> None:
-        record(connection, self._author or command_line(), act)
+    def _record(self, connection: Connection, act: Act, project_id: str | None) -> None:
+        of = None if project_id is None else organisation_of_project(connection, project_id)
+        record(connection, self._author or command_line(), structs.replace(act, organisation_id=of))
 
     def note(self, news: KeyNews) -> None:
         """Notes what a worker reports; keys that are gone do not matter."""
@@ -152,12 +159,8 @@ def _found(connection: Connection, *conditions: ColumnElement[bool]) -> list[Pro
 def _one(connection: Connection, key_id: str) -> ProviderKey:
     found = _found(connection, PROVIDER_KEYS.c.id == key_id)
     if not found:
-        raise _unknown(key_id)
+        raise UnknownProviderKeyError.of(key_id)
     return found[0]
-
-
-def _unknown(key_id: str) -> UnknownProviderKeyError:
-    return UnknownProviderKeyError(f"There is no provider's key with the id {key_id!r}; list them to see their ids.")
 
 
 def _check_project(connection: Connection, project_id: str | None) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping, Table, delete, insert, select, up
 
 from weebill.accounts.audit import Act, Author
 from weebill.accounts.pepper import read_pepper
-from weebill.accounts.sessions import MOST_TICKETS, Credentials, Purpose, Session, Ticket
+from weebill.accounts.sessions import MOST_INVITATIONS, MOST_TICKETS, Credentials, Invitation, Purpose, Session, Ticket
 from weebill.accounts.sign_in import SignIns, SignInTable
 from weebill.accounts.tenants import Role, User
 from weebill.config.paths import Home
@@ -31,6 +31,7 @@ from weebill.storage.usage_rows import without_nul
 R = TypeVar("R")
 S = TypeVar("S", User, Session, Ticket, Credentials)
 
+_INVITES: Final = (TICKETS.c.purpose == "invitation", TICKETS.c.role.is_not(None))
 _MOST_FORGOTTEN: Final = 1000  # at once
 
 
@@ -175,6 +176,22 @@ class SignInRows:
         """Removes a ticket; False if it is gone already."""
         return self._connection.execute(delete(TICKETS).where(TICKETS.c.digest == digest)).rowcount == 1
 
+    def invitations(self, organisation_id: str, now: int) -> list[Invitation]:
+        """Returns the open invitations to an organisation, oldest first, at most `MOST_INVITATIONS`."""
+        found = select(TICKETS).where(*_INVITES, TICKETS.c.organisation_id == organisation_id, TICKETS.c.ends_at > now)
+        ordered = found.order_by(TICKETS.c.created_at, TICKETS.c.email, TICKETS.c.digest).limit(MOST_INVITATIONS)
+        return [
+            msgspec.convert({**row, "id": _invitation_id(row["digest"])}, Invitation)
+            for row in self._connection.execute(ordered).mappings()
+        ]
+
+    def withdraw(self, invitation: Invitation) -> None:
+        """Removes an open invitation."""
+        of_address = select(TICKETS.c.digest).where(*_INVITES, TICKETS.c.email == invitation.email)
+        digests = self._connection.scalars(of_address).all()
+        gone = [digest for digest in digests if _invitation_id(digest) == invitation.id]
+        self._connection.execute(delete(TICKETS).where(TICKETS.c.digest.in_(gone)))
+
     def drop_tickets(self, email: str, purpose: Purpose) -> None:
         """Removes all tickets of an address for a purpose."""
         self._connection.execute(delete(TICKETS).where(TICKETS.c.email == email, TICKETS.c.purpose == purpose))
@@ -202,6 +219,10 @@ class SignInRows:
         fields = [table.c[field] for field in kind.__struct_fields__]
         row = self._connection.execute(select(*fields).where(table.c[name] == value)).mappings().one_or_none()
         return None if row is None else _made(kind, row)
+
+
+def _invitation_id(digest: bytes) -> str:
+    return f"inv_{digest[:8].hex()}"
 
 
 def _made(kind: type[S], row: RowMapping) -> S:

@@ -27,6 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import OperationalError
 
+from weebill.accounts.permissions import Reach
+from weebill.storage.reach import keys_within
 from weebill.storage.tables.ledger import (
     API_KEYS,
     USAGE_LABEL_SERIES,
@@ -80,8 +82,13 @@ class _Groups(NamedTuple):
     more: bool
 
 
-def report(connection: Connection, query: ReportQuery, limit: int, cursor: str | None = None) -> Page:
-    """Returns a page of a report. Raises BadReportError for a cursor, and BadSpanError for a time zone."""
+def report(
+    connection: Connection, query: ReportQuery, limit: int, cursor: str | None = None, reach: Reach | None = None
+) -> Page:
+    """Returns a page of a report, of what is within reach alone if that is given.
+
+    Raises BadReportError for a cursor, and BadSpanError for a time zone.
+    """
     position = Position(query.span.start) if cursor is None else decoded(cursor, query)
     rows: list[ReportRow] = []
     added = 0
@@ -94,7 +101,7 @@ def report(connection: Connection, query: ReportQuery, limit: int, cursor: str |
             break
         if ahead[0].start > position.start:
             position = Position(ahead[0].start)
-        groups = _groups(connection, query, used, limit - len(rows), position.after)
+        groups = _groups(connection, query, used, limit - len(rows), position.after, reach)
         rows += groups.rows
         if groups.more:
             return Page(rows, encoded(Position(rows[-1].span.start, _order(rows[-1].group))))
@@ -106,9 +113,11 @@ def report(connection: Connection, query: ReportQuery, limit: int, cursor: str |
     return Page(rows, encoded(position))
 
 
-def bucket_rows(connection: Connection, query: ReportQuery, span: Span, limit: int) -> list[ReportRow]:
-    """Returns the rows of one bucket, at most `limit`."""
-    return _groups(connection, query, [span], limit, None).rows
+def bucket_rows(
+    connection: Connection, query: ReportQuery, span: Span, limit: int, reach: Reach | None = None
+) -> list[ReportRow]:
+    """Returns the rows of one bucket, at most `limit`, of what is within reach alone if that is given."""
+    return _groups(connection, query, [span], limit, None, reach).rows
 
 
 def _ahead(connection: Connection, query: ReportQuery, start: int) -> list[Span]:
@@ -141,15 +150,20 @@ def _within_bounds(
 
 
 def _groups(
-    connection: Connection, query: ReportQuery, spans: list[Span], limit: int, after: tuple[str, ...] | None
+    connection: Connection,
+    query: ReportQuery,
+    spans: list[Span],
+    limit: int,
+    after: tuple[str, ...] | None,
+    reach: Reach | None,
 ) -> _Groups:
     """Returns the groups of buckets; in the first one, those after a group."""
     try:
-        found = _found(connection, query, spans, limit, after, by_halves=False)
+        found = _found(connection, query, spans, limit, after, reach, by_halves=False)
     except OperationalError as error:
         if _OVERFLOW not in str(error.orig):
             raise
-        found = _found(connection, query, spans, limit, after, by_halves=True)
+        found = _found(connection, query, spans, limit, after, reach, by_halves=True)
     return _Groups(found[:limit], len(found) > limit)
 
 
@@ -159,12 +173,13 @@ def _found(
     spans: list[Span],
     limit: int,
     after: tuple[str, ...] | None,
+    reach: Reach | None,
     by_halves: bool,
 ) -> list[ReportRow]:
     """Returns one row more than the limit, if there is one."""
     filters = query.filters
     sqlite = connection.dialect.name == "sqlite"
-    statement = _statement(query.group_by, tuple(filters), query.label, after is not None, by_halves, sqlite)
+    statement = _statement(query.group_by, tuple(filters), query.label, after is not None, by_halves, sqlite, reach)
     given: dict[str, object] = {"limit": limit + 1, "parts": written(spans)}
     given |= {f"filter_{at}": list(values) for at, values in enumerate(filters.values())}
     if after is not None:
@@ -179,7 +194,13 @@ def _found(
 # To make one takes milliseconds.
 @lru_cache(maxsize=64)
 def _statement(
-    group_by: tuple[str, ...], filters: tuple[str, ...], label: str, continues: bool, by_halves: bool, sqlite: bool
+    group_by: tuple[str, ...],
+    filters: tuple[str, ...],
+    label: str,
+    continues: bool,
+    by_halves: bool,
+    sqlite: bool,
+    reach: Reach | None,
 ) -> Select[*tuple[object, ...]]:
     sums = _sums(filters, label, sqlite).subquery("sums")
     bucket = sums.c[BUCKET]
@@ -196,6 +217,8 @@ def _statement(
     for at, name in enumerate(filters):
         if not is_label(name):
             found = found.where(func.coalesce(_COLUMNS[name], "").in_(_values(at)))
+    if reach is not None:
+        found = found.where(keys_within(reach))
     found = found.having(func.sum(sums.c.requests) > 0).group_by(bucket, *columns).order_by(bucket, *columns)
     if continues:
         later = bucket > bindparam("continued", type_=Whole)

@@ -9,7 +9,9 @@ from typing import Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Integer, Table, func, literal, select
 
-from weebill.storage.tables.ledger import USAGE, USAGE_DAILY, USAGE_SERIES, USAGE_SUMS
+from weebill.accounts.permissions import Reach
+from weebill.storage.reach import ids_within
+from weebill.storage.tables.ledger import USAGE, USAGE_DAILY, USAGE_ENTRIES, USAGE_SERIES, USAGE_SUMS
 from weebill.storage.tables.types import MOST
 from weebill.usage.records import Labels, UsageRecord
 from weebill.usage.spans import MONTH_H
@@ -18,6 +20,8 @@ from weebill.usage.totals import APART, Grouping, UsageEntry, UsageTotal
 # Keys and models are few by nature, but bounded all the same.
 MAX_GROUPS: Final = 1000
 MAX_DAYS: Final = 100
+MOST_LOOKED_AT: Final = 100_000
+"""Records that a list of somebody's own looks into, as there is no index of whose they are."""
 
 _GROUPED_BY: Final[Mapping[Grouping, str]] = {"model": "model", "key": "key_id"}
 _COUNTED: Final = ("requests", "failures", "unpriced")
@@ -46,25 +50,30 @@ _RECORDS: Final = select(USAGE.c.id, USAGE.c.end_user, USAGE.c.tags, *(USAGE.c[n
 _DAY_S: Final = 86_400
 
 
-def summarise(connection: Connection, by: Grouping) -> list[UsageTotal]:
+def summarise(connection: Connection, by: Grouping, reach: Reach | None = None) -> list[UsageTotal]:
     """Totals: models and keys by number of requests, at most `MAX_GROUPS`; days from the latest, `MAX_DAYS`."""
     if by == "day":
-        days = select(USAGE_DAILY.c.day, *_SUMS).group_by(USAGE_DAILY.c.day).order_by(USAGE_DAILY.c.day.desc())
+        within = _within(USAGE_DAILY, reach)
+        days = select(USAGE_DAILY.c.day, *_SUMS).where(*within).group_by(USAGE_DAILY.c.day)
+        days = days.order_by(USAGE_DAILY.c.day.desc())
         return [_total(_date(day), *sums) for day, *sums in connection.execute(days.limit(MAX_DAYS))]
     column = USAGE_SERIES.c[_GROUPED_BY[by]]
     found = (
         select(column, *_MONTHS)
         .join_from(USAGE_SUMS, USAGE_SERIES, USAGE_SERIES.c.id == USAGE_SUMS.c.series)
-        .where(_IN_MONTHS)
+        .where(_IN_MONTHS, *_within(USAGE_SERIES, reach))
         .group_by(column)
         .order_by(func.sum(USAGE_SUMS.c.requests).desc(), column)
     )
     return [_total(name, *sums) for name, *sums in connection.execute(found.limit(MAX_GROUPS))]
 
 
-def total(connection: Connection) -> UsageTotal:
-    """The sum over everything; its name is empty."""
-    return _total("", *connection.execute(select(*_MONTHS).where(_IN_MONTHS)).one())
+def total(connection: Connection, reach: Reach | None = None) -> UsageTotal:
+    """The sum over everything, or what is within reach; its name is empty."""
+    found = select(*_MONTHS).where(_IN_MONTHS)
+    if reach is not None:
+        found = found.where(USAGE_SUMS.c.series.in_(select(USAGE_SERIES.c.id).where(*_within(USAGE_SERIES, reach))))
+    return _total("", *connection.execute(found).one())
 
 
 def totals_of_keys(connection: Connection, key_ids: Collection[str] | None = None) -> dict[str, UsageTotal]:
@@ -75,9 +84,9 @@ def totals_of_keys(connection: Connection, key_ids: Collection[str] | None = Non
     return {name: _total(name, *each) for name, *each in rows}
 
 
-def summary(connection: Connection, by: Grouping) -> tuple[list[UsageTotal], UsageTotal]:
+def summary(connection: Connection, by: Grouping, reach: Reach | None = None) -> tuple[list[UsageTotal], UsageTotal]:
     """Totals and the sum over everything, which add up within a transaction that reads one moment."""
-    return summarise(connection, by), total(connection)
+    return summarise(connection, by, reach), total(connection, reach)
 
 
 def recent(connection: Connection, limit: int, before: int | None = None) -> list[UsageEntry]:
@@ -87,12 +96,34 @@ def recent(connection: Connection, limit: int, before: int | None = None) -> lis
     return [entry_of(id_, user, tags, values) for id_, user, tags, *values in rows]
 
 
+def recent_within(
+    connection: Connection, limit: int, before: int | None, reach: Reach
+) -> tuple[list[UsageEntry], int | None]:
+    """The newest `limit` records within reach, and where to go on, None at the end.
+
+    It looks into at most `MOST_LOOKED_AT` records, and ends early if these have fewer.
+    """
+    newest = connection.scalar(select(func.max(USAGE_ENTRIES.c.id))) or 0
+    start = newest + 1 if before is None else min(before, newest + 1)
+    last = start - MOST_LOOKED_AT
+    found = _RECORDS.where(USAGE.c.id < start, USAGE.c.id >= last, USAGE.c.key_id.in_(ids_within(reach)))
+    rows = connection.execute(found.limit(limit))
+    entries = [entry_of(id_, user, tags, values) for id_, user, tags, *values in rows]
+    if len(entries) == limit:
+        return entries, entries[-1].id
+    return entries, last if last > 1 else None
+
+
 def entry_of(id_: int, user: str | None, tags: str | None, values: list[object]) -> UsageEntry:
     """Returns an entry from a row of `usage`: its id, labels, and the other fields in the order of the record's."""
     labels = (
         None if user is None else Labels(user, tuple(msgspec.json.decode(tags or "{}", type=dict[str, str]).items()))
     )
     return UsageEntry(id_, msgspec.convert([*values, labels], UsageRecord, strict=False))
+
+
+def _within(table: Table, reach: Reach | None) -> tuple[ColumnElement[bool], ...]:
+    return () if reach is None else (table.c.key_id.in_(ids_within(reach)),)
 
 
 def _total(name: str, *sums: int) -> UsageTotal:

@@ -129,6 +129,37 @@ async def test_who_may_invite(place: Place) -> None:
         assert answer.json()["error"]["code"] == "sign_up_closed"
 
 
+async def test_an_invitation_is_listed_and_withdrawn(place: Place) -> None:
+    path = "/api/v1/organizations/org_default/invitations"
+    async with await place.member(role="admin") as admin, await place.member("v@example.com", "viewer") as viewer:
+        links = [
+            (await admin.post(path, json={"email": f"{name}@new.example"}, headers=CSRF)).json()["link"]
+            for name in ("bob", "eve")
+        ]
+        listed = (await admin.get(path)).json()["data"]
+        assert [(each["email"], each["role"]) for each in listed] == [
+            ("bob@new.example", "member"),
+            ("eve@new.example", "member"),
+        ]
+        assert listed[0]["ends_at"] - listed[0]["created_at"] == 7 * 86_400
+        assert not any(each["id"].removeprefix("inv_") in link for each in listed for link in links)
+        assert (await viewer.get(path)).status_code == 403
+        one = f"{path}/{listed[0]['id']}"
+        assert (await viewer.delete(one, headers=CSRF)).status_code == 403
+        assert (await admin.delete(one, headers=CSRF)).json()["deleted"]
+        again = await admin.delete(one, headers=CSRF)
+        assert (again.status_code, again.json()["error"]["code"]) == (404, "invitation_not_found")
+        assert [each["email"] for each in (await admin.get(path)).json()["data"]] == ["eve@new.example"]
+        answers = [
+            await place.browser().post("/api/v1/auth/join", json={"token": token_in(link), "password": PASSWORD})
+            for link in links
+        ]
+        assert [answer.status_code for answer in answers] == [400, 200]
+        assert (await admin.get(path)).json()["data"] == []
+        logged = (await admin.get("/api/v1/organizations/org_default/audit")).json()["data"]
+        assert "invitation.withdrawn" in {each["action"] for each in logged}
+
+
 async def test_who_is_there_already_joins_and_keeps_the_password(place: Place) -> None:
     async with await place.member() as ada:
         organisation = tenants_in(place.ledger, CLERK).create_organisation("Acme")

@@ -15,7 +15,7 @@ from weebill.accounts.errors import BadFieldError
 from weebill.accounts.passwords import checked_password
 from weebill.accounts.people import Issued, People
 from weebill.accounts.permissions import Actor, Target, may
-from weebill.accounts.sessions import Lifetimes, Purpose, Session, Ticket, Visitor
+from weebill.accounts.sessions import Invitation, Lifetimes, Purpose, Session, Ticket, Visitor
 from weebill.accounts.sign_in import Opened, Present, SignIns, by_user
 from weebill.accounts.tenants import User
 from weebill.accounts.tenants_named import checked_name, email_of
@@ -242,6 +242,14 @@ class Door:
         if self.mails:
             await self._write(letter(self.settings.origin, issued))
         return issued
+
+    async def invitations(self, organisation_id: str) -> list[Invitation]:
+        """Returns the open invitations to an organisation."""
+        return await self._in_thread(self._people.invitations, organisation_id)
+
+    async def withdraw(self, actor: Actor, organisation_id: str, invitation_id: str) -> Invitation:
+        """Ends an invitation."""
+        return await self._in_thread(self._people.withdraw, organisation_id, invitation_id, actor.author)
 
     async def _prove(self, present: Present, password: str, visitor: Visitor) -> None:
         """Raises ApiError 401 unless a password is that of who has signed in, if there is one."""
