@@ -87,6 +87,7 @@ def handle_errors(app: FastAPI) -> None:
     """Has every error of `app` answered in OpenAI's format."""
     app.add_exception_handler(ApiError, _answer_api_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(UnicodeEncodeError, _answer_surrogate)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(LedgerUnavailable, _answer_unavailable)
     app.add_exception_handler(Exception, _answer_fault)
@@ -165,6 +166,11 @@ async def _answer_invalid(_: Request, error: Exception) -> Response:
     # The first part of a location is the field's place: body, query or path.
     param = ".".join(str(part) for part in first["loc"][1:]) or None
     return _answer(ApiError(400, f"{param or 'The body'}: {first['msg']}.", code="invalid_value", param=param))
+
+
+async def _answer_surrogate(_: Request, __: Exception) -> Response:
+    # JSON can say half of a pair of surrogates, which is no text: databases and mails refuse it.
+    return _answer(ApiError(400, "A text has half of a surrogate pair, which is no character.", code="invalid_value"))
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:
