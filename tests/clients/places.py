@@ -12,8 +12,12 @@ from typing import Final
 
 HERE: Final = Path(__file__).parent
 INSTALLED: Final = Path(__file__).parents[2] / ".cache" / "clients"
-# The lists of the virtual environments; aider pins what the others have newer.
-LISTS: Final = {"python": HERE / "requirements.txt", "aider": HERE / "requirements-aider.txt"}
+# The lists of the virtual environments; aider and Schemathesis pin what the others have newer.
+LISTS: Final = {
+    "python": HERE / "requirements.txt",
+    "aider": HERE / "requirements-aider.txt",
+    "schemathesis": HERE / "requirements-schemathesis.txt",
+}
 
 
 @cache

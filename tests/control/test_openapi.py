@@ -149,7 +149,7 @@ def test_the_document_says_nothing_of_the_installation(world: World, home: Home)
         assert secret == "openai" or len(secret) < 5 or secret not in text
 
 
-@pytest.mark.parametrize("who", ["nobody", "key", "owner", "viewer"])
+@pytest.mark.parametrize("who", ["key", "viewer"])
 def test_answers_are_as_the_document_says(world: World, who: str) -> None:
     conform(world, who, examples=3)
 

@@ -16,7 +16,13 @@ def run(failures: int) -> Failover:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("failures", [PLAN.failures, WITHOUT_BREAKERS], ids=["breakers", "no breakers"])
+@pytest.mark.parametrize(
+    "failures",
+    [
+        pytest.param(PLAN.failures, id="breakers"),
+        pytest.param(WITHOUT_BREAKERS, id="no breakers", marks=pytest.mark.slow),
+    ],
+)
 def test_clients_do_not_notice(failures: int) -> None:
     found = run(failures)
     rows = {row.mode: row for row in figures(found).rows}

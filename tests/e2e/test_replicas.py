@@ -40,7 +40,7 @@ class Storm(NamedTuple):
     turns: int
 
 
-STORMS = [Storm(32_000_000, 2, 1), pytest.param(Storm(120_000_000, 4, 3), marks=pytest.mark.slow)]
+STORMS = [Storm(32_000_000, 2, 1), Storm(120_000_000, 4, 3)]
 
 
 class Row(NamedTuple):
@@ -106,6 +106,7 @@ def recorded(home: Home, database: DatabaseSettings) -> tuple[dict[int, list[Row
     return found, unread
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("storm", STORMS, ids=["small", "large"])
 async def test_a_budget_is_spent_to_the_end_over_two_replicas(

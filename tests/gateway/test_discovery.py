@@ -1,5 +1,6 @@
 """What there is, in the format of whoever asks; and what is not."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -211,9 +212,9 @@ async def test_all_versions_of_googles_api_are_one(worker: RunningWorker, upstre
 async def test_what_is_managements_stays_so(worker: RunningWorker) -> None:
     """There is no control process here; that it is asked shows."""
     page = {"accept": "text/html,*/*"}
-    for path, headers in (("/api/v1/keys", CLAUDE), ("/", page), ("/api/claude_cli/bootstrap", {}), ("/docs", {})):
-        response = await worker.client.get(path, headers=headers)
-        assert response.status_code == 503, path
+    asked = (("/api/v1/keys", CLAUDE), ("/", page), ("/api/claude_cli/bootstrap", {}), ("/docs", {}))
+    answers = await asyncio.gather(*(worker.client.get(path, headers=headers) for path, headers in asked))
+    assert [answer.status_code for answer in answers] == [503] * len(asked)
 
 
 async def test_anthropics_clients_find_the_requests_id(worker: RunningWorker, upstream: Upstream) -> None:

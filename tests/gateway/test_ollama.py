@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from typing import Any, Final
@@ -98,12 +99,13 @@ async def test_errors(worker: RunningWorker) -> None:
 
 
 async def test_models_are_managed_by_the_control_process_and_not_pushed(worker: RunningWorker) -> None:
+    names = ("pull", "create", "copy", "delete", "blobs/sha256:0")
+    paths = [f"{root}/{name}" for root in ROOTS for name in names]
+    # There is none here, and one that is just starting is waited for.
+    for answer in await asyncio.gather(*(worker.client.post(path, json={"model": "large"}) for path in paths)):
+        assert answer.status_code == 503
+        assert "control process" in answer.json()["error"]
     for root in ROOTS:
-        for name in ("pull", "create", "copy", "delete", "blobs/sha256:0"):
-            # There is none here.
-            answer = await worker.client.post(f"{root}/{name}", json={"model": "large"})
-            assert answer.status_code == 503
-            assert "control process" in answer.json()["error"]
         answer = await worker.client.post(f"{root}/push", json={"model": "large"})
         assert (answer.status_code, "not pushed" in answer.json()["error"]) == (501, True)
 

@@ -27,7 +27,6 @@ REPO = "maker/Large-GGUF"
 NAME = f"hf:{REPO}"
 CONTENT = struct.pack("<4sIQQ", b"GGUF", 3, 0, 0) + random.Random(4).randbytes(1_000_000)
 FILE = "Large-Q4_K_M.gguf"
-TIMES = 50
 
 
 @pytest.fixture
@@ -52,10 +51,11 @@ def is_whole(models: ModelStore) -> bool:
     return bool(found)
 
 
-def test_a_pull_that_is_cut_and_killed_fifty_times(large: Hub, models: ModelStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [15, pytest.param(50, marks=pytest.mark.slow)])
+def test_a_pull_that_is_cut_and_killed_many_times(large: Hub, models: ModelStore, tmp_path: Path, times: int) -> None:
     """At random offsets, the connection is cut or the process killed; the next one goes on."""
     draw = random.Random(5)
-    ends = sorted((draw.randrange(len(CONTENT)), draw.choice(["cut", "kill"])) for _ in range(TIMES))
+    ends = sorted((draw.randrange(len(CONTENT)), draw.choice(["cut", "kill"])) for _ in range(times))
     interruptions = iter(ends)
     due: list[tuple[int, str] | None] = [next(interruptions)]
     process: list[puller.BaseProcess] = []
@@ -79,7 +79,7 @@ def test_a_pull_that_is_cut_and_killed_fifty_times(large: Hub, models: ModelStor
     assert due == [None]
     assert killed == sum(kind == "kill" for _, kind in ends)
     # Each interruption costs what was not yet on the disk, and what was on its way: far less than beginning anew.
-    assert large.sent < len(CONTENT) + TIMES * (puller.CHECKPOINT_BYTES + 64 * CHUNK)
+    assert large.sent < len(CONTENT) + times * (puller.CHECKPOINT_BYTES + 64 * CHUNK)
     assert "resuming" in (tmp_path / "notes").read_text()
     assert list((models.folder / "partial").glob("*.part")) == []
 
