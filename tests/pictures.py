@@ -25,7 +25,7 @@ from tests.e2e.installation import Installation, installation
 from tests.fixtures.upstream import complete, running_upstream
 
 _IMAGES: Final = Path(__file__).parents[1] / "docs" / "images"
-_WIDEST: Final = 132  # columns
+_WIDEST: Final = 148  # columns
 _ASKED: Final = (("web", "gpt-4o-mini", 12), ("web", "gpt-4o", 3), ("nightly", "gpt-4o-mini", 7))
 _SETTLED_S: Final = 2.0
 _CONFIG: Final = """

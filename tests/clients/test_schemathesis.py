@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -45,7 +46,7 @@ def served(app: FastAPI) -> Iterator[int]:
 @pytest.mark.clients
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("who", AS)
-def test_schemathesis_finds_no_answer_that_is_not_in_the_document(who: str, world: World) -> None:
+def test_schemathesis_finds_no_answer_that_is_not_in_the_document(who: str, world: World, tmp_path: Path) -> None:
     headers = world.credentials(who)
     with served(world.place.app) as port:
         # The cookie's name has the port.
@@ -56,6 +57,6 @@ def test_schemathesis_finds_no_answer_that_is_not_in_the_document(who: str, worl
             "--max-examples", str(EXAMPLES), "--exclude-path-regex", LEFT_OUT, "--continue-on-failure", "--no-color",
             "--seed", "15",
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     print(done.stdout[-600:])

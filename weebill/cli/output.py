@@ -26,7 +26,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     kept = [tuple(row) for row in rows]
     for at, heading in enumerate(headings):
-        is_number = bool(kept) and all(_NUMBER.fullmatch(row[at]) for row in kept if row[at] not in ("", NOTHING))
+        cells = [row[at] for row in kept if row[at] not in ("", NOTHING)]
+        is_number = bool(cells) and all(map(_NUMBER.fullmatch, cells))
         table.add_column(heading, no_wrap=True, justify="right" if is_number else "left")
     for row in kept:
         table.add_row(*row)
