@@ -46,6 +46,7 @@ grace_s = 600.0
 [server]
 port = {port}
 workers = {workers}
+loop_lag_step_s = 0.01
 [local]
 models = []
 [providers.well]

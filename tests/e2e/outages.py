@@ -130,6 +130,7 @@ async def under_load(folder: Path, database: DatabaseSettings, config: str = "")
 {url}
 [server]
 workers = {WORKERS}
+loop_lag_step_s = 0.01
 [local]
 models = []
 [metering]

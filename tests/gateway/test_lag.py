@@ -27,7 +27,7 @@ def counters(tmp_path: Path) -> Iterator[Counters]:
 
 async def measured(counters: Counters, folder: Path, under_way: int) -> dict[str, int]:
     """The longest, by part, in microseconds, of a loop that stands still once."""
-    meter = LoopLag(counters, lambda: under_way)
+    meter = LoopLag(counters, lambda: under_way, 0.01)
     meter.start()
     meter.begin()
     time.sleep(STOOD_STILL_S)
@@ -62,6 +62,6 @@ async def test_what_was_long_ago_is_forgotten(
 ) -> None:
     monkeypatch.setattr(lag, "_SPAN_S", 0.0)
     assert (await measured(counters, tmp_path, 1))["all"]
-    meter = LoopLag(counters, lambda: 0)
+    meter = LoopLag(counters, lambda: 0, 0.01)
     meter.tell()
     assert read_totals(tmp_path)[LOOP_LAG_LONGEST.name] == {}

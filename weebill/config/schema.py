@@ -30,7 +30,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 
     `model_in_answers` is the name of the model in an answer; `keepalive_s` the longest silence of a stream before a
     sign of life, 0 for none; `watchdog_s` how long a process may leave the supervisor's probe unanswered before it is
-    killed and restarted, 0 for ever.
+    killed and restarted, 0 for ever; `loop_lag_step_s` the time between two looks at how late a worker's event loop is.
     """
 
     host: str = "127.0.0.1"
@@ -50,6 +50,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     drain_grace_s: Seconds = 30.0
     keepalive_s: Seconds = 15.0
     watchdog_s: Seconds = 5.0
+    loop_lag_step_s: Annotated[float, Meta(ge=0.001, le=10)] = 0.1
     model_in_answers: Literal["asked", "served"] = "asked"
 
 

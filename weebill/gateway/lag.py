@@ -1,9 +1,10 @@
 """Measures how late a worker's event loop comes to what is due, as one that stands still comes late to everything.
 
-A timer goes off every 10 ms while requests are under way, and else with the worker's upkeep, so that an idle worker
-wakes up no more often for it. A loop that stands still is noticed by its lateness, up to 10 ms short. Where the system
-tells for how long the thread has waited for a processor (Linux), the loop's own part is told apart from that: it is
-what work or waits of its own took, and not how busy others keep the machine.
+A timer goes off every `loop_lag_step_s` while requests are under way, and else with the worker's upkeep, so that an
+idle worker wakes up no more often for it. A loop that stands still is noticed by its lateness, short by a step at most:
+so shorter steps see more, and cost more. Where the system tells for how long the thread has waited for a processor
+(Linux), the loop's own part is told apart from that: it is what work or waits of its own took, and not how busy others
+keep the machine.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from weebill.process.beats import until_beat
 from weebill.telemetry.counters import Counters
 from weebill.telemetry.metrics import PART
 
-_STEP_S: Final = 0.01
 _IDLE_STEP_S: Final = 0.25
 _SPAN_S: Final = 60.0
 _LINE_BYTES: Final = 128
@@ -29,11 +29,12 @@ _LINE_BYTES: Final = 128
 class LoopLag:
     """Measures the running loop from `start` to `close`, and tells the metrics.
 
-    `under_way` returns the number of requests.
+    `under_way` returns the number of requests; `step_s` is the time between two looks while there are any.
     """
 
-    def __init__(self, counters: Counters, under_way: Callable[[], int]) -> None:
+    def __init__(self, counters: Counters, under_way: Callable[[], int], step_s: float) -> None:
         self._under_way = under_way
+        self.step_s = step_s
         self._histograms = tuple(counters.loop_lag.durations((part,)) for part in PART.values)
         self._gauge = counters.loop_lag_longest
         self._longest = [0, 0]
@@ -55,7 +56,7 @@ class LoopLag:
         if self.idle:
             self.idle = False
             self._waited_us = self._waits.so_far_us()
-            self._after(_STEP_S)
+            self._after(until_beat(self.step_s))
 
     def tell(self) -> None:
         """Writes what was measured; call it several times a second."""
@@ -90,7 +91,7 @@ class LoopLag:
             self._histograms[at].add(lag_us)
             self._longest[at] = max(self._longest[at], lag_us)
         self.idle = not self._under_way()
-        self._after(until_beat(_IDLE_STEP_S) if self.idle else _STEP_S)
+        self._after(until_beat(_IDLE_STEP_S if self.idle else self.step_s))
 
 
 class _Waits:

@@ -144,7 +144,7 @@ class Worker:
         self._selector.refresh()
         self._shadows = Shadows()
         self._tunnel = Tunnel(self._client, str(home.control_socket))
-        self._lag = LoopLag(self._counters, lambda: self._server.active)
+        self._lag = LoopLag(self._counters, lambda: self._server.active, boot.settings.server.loop_lag_step_s)
         # On a connection of their own, so that reports do not wait behind clients' ratings.
         self._ratings = Questions(home.learner_socket)
         ratings = Ratings(authenticator, self._ratings.ask, lambda: bool(self._settings.autos))
@@ -250,6 +250,7 @@ class Worker:
         self._upstreams.configure(settings.server, settings.limits, settings.local)
         await asyncio.to_thread(prepare, settings)
         self._cache.update(settings.cache)
+        self._lag.step_s = settings.server.loop_lag_step_s
         # In a thread: loading the learned router takes a moment, in which no request must wait.
         await asyncio.to_thread(self._selector.configure, settings.autos)
         self._follow_services()
