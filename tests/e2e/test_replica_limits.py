@@ -201,7 +201,8 @@ async def test_tokens_of_a_minute_are_used_to_the_last_request_and_not_beyond(
         most = max(len(each.body) for each in made.upstream.requests) + 64 + 5
         assert TOKENS - most < used <= TOKENS
         left = {int(each.headers["x-ratelimit-remaining-tokens"]) for each in answers[-16:]}
-        assert left == {TOKENS - used}
+        # Never more than there is; less where another worker still holds a part.
+        assert max(left) == TOKENS - used
         for replica in made.found:
             await asyncio.to_thread(replica.stop)
         with open_ledger(made.found[0].home, database) as ledger:

@@ -171,6 +171,26 @@ async def test_what_is_reserved_is_free_again_when_the_request_is_settled() -> N
     assert second.cover(0, 90) is None
 
 
+async def test_what_an_unanswered_question_gave_back_is_given_back_again_when_it_is_called() -> None:
+    ledger = Ledger(generous)
+    book = ledger.book
+    await entered(book)
+    ledger.down = True
+    book.hear(Raw(encode(Recalled("one", 3, (7,)))))
+    await asyncio.sleep(0.01)
+    ledger.down = False
+    asked = len(ledger.asked)
+    book.hear(Raw(encode(Recalled("one", 4, (8,)))))
+    await asyncio.sleep(0.01)
+    assert len(ledger.asked) == asked
+    book.hear(Raw(encode(Recalled("one", 5, (7,)))))
+    await asyncio.sleep(0.01)
+    assert (ledger.asked[-1].wanted[0].used, ledger.asked[-1].wanted[0].need) == (1, 0)
+    book.hear(Raw(encode(Recalled("one", 6, (7,)))))
+    await asyncio.sleep(0.01)
+    assert len(ledger.asked) == asked + 1
+
+
 async def test_what_is_free_again_before_the_question_is_put_goes_back_with_it() -> None:
     lease = 0
 

@@ -222,8 +222,8 @@ class Book:
         recalled = _recalled(news)
         self._position = Position(recalled.source, recalled.version)
         limits = recalled.limits
-        back = [each for each in self._slices.values() if each.free > 0 and (limits is None or each.limit.id in limits)]
-        self._give_back(back)
+        called = [each for each in self._slices.values() if limits is None or each.limit.id in limits]
+        self._give_back([each for each in called if each.free > 0 or each.unsure])
 
     def tend(self, now: float, *, heard: bool = True) -> None:
         """Gives back what has been idle for some seconds; call it several times a second, with Unix seconds.
@@ -240,7 +240,7 @@ class Book:
                 self._generation += 1
             elif each.seen != each.used or not heard:
                 each.seen = each.used
-            elif each.free > 0:
+            elif each.free > 0 or each.unsure:
                 idle.append(each)
             elif not each.need:
                 ended.append(each)
@@ -320,6 +320,7 @@ class Book:
             want = Wanted(each.limit.id, each.start, each.used, each.need, each.least, ends, each.ended_at)
             wanted.append(want)
             each.need = each.least = 0
+            each.unsure = True
             if ends:
                 each.ended_at = want.used
         if self._wanted:
@@ -346,7 +347,7 @@ class Book:
     def _note(self, slice_: Slice, want: Wanted, granted: Granted) -> None:
         used = slice_.used
         slice_.available, slice_.lent, slice_.amount = granted.available, granted.lent, granted.amount
-        slice_.leased, slice_.ended_at = not granted.gone, 0
+        slice_.leased, slice_.ended_at, slice_.unsure = not granted.gone, 0, False
         ended = granted.gone and (want.ended or want.ended_at != 0)
         if ended:
             # All that was used by then is in the ledger; what came since has no lease.

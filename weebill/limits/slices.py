@@ -23,12 +23,13 @@ class Slice:
     With a lease in the ledger, it is `leased`; `ended_at` is what was used when its end was asked for, while no
     answer to that has come. `need` and `least` are what waiting requests need in all, and one of them at least.
     Until `dry_until`, a reading of `time.monotonic()`, there is no use in asking for `dry_need` or more, unless so
-    much is `left`. `seen` is what was used when it was last looked at.
+    much is `left`. `seen` is what was used when it was last looked at. While a question about it has no answer it is
+    `unsure`: the ledger may hold it for another amount.
     """
 
     __slots__ = (
         "amount", "available", "dry_need", "dry_until", "end", "ended_at", "free", "granted", "leased", "least", "lent",
-        "limit", "need", "seen", "start",
+        "limit", "need", "seen", "start", "unsure",
     )  # fmt: skip
 
     def __init__(self, limit: Limit, start: int, end: int) -> None:
@@ -47,6 +48,7 @@ class Slice:
         self.dry_until = 0.0
         self.dry_need = 0
         self.seen = -1
+        self.unsure = False
 
     @property
     def used(self) -> int:
