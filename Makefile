@@ -10,7 +10,7 @@
 # make session  run the documentation's offline session, and write down what it prints
 # make picture  draw the folders and their layers into docs/images/rooms.svg
 # make pictures  run commands, and write what they print into docs/images/cli-*.svg
-# make wheel  compile the hot path and build a wheel into dist/; takes a C compiler and some two minutes
+# make wheel  compile the hot path and build a wheel into dist/; takes a C compiler and some ten minutes
 
 SHELL := /bin/sh
 VENV := .venv
@@ -88,7 +88,7 @@ pictures: $(VENV)/.dev
 wheel: $(BIN)/python
 	@$(BIN)/python -c '$(CAN_COMPILE)' || { echo "error: compiling takes a C compiler and Python's headers" >&2; \
 		echo "hint: on Debian and Ubuntu, 'apt install gcc libc6-dev python3-dev' brings them" >&2; exit 2; }
-	@echo "Compiling the hot path; this takes some two minutes ..."
+	@echo "Compiling the hot path; this takes some ten minutes ..."
 	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
 		--wheel-dir $(DIST) $(ARGS) .
 	@ls $(DIST)/weebill-*.whl
