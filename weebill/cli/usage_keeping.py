@@ -23,7 +23,7 @@ from weebill.storage.responses import StoreError
 from weebill.storage.tables.tenants import PROJECTS
 from weebill.storage.tenant_archive import archive
 from weebill.storage.tenant_stores import Stores, Tenant, TenantKind, is_known, opened_stores
-from weebill.storage.usage_erasure import ANSWERS_STAY, NOT_REACHED, Erased
+from weebill.storage.usage_erasure import Erased, not_reached
 from weebill.storage.usage_erasure import erase as erase_all
 from weebill.storage.usage_retention import COUNTS_ONLY, EVERYWHERE, MOST_DAYS, rules, set_rule
 
@@ -68,15 +68,16 @@ def erase(sources: Sources, tenant: Tenant, yes: bool) -> None:
     requests, answers, outcomes = erased.requests, erased.answers, erased.outcomes
     counts = f"{requests} requests, {answers} stored answers, {outcomes} ratings and audits"
     typer.echo(f"Erased {counts} of {_named(tenant)}. This is not reached:")
-    for left in (*NOT_REACHED, *([ANSWERS_STAY] if tenant.kind == "end_user" else [])):
+    for left in not_reached(tenant):
         typer.echo(f"- {left}")
 
 
 def export_tenant(sources: Sources, tenant: Tenant, target: Path) -> None:
     """Writes all data of a tenant to a new file."""
     with _stores(sources, tenant) as stores:
-        name = "an end user" if tenant.kind == "end_user" else tenant.id
-        stores.ledger.change(partial(record, author=command_line(), act=Act(action="usage.export", target=name)))
+        stores.ledger.change(
+            partial(record, author=command_line(), act=Act(action="usage.export", target=tenant.written))
+        )
         try:
             with target.open("xb") as file:
                 target.chmod(0o600)

@@ -27,7 +27,7 @@ from weebill.storage.database import Database
 from weebill.storage.responses import StoreError
 from weebill.storage.tenant_archive import archive
 from weebill.storage.tenant_stores import Stores, Tenant, TenantKind, is_known, opened_stores
-from weebill.storage.usage_erasure import ANSWERS_STAY, NOT_REACHED, Erased, erase
+from weebill.storage.usage_erasure import Erased, erase, not_reached
 from weebill.wire.errors import ApiError
 
 LONGEST_S: Final = 20.0
@@ -79,11 +79,12 @@ class TenantDataRoutes:
     ) -> Archive:
         """Exports all that is kept of an organisation, a project or an end user."""
         tenant = self._known(organization, project, end_user)
-        target = "an end user" if tenant.kind == "end_user" else tenant.id
         parts = self._parts(tenant)
         first = next(parts)  # so that errors are answered as such
         with answering():
-            self._ledger.change(partial(record, author=actor.author, act=Act(action="usage.export", target=target)))
+            self._ledger.change(
+                partial(record, author=actor.author, act=Act(action="usage.export", target=tenant.written))
+            )
         name = _UNSAFE.sub("-", tenant.id)[:100]
         headers = {"content-disposition": f'attachment; filename="{tenant.kind}-{name}.zip"'}
         return Archive(_after(first, parts), headers)
@@ -104,13 +105,12 @@ class TenantDataRoutes:
                 erase(stores, tenant, actor.author, pause, erased)
             except _LateError:
                 done = False
-        left = [*NOT_REACHED, *([ANSWERS_STAY] if tenant.kind == "end_user" else [])]
         shown = ErasureShown(
             requests=erased.requests,
             responses=erased.answers,
             feedback=erased.outcomes,
             done=done,
-            not_reached=left,
+            not_reached=not_reached(tenant),
         )
         return Json(structs.replace(shown, **{tenant.kind: tenant.id}))
 

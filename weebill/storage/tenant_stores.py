@@ -26,6 +26,11 @@ class Tenant(NamedTuple):
     kind: TenantKind
     id: str
 
+    @property
+    def written(self) -> str:
+        """The target of acts in the audit log: an end user's name does not belong there, as it could not be erased."""
+        return "an end user" if self.kind == "end_user" else self.id
+
 
 class Stores(NamedTuple):
     """The ledger, the stored responses, and the outcomes of `auto`, if this machine has any."""

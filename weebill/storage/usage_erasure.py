@@ -28,16 +28,14 @@ from weebill.storage.tables.ledger import (
 from weebill.storage.tenant_stores import Stores, Tenant, keys_of, projects_of
 from weebill.storage.usage_deletion import MOST_DELETED, Projects, Used, delete_used, tables_of, windows
 
-NOT_REACHED: Final = (
+_NOT_REACHED: Final = (
     "backups of the ledger that were made before",
     "files that were exported before",
     "requests that wait in a journal, some seconds of them as a rule",
     "what the learner of another machine keeps of requests to `auto`",
     "the sums of keys and models, which name nobody",
 )
-"""Erasing leaves that, of all tenants."""
-ANSWERS_STAY: Final = "stored answers, which do not say whom they were made for: erase those of a project"
-"""It leaves that besides, of an end user."""
+_ANSWERS_STAY: Final = "stored answers, which do not say whom they were made for: erase those of a project"
 
 _SERIES_AT_ONCE: Final = 10  # each has a sum for every hour with usage
 
@@ -51,6 +49,11 @@ class Erased:
     outcomes: int = 0
 
 
+def not_reached(tenant: Tenant) -> list[str]:
+    """Returns what erasing a tenant's data leaves, in words."""
+    return [*_NOT_REACHED, *([_ANSWERS_STAY] if tenant.kind == "end_user" else [])]
+
+
 def erase(stores: Stores, tenant: Tenant, author: Author, pause: Callable[[], None], erased: Erased) -> None:
     """Deletes all requests of a tenant, what the learner has of them, the sums of its end users and tags, and stored
     answers of its keys; counts them in `erased`. An act of `author`.
@@ -58,9 +61,7 @@ def erase(stores: Stores, tenant: Tenant, author: Author, pause: Callable[[], No
     `pause` is called after each transaction; if it raises, the rest may be erased later. Of an end user, requests that
     are recorded meanwhile may stay, so that this ends however many come. Raises LedgerError, StoreError.
     """
-    # Whose they were is what is to be erased.
-    target = "an end user" if tenant.kind == "end_user" else tenant.id
-    stores.ledger.change(partial(record, author=author, act=Act(action="usage.erase", target=target)))
+    stores.ledger.change(partial(record, author=author, act=Act(action="usage.erase", target=tenant.written)))
     if tenant.kind == "end_user":
         _erase_end_user(stores, tenant.id, erased, pause)
     else:
