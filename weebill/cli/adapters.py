@@ -11,7 +11,7 @@ import typer
 
 from weebill.catalog.load import load as load_catalogue
 from weebill.cli.errors import CommandError
-from weebill.cli.output import print_table
+from weebill.cli.output import print_json, print_table
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
 from weebill.process.questions import Questions, Unanswered
@@ -35,7 +35,7 @@ def list_adapters(home: Home, as_json: bool) -> None:
     """Prints the adapters that are loaded."""
     found = sorted(_decode_listed(_ask(home, ListAdapters())), key=lambda each: (each.provider, each.name))
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        print_json(found)
     elif found:
         print_table(("NAME", "PROVIDER", "ADAPTS"), ((each.name, each.provider, each.parent) for each in found))
     else:

@@ -16,7 +16,7 @@ from weebill.auto.tradeoff import Point, Tradeoff
 from weebill.auto.tradeoff import sentence as present
 from weebill.cli.auto_drawing import drawn
 from weebill.cli.errors import CommandError
-from weebill.cli.output import NOTHING, console, print_table
+from weebill.cli.output import NOTHING, console, print_json, print_table
 from weebill.config.auto import AUTO
 from weebill.config.paths import Home
 from weebill.process.questions import Questions, Unanswered
@@ -30,7 +30,7 @@ def status(home: Home, name: str, as_json: bool) -> None:
     standings = msgspec.msgpack.decode(asyncio.run(_ask(home, StandingQuestion())), type=list[Standing])
     shown = [each for each in standings if each.auto == name or not name]
     if as_json:
-        _print_json({each.auto: each.shown() for each in shown})
+        print_json({each.auto: each.shown() for each in shown})
         return
     if not shown:
         typer.echo(nothing_decided(name or AUTO))
@@ -45,7 +45,7 @@ def plot(home: Home, name: str, file: Path | None, as_json: bool) -> None:
         raise CommandError(f"{file}: the drawing is SVG", f"`weebill auto plot {file.with_suffix('.svg')}` draws it")
     curve = msgspec.msgpack.decode(asyncio.run(_ask(home, CurveQuestion(name))), type=Tradeoff | None)
     if as_json:
-        _print_json(None if curve is None else curve.shown())
+        print_json(None if curve is None else curve.shown())
     if file is not None:
         if curve is None or not curve.points:
             why = nothing_decided(name) if curve is None else present(curve)
@@ -65,10 +65,6 @@ async def _ask(home: Home, question: StandingQuestion | CurveQuestion) -> msgspe
         raise CommandError(f"the learner does not answer: {error}", "`weebill status` shows the processes") from error
     finally:
         questions.close()
-
-
-def _print_json(shown: object) -> None:
-    typer.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
 
 
 def _print_curve(name: str, curve: Tradeoff | None) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from decimal import Decimal, InvalidOperation
 
-import msgspec
 import typer
 
 from weebill.accounts.audit import command_line
 from weebill.billing.rates import WHOLE, Rate
 from weebill.cli.credits import actor, opened
 from weebill.cli.errors import USAGE, CommandError
-from weebill.cli.output import day, print_table
+from weebill.cli.output import day, print_json, print_table
 from weebill.cli.times import moment
 from weebill.config.load import Sources
 from weebill.storage.rates import add_rate, all_rates
@@ -26,7 +25,7 @@ def list_rates(sources: Sources, as_json: bool) -> None:
         found = ledger.read(all_rates)
     if as_json:
         shown = [rate._asdict() for rate in found]
-        typer.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
+        print_json(shown)
     elif found:
         rows = (
             (rate.project or "all", rate.model, _percent(rate.parts_per_million), day(rate.valid_from))

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import msgspec
 import typer
 from sqlalchemy import Connection
 
@@ -23,7 +22,7 @@ from weebill.billing.statements import MOST_LISTED, as_csv, as_page, receipt
 from weebill.billing.transactions import Transaction
 from weebill.billing.webhooks import Alert, check_alert, secret_of
 from weebill.cli.errors import USAGE, CommandError, warn
-from weebill.cli.output import NOTHING, day, print_table
+from weebill.cli.output import NOTHING, day, print_json, print_table
 from weebill.cli.times import moment
 from weebill.config.load import Sources, load, load_database
 from weebill.storage.credit_alerts import alert_of, set_alert
@@ -59,7 +58,7 @@ def show(sources: Sources, org: str, as_json: bool) -> None:
         here = ledger.read(lambda connection: balance(connection, org))
     if as_json:
         parts = [part._asdict() for part in here.parts]
-        typer.echo(msgspec.json.format(msgspec.json.encode(here._asdict() | {"parts": parts}), indent=2).decode())
+        print_json(here._asdict() | {"parts": parts})
         return
     lines = {
         "organisation": here.organisation,

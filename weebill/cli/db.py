@@ -13,7 +13,7 @@ import typer
 
 from weebill.accounts.pepper import ensure_pepper, read_pepper
 from weebill.cli.errors import CommandError, warn
-from weebill.cli.output import console, day, print_table, size
+from weebill.cli.output import console, day, print_json, print_table, size
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.load import Sources, load_database
 from weebill.config.paths import Home
@@ -65,7 +65,7 @@ def info(sources: Sources, as_json: bool) -> None:
         raise CommandError(f"there is no ledger {sources.home.database} yet", "`weebill serve` makes it")
     shown = _shown(sources.home, settings, state)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
+        print_json(shown)
         return
     print_table(("LEDGER", shown.engine), _facts(shown))
     if shown.schema != shown.schema_of_release:

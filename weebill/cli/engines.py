@@ -13,8 +13,8 @@ import msgspec
 
 from weebill.cli.errors import CommandError
 from weebill.cli.models import offer_again
-from weebill.cli.models_catalogue import print_json, target_of
-from weebill.cli.output import NOTHING, console, print_table
+from weebill.cli.models_catalogue import target_of
+from weebill.cli.output import NOTHING, console, print_json, print_table
 from weebill.config.load import Sources, load
 from weebill.config.schema import EngineSettings
 from weebill.engine.role import EngineBoot

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import typer
 
 from weebill.auto.comparison import ArmFigures, Comparison, Figure, compare
@@ -10,7 +9,7 @@ from weebill.auto.experiments import Experiment
 from weebill.auto.intervals import Interval
 from weebill.cli.errors import CommandError
 from weebill.cli.models import store_of
-from weebill.cli.output import NOTHING, console, day, print_table
+from weebill.cli.output import NOTHING, console, day, print_json, print_table
 from weebill.config.checks import model_names
 from weebill.config.load import Sources, load, load_database
 from weebill.config.problems import did_you_mean
@@ -74,7 +73,7 @@ def show(sources: Sources, name: str, as_json: bool) -> None:
         experiment = experiments_in(ledger).get(name)
         found = ledger.read(lambda connection: compare(ArmTables(connection), experiment))
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        print_json(found)
     else:
         _print(found)
 

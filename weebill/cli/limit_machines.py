@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import get_args
 
 import typer
 
@@ -14,7 +15,7 @@ from weebill.limits.machines import Machine, Machines, MachineShown, shown_machi
 from weebill.storage.machines import StoredMachines
 from weebill.storage.opening import open_ledger
 
-_MEASURES: tuple[Measure, ...] = ("requests", "tokens", "spend", "concurrent")
+_MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 
 def list_machines(sources: Sources, as_json: bool) -> None:

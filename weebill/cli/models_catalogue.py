@@ -15,7 +15,7 @@ from weebill.catalog.schema import Modality, Model, Offer, Price
 from weebill.cli.auto_tiers import tiers_in_words
 from weebill.cli.errors import CommandError
 from weebill.cli.models import states
-from weebill.cli.output import NOTHING, print_table
+from weebill.cli.output import NOTHING, print_json, print_table
 from weebill.cli.providers import active_providers, identity, load_catalogue
 from weebill.config.load import Sources, load
 from weebill.config.problems import did_you_mean
@@ -141,11 +141,6 @@ def tokens(count: int | None) -> str:
     if count >= 1_000_000:
         return f"{count / 1_000_000:.2f}".rstrip("0").rstrip(".") + "M"
     return f"{count // 1000}k" if count >= 1000 else str(count)
-
-
-def print_json(value: object) -> None:
-    """Prints indented JSON."""
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def _check(wanted: ListOptions, catalogue: Catalogue, settings: Settings) -> None:

@@ -14,8 +14,8 @@ from weebill.catalog.load import load
 from weebill.catalog.modelsdev import Change, Difference, FormatError, Snapshot, compare, parse
 from weebill.catalog.overlay import FILE_NAME, Overlay, OverlayError, merge_into, read, write
 from weebill.cli.errors import CommandError
-from weebill.cli.models_catalogue import dollars, print_json
-from weebill.cli.output import NOTHING, print_table
+from weebill.cli.models_catalogue import dollars
+from weebill.cli.output import NOTHING, print_json, print_table
 from weebill.config.paths import Home
 
 MODELS_DEV = "https://models.dev/api.json"

@@ -10,8 +10,8 @@ import typer
 
 from weebill.cli import models_catalogue
 from weebill.cli.models import store_of
-from weebill.cli.models_catalogue import print_json, target_of
-from weebill.cli.output import NOTHING, count, day, print_table, size
+from weebill.cli.models_catalogue import target_of
+from weebill.cli.output import NOTHING, count, day, print_json, print_table, size
 from weebill.config.load import Sources, load
 from weebill.models.curated import find_curated
 from weebill.models.errors import ModelFormatError, ModelNameError

@@ -17,7 +17,7 @@ import typer
 from weebill.accounts.provider_keys import BadProviderKeyError, ProviderKey, new_key
 from weebill.catalog.probe import Probe, ProbeResult
 from weebill.cli.errors import FAILURE, USAGE, CommandError, warn
-from weebill.cli.output import day, print_table
+from weebill.cli.output import day, print_json, print_table
 from weebill.config.kept import UnreachableProviderError, reachable_with
 from weebill.config.load import Sources, load, load_database
 from weebill.config.schema import Settings
@@ -61,7 +61,7 @@ def list_keys(sources: Sources, provider: str | None, as_json: bool) -> None:
         found = keys.all(provider)
     if as_json:
         rows = [{**msgspec.structs.asdict(key), "status": key.status} for key in found]
-        typer.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        print_json(rows)
     elif found:
         rows_ = ((key.id, key.provider, key.project_id or "all", key.hint, *_times(key), _status(key)) for key in found)
         print_table(("ID", "PROVIDER", "PROJECT", "KEY", "CREATED", "LAST USED", "STATUS"), rows_)

@@ -16,7 +16,7 @@ from weebill.catalog.probe import Probe
 from weebill.catalog.providers import Activity, activity
 from weebill.catalog.schema import DataPolicy, Provider
 from weebill.cli.errors import FAILURE, CommandError
-from weebill.cli.output import NOTHING, print_table
+from weebill.cli.output import NOTHING, print_json, print_table
 from weebill.cli.refused_keys import refused_keys
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
@@ -44,7 +44,7 @@ def list_providers(sources: Sources, only_active: bool, as_json: bool) -> None:
             | {"refused_keys": [each._asdict() for each in refused if each.provider == name]}
             for name in shown
         ]
-        typer.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        print_json(rows)
     elif shown:
         rows_ = [_row(name, catalogue, settings, states[name], served.get(name, 0)) for name in shown]
         print_table(("PROVIDER", "CATALOG", "ACTIVE", "SPEAKS", "MODELS", "TRAINS", "KEEPS", "REGION"), rows_)
@@ -72,7 +72,7 @@ def probe_provider(sources: Sources, name: str, as_json: bool) -> None:
         raise CommandError(f"{name} cannot be called without {wanted}", f"set {wanted}, or {table}")
     result = _probe()(name, settings)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
+        print_json(result)
         if not result.ok:
             raise typer.Exit(FAILURE)
     elif result.ok:

@@ -13,8 +13,7 @@ import msgspec
 
 from weebill.cli.errors import CommandError
 from weebill.cli.models import acceptance
-from weebill.cli.models_catalogue import print_json
-from weebill.cli.output import NOTHING, console, count, print_table, size
+from weebill.cli.output import NOTHING, console, count, print_json, print_table, size
 from weebill.cli.progress import show_progress
 from weebill.config.load import Sources, load
 from weebill.config.schema import LocalSettings

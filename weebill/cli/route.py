@@ -10,9 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-import typer
-
 from weebill.accounts.api_key import FoundKey
 from weebill.accounts.known_key import KnownKey
 from weebill.apis.anthropic.api import ANTHROPIC
@@ -22,7 +19,7 @@ from weebill.apis.completions import COMPLETIONS
 from weebill.apis.responses.api import RESPONSES
 from weebill.auto.experiments import Experiments
 from weebill.cli.errors import CommandError
-from weebill.cli.output import NOTHING, console, print_table
+from weebill.cli.output import NOTHING, console, print_json, print_table
 from weebill.cli.providers import load_catalogue
 from weebill.cli.running_auto import running_auto
 from weebill.cli.servers import servers_now
@@ -88,7 +85,7 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
             described = {**_described_selection(selected, source, configuration), **described}
         if matched is not None:
             described = {"alias": matched.pattern, **described}
-        typer.echo(msgspec.json.format(msgspec.json.encode(described), indent=2).decode())
+        print_json(described)
     else:
         if matched is not None:
             named = ", ".join(targets(matched.target))

@@ -9,8 +9,7 @@ from weebill.auto.estimator.artefact import read_embedding
 from weebill.auto.estimator.estimator import Estimator
 from weebill.auto.estimator.features import Report
 from weebill.cli.errors import CommandError
-from weebill.cli.models_catalogue import print_json
-from weebill.cli.output import print_table
+from weebill.cli.output import print_json, print_table
 from weebill.cli.router_progress import explained, show_progress
 from weebill.factory.distillation import lesson
 from weebill.factory.evaluation import Result, as_it_is, plans

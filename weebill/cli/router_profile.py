@@ -19,8 +19,7 @@ from weebill.auto.profiles import Profile, Share
 from weebill.cli.chat import temporary_key
 from weebill.cli.client import ChatClient, RefusedError
 from weebill.cli.errors import CommandError
-from weebill.cli.models_catalogue import print_json
-from weebill.cli.output import NOTHING, print_table
+from weebill.cli.output import NOTHING, print_json, print_table
 from weebill.cli.router_progress import explained, show_progress
 from weebill.config.load import Sources
 from weebill.factory.checkers import Answer, Call

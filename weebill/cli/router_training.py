@@ -21,8 +21,7 @@ from weebill.auto.estimator.artefact import (
 )
 from weebill.auto.estimator.features import Report
 from weebill.cli.errors import CommandError
-from weebill.cli.models_catalogue import print_json
-from weebill.cli.output import size
+from weebill.cli.output import print_json, size
 from weebill.cli.router_evaluation import figure, print_results, read_sets
 from weebill.cli.router_progress import explained, show_progress
 from weebill.config.paths import Home
