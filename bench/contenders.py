@@ -176,11 +176,16 @@ def weebill_program() -> str:
 
 def weebill_key(home: Path, env: Mapping[str, str] | None = None) -> str:
     """A new API key of the installation in `home`, made by the Weebill of the environment `env`."""
-    command = [weebill_program(), "keys", "create", "bench", "--quiet"]
+    return weebill_says(home, "keys", "create", "bench", "--quiet", env=env)
+
+
+def weebill_says(home: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
+    """The output of a command of the Weebill of the environment `env`, for the installation in `home`."""
     given = {**os.environ, "WEEBILL_HOME": str(home), **(env or {})}
+    command = [weebill_program(), *words]
     done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
-        raise BenchError(f"{' '.join(command[1:])} failed: {done.stderr.strip()[-300:]}")
+        raise BenchError(f"{' '.join(words)} failed: {done.stderr.strip()[-300:]}")
     return done.stdout.strip()
 
 

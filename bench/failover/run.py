@@ -132,7 +132,7 @@ class Failover(msgspec.Struct, kw_only=True):
         return found
 
 
-class _Faulty:
+class Faulty:
     """The provider that fails, as a process."""
 
     def __init__(self, port: int, log: Path) -> None:
@@ -176,7 +176,7 @@ def failover(plan: Plan, tick: Callable[[int, str], None]) -> Failover:
     with tempfile.TemporaryDirectory(prefix="weebill-failover-") as name, ExitStack() as stack:
         folder = Path(name)
         faulty_port, good_port, port = free_port(), free_port(), free_port()
-        faulty, good = (_Faulty(each, folder / "providers.log") for each in (faulty_port, good_port))
+        faulty, good = (Faulty(each, folder / "providers.log") for each in (faulty_port, good_port))
         stack.callback(good.stop)
         stack.callback(faulty.stop)
         config = _CONFIG.format(port=port, faulty=faulty_port, good=good_port, **msgspec.structs.asdict(plan))
@@ -192,7 +192,7 @@ def failover(plan: Plan, tick: Callable[[int, str], None]) -> Failover:
 
 class _Run:
     def __init__(
-        self, plan: Plan, port: int, key: str, service: Service, faulty: _Faulty, tick: Callable[[int, str], None]
+        self, plan: Plan, port: int, key: str, service: Service, faulty: Faulty, tick: Callable[[int, str], None]
     ) -> None:
         self._plan = plan
         self._port = port

@@ -21,7 +21,7 @@ def main(
     url: Annotated[str | None, typer.Option(help="An empty PostgreSQL; SQLite by default.", show_default=False)] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where all that was seen goes, as JSON.")] = None,
 ) -> None:
-    """What clients and operators see of a ledger in trouble. Exits with 1 if a key that was met notices."""
+    """Shows how clients and operators see a ledger in trouble. Exits with 1 if a key that was met notices."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)

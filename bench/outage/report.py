@@ -40,7 +40,7 @@ def outage_table(found: Outages) -> Table:
 
 
 def faults(found: Outages) -> list[str]:
-    """What is not as promised."""
+    """Returns the promises that were not kept, in words."""
     others = Counter(each.status for each in found.seen if each.who == KNOWN and each.status != 200)
     late = [each for each in found.stalls if each.own_ms > TARGET_MS]
     said = [f"known keys were answered otherwise than with 200: {dict(others)}"] if others else []

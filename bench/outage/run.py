@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +19,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from bench.contenders import weebill_program
+from bench.contenders import weebill_program, weebill_says
+from bench.failover.run import Faulty
 from bench.http import Answer
 from bench.outage.between import Between
 from bench.proc import BenchError, Service, free_port
@@ -101,22 +100,16 @@ def outages(phase_s: float, url: str | None, told: Callable[[str], None]) -> Out
             between = stack.enter_context(Between(urlsplit(url).port or 5432))
             database, troubles = f'url = "{_through(url, between.port)}"', _of_postgresql(between)
         provider_port, port = free_port(), free_port()
-        provider = subprocess.Popen(
-            [sys.executable, "-m", "bench.failover.provider", str(provider_port)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            cwd=Path(__file__).parents[2],
-        )
-        stack.callback(provider.wait)
-        stack.callback(provider.kill)
+        provider = Faulty(provider_port, folder / "provider.log")
+        stack.callback(provider.stop)
         config = _CONFIG.format(database=database, port=port, workers=WORKERS, provider=provider_port)
         (folder / "weebill.toml").write_text(config)
         keys = {
-            KNOWN: _weebill(folder, "keys", "create", KNOWN, "--quiet"),
-            UNMET: _weebill(folder, "keys", "create", UNMET, "--quiet"),
-            MANAGING: _weebill(folder, "keys", "create", MANAGING, "--admin", "--quiet"),
+            KNOWN: weebill_says(folder, "keys", "create", KNOWN, "--quiet"),
+            UNMET: weebill_says(folder, "keys", "create", UNMET, "--quiet"),
+            MANAGING: weebill_says(folder, "keys", "create", MANAGING, "--admin", "--quiet"),
         }
-        _weebill(folder, "limits", "set", KNOWN, "requests", "100000000", "--per", "day")
+        weebill_says(folder, "limits", "set", KNOWN, "requests", "100000000", "--per", "day")
         service = Service([weebill_program(), "serve"], log=folder / "log", env={"WEEBILL_HOME": str(folder)})
         stack.callback(service.stop)
         run = _Run(port, keys, service, Home(folder).counters, phase_s, told)
@@ -166,20 +159,6 @@ def _of_sqlite(path: Path) -> list[_Trouble]:
         _Trouble("locked by another program", lock, unlock),
         _Trouble("moved away", lambda: path.rename(away), lambda: away.rename(path)),
     ]
-
-
-def _weebill(home: Path, *words: str) -> str:
-    done = subprocess.run(
-        [weebill_program(), *words],
-        env={**os.environ, "WEEBILL_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode:
-        raise BenchError(f"{' '.join(words)} failed: {done.stderr.strip()[-300:]}")
-    return done.stdout.strip()
 
 
 class _Run:
