@@ -35,7 +35,7 @@ CLIENTS: Final = 6
 PAUSE_S: Final = 0.03
 WORKERS: Final = 2
 SMALL: Final = 40
-STALL_US: Final = 50_000
+SLOW_S: Final = 3.0
 GRANTED: Final = 10**9
 _WITHIN_S: Final = 60.0
 
@@ -248,7 +248,10 @@ async def assert_all_is_accounted_for(running: Running) -> None:
 
 
 async def assert_no_loop_stood_still(running: Running) -> None:
-    """No worker's loop has, for as long as that, but while others had the processors."""
+    """No worker's loop has for as long as the ledger took for one question: it would, if it waited for an answer.
+
+    How long loops stand still is measured by `python -m bench.outage`, on a machine that does nothing else.
+    """
     metrics = (await running.load.client.get("/metrics")).text
     stalls = {
         sample.labels["worker"]: sample.value
@@ -257,4 +260,4 @@ async def assert_no_loop_stood_still(running: Running) -> None:
         if sample.name == "weebill_loop_lag_longest_microseconds" and sample.labels["part"] == "own"
     }
     assert len(stalls) == WORKERS
-    assert max(stalls.values()) <= STALL_US, stalls
+    assert max(stalls.values()) < SLOW_S * 1e6, stalls

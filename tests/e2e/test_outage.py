@@ -14,6 +14,7 @@ import pytest
 
 from bench.outage.between import Between
 from tests.e2e.outages import (
+    SLOW_S,
     SMALL,
     Running,
     answered,
@@ -29,7 +30,6 @@ from tests.fixtures.postgresql import PostgresServer
 from weebill.config.schema import DatabaseSettings
 
 SHORT_S = 0.5
-SLOW_S = 3.0
 STEADY = 40
 RESPONSES = {"model": "gpt-4o-mini", "input": "Hi", "max_output_tokens": 20}
 
