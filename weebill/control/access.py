@@ -96,7 +96,7 @@ class Access:
 
 def permission_of(request: Request) -> Permission:
     """Returns the permission that the route of a request needs."""
-    return PERMITS[f"{request.method} {request.scope['route'].path}"]
+    return PERMITS[request.scope["route"].named]
 
 
 def check(ledger: Database, actor: Actor, permission: Permission, ids: Mapping[str, str]) -> None:

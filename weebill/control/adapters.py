@@ -14,7 +14,7 @@ from weebill.control.answers import Created, Json
 from weebill.control.listing import Whole
 from weebill.control.noting import Noting
 from weebill.control.overview import Overview
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes
 from weebill.process.questions import Unanswered
 from weebill.routing.adapters import (
     TOPIC,
@@ -60,13 +60,11 @@ class AdapterRoutes:
         self._overview = overview
         self._ask = ask
         self._noting = noting
-        self.router = routes_of(
-            {
-                "GET /adapters": self._list,
-                "POST /adapters": self._load,
-                "DELETE /adapters/{provider}/{name:path}": self._unload,
-            }
-        )
+        self.routes: Routes = {
+            "GET /adapters": self._list,
+            "POST /adapters": self._load,
+            "DELETE /adapters/{provider}/{name:path}": self._unload,
+        }
 
     async def _list(self) -> Json[Whole[Adapter]]:
         """Lists LoRA adapters that watched servers have loaded."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import cache
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response, WebSocket
+from fastapi import Depends, FastAPI, Request, Response
 
 from weebill import __version__
 from weebill.accounts.keyring import KeyDirectory
@@ -22,13 +22,13 @@ from weebill.control.limits import LimitRoutes
 from weebill.control.live import LiveFeed
 from weebill.control.manual import Manual, documentation
 from weebill.control.noting import Noting
-from weebill.control.ollama import OllamaManagement
+from weebill.control.ollama import ROOTS, OllamaManagement
 from weebill.control.openai_usage import OpenAIUsageRoutes
 from weebill.control.overview import Info, Overview, Status
 from weebill.control.page import Page
 from weebill.control.provider_keys import ProviderKeyRoutes
 from weebill.control.purchases import PurchaseRoutes
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes, routes_of
 from weebill.control.sign_in.mailing import Mailer
 from weebill.control.sign_in.routes import SignInRoutes
 from weebill.control.tenant_data import TenantDataRoutes
@@ -71,26 +71,25 @@ def create_app(
     sign_ins = sign_ins_in(ledger, overview.home, keys.pepper)
     mailer = mailer or mailer_of(overview, ledger)
     entrance = SignInRoutes(overview, sign_ins, keys.pepper, mailer)
-    app.include_router(_front(entrance))
-    app.include_router(entrance.pages)
-    manual = Manual(documentation())
-    app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
-    app.include_router(_public(overview, LiveFeed(overview, keys, entrance.guard)), prefix=PREFIX)
-    app.include_router(entrance.api, prefix=PREFIX)
-    app.include_router(OllamaManagement(overview, keys, models_changed, noting).router)
-    check = Access(keys, ledger, entrance.guard).check
     purchases = PurchaseRoutes(overview, ledger)
-    app.include_router(purchases.public, prefix=PREFIX)
-    for routes in (
+    add = app.router.routes.extend
+    ollama = OllamaManagement(overview, keys, models_changed, noting).routes
+    add(routes_of({**_front(entrance), **entrance.pages, **_manual()}))
+    add(routes_of({**_info(overview), **entrance.api, **purchases.public}, PREFIX))
+    app.router.add_websocket_route(f"{PREFIX}/live", LiveFeed(overview, keys, entrance.guard).serve)
+    for root in ROOTS:
+        add(routes_of(ollama, root))
+    checks = [Depends(Access(keys, ledger, entrance.guard).check)]
+    for group in (
         *(StatusRoutes(overview), AutoRoutes(overview, ask_learner), AdapterRoutes(overview, ask_discovery, noting)),
         *(TenantRoutes(ledger), InvitationRoutes(entrance.door), KeyRoutes(overview, ledger), AuditRoutes(ledger)),
         *(UsageRoutes(ledger), LimitRoutes(ledger), CreditRoutes(overview, ledger), purchases),
         *(ProviderKeyRoutes(overview, ledger), TenantDataRoutes(overview, ledger)),
     ):
         # Those that use the ledger run in threads, with connections of their own.
-        app.include_router(routes.router, prefix=PREFIX, dependencies=[Depends(check)])
+        add(routes_of(group.routes, PREFIX, checks))
     for root in OPENAI_ROOTS:
-        app.include_router(OpenAIUsageRoutes(ledger).router, prefix=root, dependencies=[Depends(check)])
+        add(routes_of(OpenAIUsageRoutes(ledger).routes, root, checks))
     app.add_api_route(f"{PREFIX}/openapi.json", _document(app), include_in_schema=False, response_class=Response)
     return app
 
@@ -113,33 +112,31 @@ def mailer_of(overview: Overview, ledger: Database) -> Mailer:
     return Mailer(StoredMails(ledger, Vault(overview.home)), lambda: overview.settings.mail)
 
 
-def _front(entrance: SignInRoutes) -> APIRouter:
+def _front(entrance: SignInRoutes) -> Routes:
     """Returns the route of the status page, whose address may have a one-time link's token."""
-    router, page = APIRouter(), Page.load()
+    page = Page.load()
 
-    @router.api_route("/", methods=["GET", "HEAD"], response_class=Response)
     async def front(request: Request, token: str = "") -> Response:
         if token and request.method == "GET":
             return await entrance.open_by_link(request, token)
         return page.response()
 
-    return router
+    return {"GET,HEAD /": front}
 
 
-def _public(overview: Overview, feed: LiveFeed) -> APIRouter:
-    """Returns the routes that need no key, and those that check it themselves."""
+def _manual() -> Routes:
+    """Returns the route of this documentation."""
+    return {"GET,HEAD /docs/{name:path}": Manual(documentation()).response}
+
+
+def _info(overview: Overview) -> Routes:
+    """Returns the route of what everybody may know."""
 
     async def info() -> Json[Info]:
         """Says if the installation can answer, and which models there are."""
         return Json(overview.info())
 
-    router = routes_of({"GET /info": info})
-
-    @router.websocket("/live")
-    async def live(socket: WebSocket) -> None:
-        await feed.serve(socket)
-
-    return router
+    return {"GET /info": info}
 
 
 class StatusRoutes:
@@ -147,7 +144,7 @@ class StatusRoutes:
 
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
-        self.router = routes_of({"GET /status": self._status})
+        self.routes: Routes = {"GET /status": self._status}
 
     async def _status(self) -> Json[Status]:
         """Shows the processes, local models and watched servers."""

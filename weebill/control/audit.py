@@ -10,7 +10,7 @@ from weebill.accounts.audit_shown import AuditShown, shown
 from weebill.control.answers import Json
 from weebill.control.listing import DEFAULT_LIMIT, Limit, Listed, listed
 from weebill.control.refusals import answering
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes
 from weebill.storage.audit import latest
 from weebill.storage.database import Database
 
@@ -22,9 +22,10 @@ class AuditRoutes:
 
     def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
-        self.router = routes_of(
-            {"GET /audit": self._all, "GET /organizations/{organization_id}/audit": self._of_organisation}
-        )
+        self.routes: Routes = {
+            "GET /audit": self._all,
+            "GET /organizations/{organization_id}/audit": self._of_organisation,
+        }
 
     def _all(self, limit: Limit = DEFAULT_LIMIT, after: _After = None) -> Json[Listed[AuditShown]]:
         """Lists the audit log of the installation, newest first."""

@@ -13,7 +13,7 @@ from weebill.auto.tradeoff import sentence as present
 from weebill.config.auto import AUTO
 from weebill.control.answers import Json
 from weebill.control.overview import Overview
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes
 from weebill.process.questions import Unanswered
 from weebill.wire.errors import ApiError
 
@@ -43,7 +43,7 @@ class AutoRoutes:
     def __init__(self, overview: Overview, ask: Ask) -> None:
         self._overview = overview
         self._ask = ask
-        self.router = routes_of({"GET /auto": self._standing, "GET /auto/curve": self._curve})
+        self.routes: Routes = {"GET /auto": self._standing, "GET /auto/curve": self._curve}
 
     async def _standing(self, name: str = AUTO) -> Json[AutoShown]:
         """Says what `auto` costs, and what it keeps of the large model's quality."""

@@ -42,7 +42,7 @@ from weebill.control.credit_shapes import (
 from weebill.control.listing import Paged, Whole
 from weebill.control.overview import Overview
 from weebill.control.page import policy_of
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes
 from weebill.storage.credit_alerts import alert_of, set_alert
 from weebill.storage.credit_stops import set_stop
 from weebill.storage.credit_views import balance, statement
@@ -121,21 +121,19 @@ class CreditRoutes:
     def __init__(self, overview: Overview, ledger: Database) -> None:
         self._overview = overview
         self._ledger = ledger
-        self.router = routes_of(
-            {
-                "GET /credits": self._show,
-                "GET /credits/transactions": self._list,
-                "GET /credits/transactions/{transaction}": self._transaction,
-                "POST /credits/grants": self._grant,
-                "POST /credits/adjustments": self._adjust,
-                "GET /credits/statement": self._statement,
-                "GET /credits/alert": self._alert,
-                "PUT /credits/alert": self._set_alert,
-                "PUT /credits/stop": self._stop,
-                "GET /credits/rates": self._rates,
-                "POST /credits/rates": self._add_rate,
-            }
-        )
+        self.routes: Routes = {
+            "GET /credits": self._show,
+            "GET /credits/transactions": self._list,
+            "GET /credits/transactions/{transaction}": self._transaction,
+            "POST /credits/grants": self._grant,
+            "POST /credits/adjustments": self._adjust,
+            "GET /credits/statement": self._statement,
+            "GET /credits/alert": self._alert,
+            "PUT /credits/alert": self._set_alert,
+            "PUT /credits/stop": self._stop,
+            "GET /credits/rates": self._rates,
+            "POST /credits/rates": self._add_rate,
+        }
 
     def _show(self, actor: Asking, organisation: Asked = None) -> Json[CreditsShown]:
         """Shows the credits of an organisation."""

@@ -15,13 +15,13 @@ from typing import Final, NamedTuple, Union, get_args, get_origin, get_type_hint
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from weebill.accounts.permissions import PERMISSIONS, Permission
 from weebill.control.answers import Json
 from weebill.control.permits import PERMITS, SIGNED_IN
 from weebill.control.refused import FURTHER, WHY
+from weebill.control.routing import LateRoute
 from weebill.control.sign_in.cookies import CSRF_HEADER, SAFE
 from weebill.wire.errors import ErrorBody
 
@@ -103,26 +103,25 @@ class _Answer(NamedTuple):
 
 def document(app: FastAPI, prefix: str) -> bytes:
     """Returns the document of the routes below `prefix`, as JSON."""
-    routes = [each for each in iter_route_contexts(app.routes) if _is_of(each, prefix)]
-    given = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION.strip(), routes=routes)
+    routes = [each for each in app.routes if isinstance(each, LateRoute) and each.path.startswith(f"{prefix}/")]
+    given = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=_DESCRIPTION.strip(),
+        routes=[each.prepared for each in routes],
+    )
     made = msgspec.convert(given, Document)
     answers = [list(_answers(route)) for route in routes]
     shapes = [each.shape for found in answers for each in found if each.shape is not None]
     schemas = _Schemas([*shapes, ErrorBody])
     for route, found in zip(routes, answers, strict=True):
-        path = str(route.path_format)
+        operations = made.paths[route.path_format]
         for method in route.methods or ():
-            named = f"{method} {str(route.path).removeprefix(prefix)}"
-            operation, responses = made.paths[path][method.lower()], _responses(found, schemas)
-            made.paths[path][method.lower()] = _completed(operation, named, responses, schemas.of(ErrorBody))
+            operation, responses = operations[method.lower()], _responses(found, schemas)
+            operations[method.lower()] = _completed(operation, route.named, responses, schemas.of(ErrorBody))
     made.components.schemas = {**_asked(made.components.schemas), **schemas.components}
     made.components.security_schemes = _SECURITY
     return msgspec.json.encode(made)
-
-
-def _is_of(route: RouteContext, prefix: str) -> bool:
-    original = route.original_route
-    return isinstance(original, APIRoute) and original.include_in_schema and str(route.path).startswith(f"{prefix}/")
 
 
 def _completed(operation: Operation, named: str, answers: dict[str, Schema], error: Schema) -> Operation:
@@ -177,7 +176,7 @@ def _responses(answers: Iterable[_Answer], schemas: _Schemas) -> dict[str, Schem
     return {status: {"description": HTTPStatus(int(status)).phrase, "content": found[status]} for status in found}
 
 
-def _answers(route: RouteContext) -> Iterator[_Answer]:
+def _answers(route: LateRoute) -> Iterator[_Answer]:
     """Yields what a handler's annotation says that it answers."""
     annotation = get_type_hints(route.endpoint)["return"]
     for each in get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,):

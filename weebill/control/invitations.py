@@ -14,7 +14,7 @@ from weebill.accounts.tenants import Role
 from weebill.control.access import Asking
 from weebill.control.answers import Created, Json
 from weebill.control.listing import Whole
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes
 from weebill.control.sign_in.cookies import Site
 from weebill.control.sign_in.door import Door
 from weebill.control.sign_in.letters import link_of
@@ -56,13 +56,11 @@ class InvitationRoutes:
     def __init__(self, door: Door) -> None:
         self._door = door
         path = "/organizations/{organization_id}/invitations"
-        self.router = routes_of(
-            {
-                f"GET {path}": self._list,
-                f"POST {path}": self._invite,
-                f"DELETE {path}/{{invitation_id}}": self._withdraw,
-            }
-        )
+        self.routes: Routes = {
+            f"GET {path}": self._list,
+            f"POST {path}": self._invite,
+            f"DELETE {path}/{{invitation_id}}": self._withdraw,
+        }
 
     async def _list(self, organization_id: str) -> Json[Whole[InvitationShown]]:
         """Lists the open invitations to an organisation, oldest first, at most a thousand."""

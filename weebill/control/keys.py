@@ -21,7 +21,7 @@ from weebill.control.answers import Created, Json
 from weebill.control.listing import DEFAULT_LIMIT, After, Limit, Listed, listed
 from weebill.control.overview import Overview
 from weebill.control.refusals import answering
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes
 from weebill.storage.database import Database
 from weebill.storage.keys import keys_in
 from weebill.storage.targets import targets_of, unknown
@@ -94,18 +94,16 @@ class KeyRoutes:
     def __init__(self, overview: Overview, ledger: Database) -> None:
         self._overview = overview
         self._ledger = ledger
-        self.router = routes_of(
-            {
-                "GET /keys": self._list,
-                "POST /keys": self._create,
-                "GET /keys/{key_id}": self._show,
-                "PATCH /keys/{key_id}": self._change,
-                "DELETE /keys/{key_id}": self._revoke,
-                "POST /keys/{key_id}/rotate": self._rotate,
-                "GET /projects/{project_id}/api_keys": self._list_of_project,
-                "POST /projects/{project_id}/api_keys": self._create_in_project,
-            }
-        )
+        self.routes: Routes = {
+            "GET /keys": self._list,
+            "POST /keys": self._create,
+            "GET /keys/{key_id}": self._show,
+            "PATCH /keys/{key_id}": self._change,
+            "DELETE /keys/{key_id}": self._revoke,
+            "POST /keys/{key_id}/rotate": self._rotate,
+            "GET /projects/{project_id}/api_keys": self._list_of_project,
+            "POST /projects/{project_id}/api_keys": self._create_in_project,
+        }
 
     def _list(self, actor: Asking, limit: Limit = DEFAULT_LIMIT, after: After = None) -> Json[Listed[KeyShown]]:
         """Lists all keys, oldest first."""

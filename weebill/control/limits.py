@@ -15,7 +15,7 @@ from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import Asking, check, denied
 from weebill.control.answers import Created, Json
 from weebill.control.listing import Paged, Whole
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes
 from weebill.limits.limit import MOST, BadLimitError, Measure, UnknownLimitError, Window, level_of
 from weebill.limits.machines import (
     MachineAliveError,
@@ -51,16 +51,14 @@ class LimitRoutes:
 
     def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
-        self.router = routes_of(
-            {
-                "GET /limits": self._list,
-                "POST /limits": self._set,
-                "GET /limits/machines": self._machines,
-                "POST /limits/machines/{machine}/release": self._release,
-                "GET /limits/{limit_id}": self._show,
-                "DELETE /limits/{limit_id}": self._remove,
-            }
-        )
+        self.routes: Routes = {
+            "GET /limits": self._list,
+            "POST /limits": self._set,
+            "GET /limits/machines": self._machines,
+            "POST /limits/machines/{machine}/release": self._release,
+            "GET /limits/{limit_id}": self._show,
+            "DELETE /limits/{limit_id}": self._remove,
+        }
 
     def _list(
         self,

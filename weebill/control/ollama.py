@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
@@ -24,6 +24,7 @@ from weebill.apis.ollama.manage_shapes import CopyBody, CreateBody, Named, PullB
 from weebill.control.access import bearer_token, peer_of, require_admin
 from weebill.control.noting import Noting
 from weebill.control.overview import Overview
+from weebill.control.routing import Routes
 from weebill.control.store_work import StoreWork, WorkError
 from weebill.models.errors import DiskFullError, ModelDamagedError, ReadOnlyError
 from weebill.models.jobs import Copy, Create, Delete, Job, Pull, Step
@@ -54,17 +55,14 @@ class OllamaManagement:
         self._keys = keys
         self._changed = changed
         self._work = StoreWork()
-        self.router = APIRouter()
-        for root in ROOTS:
-            for path, method, serve in (
-                ("/pull", "POST", self._pull),
-                ("/create", "POST", self._create),
-                ("/copy", "POST", self._copy),
-                ("/delete", "DELETE", self._delete),
-                ("/blobs/{digest}", "HEAD", self._has_blob),
-                ("/blobs/{digest}", "POST", self._take_blob),
-            ):
-                self.router.add_route(f"{root}{path}", self._answering(serve), methods=[method])
+        self.routes: Routes = {
+            "POST /pull": self._answering(self._pull),
+            "POST /create": self._answering(self._create),
+            "POST /copy": self._answering(self._copy),
+            "DELETE /delete": self._answering(self._delete),
+            "HEAD /blobs/{digest}": self._answering(self._has_blob),
+            "POST /blobs/{digest}": self._answering(self._take_blob),
+        }
 
     def _answering(self, serve: Serve) -> Serve:
         """Checks the key first, and answers errors in Ollama's format."""

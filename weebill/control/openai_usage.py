@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from sqlalchemy import Connection
 
 from weebill.accounts.permissions import Reach, reach_of
 from weebill.control.access import Asking
 from weebill.control.answers import Json, available
+from weebill.control.routing import Routes
 from weebill.control.usage import asked_well
 from weebill.storage.database import Database
 from weebill.storage.usage_reports import bucket_rows
@@ -108,8 +109,7 @@ class OpenAIUsageRoutes:
 
     def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
-        self.router = APIRouter()
-        self.router.add_api_route("/organization/{name:path}", self._page)
+        self.routes: Routes = {"GET /organization/{name:path}": self._page}
 
     def _page(self, actor: Asking, request: Request, name: str) -> Response:
         if name in _NOT_KEPT:

@@ -32,7 +32,7 @@ from weebill.control.credits import author_of
 from weebill.control.listing import Whole
 from weebill.control.overview import Overview
 from weebill.control.probing import Probing
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes
 from weebill.storage.database import Database
 from weebill.storage.provider_keys import ProviderKeys
 from weebill.storage.sealing import Vault
@@ -104,16 +104,14 @@ class ProviderKeyRoutes:
         self._ledger = ledger
         self._vault = Vault(overview.home)
         self._probing = Probing()
-        self.router = routes_of(
-            {
-                "GET /providers/{provider}/keys": self._list,
-                "POST /providers/{provider}/keys": self._add,
-                "GET /providers/{provider}/keys/{provider_key_id}": self._show,
-                "PATCH /providers/{provider}/keys/{provider_key_id}": self._change,
-                "DELETE /providers/{provider}/keys/{provider_key_id}": self._remove,
-                "POST /providers/{provider}/keys/{provider_key_id}/test": self._test,
-            }
-        )
+        self.routes: Routes = {
+            "GET /providers/{provider}/keys": self._list,
+            "POST /providers/{provider}/keys": self._add,
+            "GET /providers/{provider}/keys/{provider_key_id}": self._show,
+            "PATCH /providers/{provider}/keys/{provider_key_id}": self._change,
+            "DELETE /providers/{provider}/keys/{provider_key_id}": self._remove,
+            "POST /providers/{provider}/keys/{provider_key_id}/test": self._test,
+        }
 
     def _list(self, request: Request, provider: str, project_id: str | None = None) -> Json[Whole[ProviderKeyShown]]:
         """Lists a provider's keys, of the installation and of projects."""

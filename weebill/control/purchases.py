@@ -29,7 +29,7 @@ from weebill.control.credits import (
 )
 from weebill.control.listing import Whole
 from weebill.control.overview import Overview
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes
 from weebill.storage.database import Database
 from weebill.storage.purchases import Purchases
 from weebill.wire.errors import ApiError
@@ -64,8 +64,8 @@ class PurchaseRoutes:
         self._ledger = ledger
         self._lock = Lock()
         self._known: tuple[StripeSettings, PaymentService] | None = None
-        self.router = routes_of({"POST /credits/checkout": self._begin, "POST /credits/refunds": self._refund})
-        self.public = routes_of({"POST /stripe/webhook": self._hear})
+        self.routes: Routes = {"POST /credits/checkout": self._begin, "POST /credits/refunds": self._refund}
+        self.public: Routes = {"POST /stripe/webhook": self._hear}
 
     def _begin(self, actor: Asking, new: NewCheckout) -> Created[CheckoutShown]:
         """Begins a purchase of credits."""

@@ -1,20 +1,56 @@
-"""The routes of the management API: a table of methods and paths, as in `PERMITS`, with their handlers."""
+"""The routes of the control process: tables of methods and paths, as in `PERMITS`, with their handlers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 
-from fastapi import APIRouter
+from fastapi.params import Depends
+from fastapi.routing import APIRoute
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
 
 # Returns an answer, or awaits it; its annotation says which.
 Handler = Callable[..., object]
+Routes = Mapping[str, Handler]
 
 
-def routes_of(handlers: Mapping[str, Handler]) -> APIRouter:
-    """Returns routes, by method and path; the first part of the path is their group in the OpenAPI document."""
-    router = APIRouter()
-    for named, handler in handlers.items():
-        method, _, path = named.partition(" ")
+class LateRoute(Route):
+    """A route whose handler FastAPI looks at for the first request to it: to look at all takes a third of a second.
+
+    `named` are its methods and its path, as its table has them.
+    """
+
+    def __init__(self, named: str, handler: Handler, prefix: str, dependencies: Sequence[Depends]) -> None:
+        methods, _, path = named.partition(" ")
+        super().__init__(f"{prefix}{path}", handler)
+        self.named = named
+        self.methods = {*methods.split(",")}
+        self._group = path.split("/")[1]
+        self._dependencies = dependencies
+
+    @cached_property
+    def prepared(self) -> APIRoute:
+        """FastAPI's own; the first part of the path is its group in the OpenAPI document."""
         # Without a model, FastAPI leaves an answer as it is.
-        router.add_api_route(path, handler, methods=[method], tags=[path.split("/")[1]], response_model=None)
-    return router
+        return APIRoute(
+            self.path,
+            self.endpoint,
+            methods=self.methods,
+            tags=[self._group],
+            dependencies=self._dependencies,
+            response_model=None,
+        )
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        return match, {**found, "route": self} if found else found
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.prepared.handle(scope, receive, send)
+
+
+def routes_of(handlers: Routes, prefix: str = "", dependencies: Sequence[Depends] = ()) -> Iterator[LateRoute]:
+    """Yields the routes of a table below `prefix`, for which the dependencies are called first."""
+    for named, handler in handlers.items():
+        yield LateRoute(named, handler, prefix, dependencies)

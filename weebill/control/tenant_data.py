@@ -21,7 +21,7 @@ from weebill.control.access import Asking
 from weebill.control.answers import Archive, Json, available
 from weebill.control.overview import Overview
 from weebill.control.refusals import answering
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes
 from weebill.storage.audit import record
 from weebill.storage.database import Database
 from weebill.storage.responses import StoreError
@@ -68,7 +68,7 @@ class TenantDataRoutes:
         self._overview = overview
         self._ledger = ledger
         self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
-        self.router = routes_of({"GET /export": self._export, "POST /erasures": self._erase})
+        self.routes: Routes = {"GET /export": self._export, "POST /erasures": self._erase}
 
     def _export(
         self,

@@ -28,7 +28,7 @@ from weebill.control.access import Asking
 from weebill.control.answers import Created, Json
 from weebill.control.listing import DEFAULT_LIMIT, After, Limit, Listed, listed
 from weebill.control.refusals import answering
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes
 from weebill.storage.database import Database
 from weebill.storage.tenants import tenants_in
 
@@ -102,39 +102,37 @@ class TenantRoutes:
 
     def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
-        self.router = routes_of(
-            {
-                "GET /organizations": self._organisations,
-                "POST /organizations": self._create_organisation,
-                "GET /organizations/{organization_id}": self._organisation,
-                "PATCH /organizations/{organization_id}": self._rename_organisation,
-                "POST /organizations/{organization_id}/archive": self._archive_organisation,
-                "POST /organizations/{organization_id}/restore": self._restore_organisation,
-                "GET /organizations/{organization_id}/users": self._members,
-                "POST /organizations/{organization_id}/users": self._add_member,
-                "GET /organizations/{organization_id}/users/{user_id}": self._member,
-                "PATCH /organizations/{organization_id}/users/{user_id}": self._set_role,
-                "DELETE /organizations/{organization_id}/users/{user_id}": self._remove_member,
-                "GET /organizations/{organization_id}/projects": self._projects,
-                "POST /organizations/{organization_id}/projects": self._create_project,
-                "GET /projects/{project_id}": self._project,
-                "PATCH /projects/{project_id}": self._rename_project,
-                "POST /projects/{project_id}/archive": self._archive_project,
-                "POST /projects/{project_id}/restore": self._restore_project,
-                "GET /projects/{project_id}/service_accounts": self._accounts,
-                "POST /projects/{project_id}/service_accounts": self._create_account,
-                "GET /projects/{project_id}/service_accounts/{service_account_id}": self._account,
-                "PATCH /projects/{project_id}/service_accounts/{service_account_id}": self._change_account,
-                "POST /projects/{project_id}/service_accounts/{service_account_id}/disable": self._disable_account,
-                "POST /projects/{project_id}/service_accounts/{service_account_id}/enable": self._enable_account,
-                "GET /users": self._users,
-                "POST /users": self._create_user,
-                "GET /users/{user_id}": self._user,
-                "PATCH /users/{user_id}": self._rename_user,
-                "POST /users/{user_id}/disable": self._disable_user,
-                "POST /users/{user_id}/enable": self._enable_user,
-            },
-        )
+        self.routes: Routes = {
+            "GET /organizations": self._organisations,
+            "POST /organizations": self._create_organisation,
+            "GET /organizations/{organization_id}": self._organisation,
+            "PATCH /organizations/{organization_id}": self._rename_organisation,
+            "POST /organizations/{organization_id}/archive": self._archive_organisation,
+            "POST /organizations/{organization_id}/restore": self._restore_organisation,
+            "GET /organizations/{organization_id}/users": self._members,
+            "POST /organizations/{organization_id}/users": self._add_member,
+            "GET /organizations/{organization_id}/users/{user_id}": self._member,
+            "PATCH /organizations/{organization_id}/users/{user_id}": self._set_role,
+            "DELETE /organizations/{organization_id}/users/{user_id}": self._remove_member,
+            "GET /organizations/{organization_id}/projects": self._projects,
+            "POST /organizations/{organization_id}/projects": self._create_project,
+            "GET /projects/{project_id}": self._project,
+            "PATCH /projects/{project_id}": self._rename_project,
+            "POST /projects/{project_id}/archive": self._archive_project,
+            "POST /projects/{project_id}/restore": self._restore_project,
+            "GET /projects/{project_id}/service_accounts": self._accounts,
+            "POST /projects/{project_id}/service_accounts": self._create_account,
+            "GET /projects/{project_id}/service_accounts/{service_account_id}": self._account,
+            "PATCH /projects/{project_id}/service_accounts/{service_account_id}": self._change_account,
+            "POST /projects/{project_id}/service_accounts/{service_account_id}/disable": self._disable_account,
+            "POST /projects/{project_id}/service_accounts/{service_account_id}/enable": self._enable_account,
+            "GET /users": self._users,
+            "POST /users": self._create_user,
+            "GET /users/{user_id}": self._user,
+            "PATCH /users/{user_id}": self._rename_user,
+            "POST /users/{user_id}/disable": self._disable_user,
+            "POST /users/{user_id}/enable": self._enable_user,
+        }
 
     def _organisations(
         self, actor: Asking, limit: Limit = DEFAULT_LIMIT, after: After = None, include_archived: bool = False

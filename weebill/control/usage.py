@@ -14,7 +14,7 @@ from weebill.accounts.permissions import reach_of
 from weebill.control.access import Asking
 from weebill.control.answers import Json, available
 from weebill.control.listing import Paged
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes
 from weebill.storage.database import Database
 from weebill.storage.usage_reports import report
 from weebill.storage.usage_totals import recent, recent_within, summary
@@ -49,9 +49,11 @@ class UsageRoutes:
 
     def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
-        self.router = routes_of(
-            {"GET /usage": self._recent, "GET /usage/summary": self._summary, "GET /usage/report": self._report}
-        )
+        self.routes: Routes = {
+            "GET /usage": self._recent,
+            "GET /usage/summary": self._summary,
+            "GET /usage/report": self._report,
+        }
 
     def _recent(
         self,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import time
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from weebill.accounts.one_time_codes import enrolment
 from weebill.accounts.sessions import Session
 from weebill.accounts.sign_in import Present
+from weebill.control.routing import Routes
 from weebill.control.sign_in.cookies import Site
 from weebill.control.sign_in.door import Door
 from weebill.control.sign_in.form_pages import FormPages, bad, to
@@ -37,18 +38,16 @@ class AccountPages:
         self._door = door
         self._guard = guard
         self._forms = forms
-        self.router = APIRouter()
-        self.router.add_api_route("/account", self._account_page, methods=["GET", "HEAD"], response_class=Response)
-        for name, change in (
-            ("password", self._password),
-            ("codes", self._begin_codes),
-            ("codes/confirm", self._confirm_codes),
-            ("codes/end", self._end_codes),
-            ("sessions", self._end_session),
-            ("sign-out", self._sign_out),
-            ("sign-out-everywhere", self._sign_out_everywhere),
-        ):
-            self.router.add_api_route(f"/account/{name}", change, methods=["POST"], response_class=Response)
+        self.routes: Routes = {
+            "GET,HEAD /account": self._account_page,
+            "POST /account/password": self._password,
+            "POST /account/codes": self._begin_codes,
+            "POST /account/codes/confirm": self._confirm_codes,
+            "POST /account/codes/end": self._end_codes,
+            "POST /account/sessions": self._end_session,
+            "POST /account/sign-out": self._sign_out,
+            "POST /account/sign-out-everywhere": self._sign_out_everywhere,
+        }
 
     async def _account_page(self, request: Request) -> Response:
         present = await self._guard.present(request)

@@ -12,7 +12,7 @@ from weebill.accounts.sign_in import Opened, Present
 from weebill.accounts.tenants import User
 from weebill.control.answers import Accepted, Created, Json
 from weebill.control.listing import Whole
-from weebill.control.routing import routes_of
+from weebill.control.routing import Routes
 from weebill.control.sign_in.door import Door
 from weebill.control.sign_in.guard import Guard
 from weebill.control.sign_in.shapes import (
@@ -105,25 +105,23 @@ class AuthRoutes:
     def __init__(self, door: Door, guard: Guard) -> None:
         self._door = door
         self._guard = guard
-        self.router = routes_of(
-            {
-                "GET /auth/session": self._session,
-                "POST /auth/sign-in": self._sign_in,
-                "POST /auth/link": self._link,
-                "POST /auth/sign-up": self._sign_up,
-                "POST /auth/join": self._join,
-                "POST /auth/reset": self._ask_for_reset,
-                "POST /auth/reset/complete": self._reset,
-                "POST /auth/password": self._password,
-                "POST /auth/codes": self._begin_codes,
-                "POST /auth/codes/confirm": self._confirm_codes,
-                "POST /auth/codes/end": self._end_codes,
-                "POST /auth/sign-out": self._sign_out,
-                "POST /auth/sign-out-everywhere": self._sign_out_everywhere,
-                "GET /sessions": self._sessions,
-                "DELETE /sessions/{session_id}": self._end_session,
-            }
-        )
+        self.routes: Routes = {
+            "GET /auth/session": self._session,
+            "POST /auth/sign-in": self._sign_in,
+            "POST /auth/link": self._link,
+            "POST /auth/sign-up": self._sign_up,
+            "POST /auth/join": self._join,
+            "POST /auth/reset": self._ask_for_reset,
+            "POST /auth/reset/complete": self._reset,
+            "POST /auth/password": self._password,
+            "POST /auth/codes": self._begin_codes,
+            "POST /auth/codes/confirm": self._confirm_codes,
+            "POST /auth/codes/end": self._end_codes,
+            "POST /auth/sign-out": self._sign_out,
+            "POST /auth/sign-out-everywhere": self._sign_out_everywhere,
+            "GET /sessions": self._sessions,
+            "DELETE /sessions/{session_id}": self._end_session,
+        }
 
     async def _session(self, request: Request) -> Json[SignInState]:
         """Says who has signed in, and how people can."""

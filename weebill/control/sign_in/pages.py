@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from weebill.accounts.tenants import User
+from weebill.control.routing import Routes
 from weebill.control.sign_in.cookies import Site
 from weebill.control.sign_in.door import Door
 from weebill.control.sign_in.form_pages import FormPages, bad, local_path, to
@@ -25,17 +26,18 @@ class Pages:
         self._door = door
         self._guard = guard
         self._forms = forms
-        self.router = APIRouter()
-        for path, show, take in (
-            ("/sign-in", self._sign_in_page, self._sign_in),
-            ("/sign-up", self._sign_up_page, self._sign_up),
-            ("/join", self._join_page, self._join),
-            ("/reset", self._reset_page, self._reset),
-        ):
-            self.router.add_api_route(path, show, methods=["GET", "HEAD"], response_class=Response)
-            self.router.add_api_route(path, take, methods=["POST"], response_class=Response)
-        self.router.add_api_route("/sign-in/openid", self._begin_openid, response_class=Response)
-        self.router.add_api_route(CALLBACK, self._end_openid, response_class=Response)
+        self.routes: Routes = {
+            "GET,HEAD /sign-in": self._sign_in_page,
+            "POST /sign-in": self._sign_in,
+            "GET,HEAD /sign-up": self._sign_up_page,
+            "POST /sign-up": self._sign_up,
+            "GET,HEAD /join": self._join_page,
+            "POST /join": self._join,
+            "GET,HEAD /reset": self._reset_page,
+            "POST /reset": self._reset,
+            "GET /sign-in/openid": self._begin_openid,
+            f"GET {CALLBACK}": self._end_openid,
+        }
 
     async def open_by_link(self, request: Request, token: str) -> Response:
         """Signs in by a one-time link, and leads to the address without it."""

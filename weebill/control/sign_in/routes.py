@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from weebill.accounts.sign_in import SignIns
 from weebill.control.overview import Overview
+from weebill.control.routing import Routes
 from weebill.control.sign_in.account_pages import AccountPages
 from weebill.control.sign_in.api import AuthRoutes
 from weebill.control.sign_in.cookies import FormTokens
@@ -25,10 +26,8 @@ class SignInRoutes:
         self.door = Door(overview, sign_ins, mailer, OpenId(pepper))
         forms = FormPages(self.door, self.guard, FormTokens(pepper))
         self._pages = Pages(self.door, self.guard, forms)
-        self.pages = APIRouter()
-        self.pages.include_router(self._pages.router)
-        self.pages.include_router(AccountPages(self.door, self.guard, forms).router)
-        self.api = AuthRoutes(self.door, self.guard).router
+        self.pages: Routes = {**self._pages.routes, **AccountPages(self.door, self.guard, forms).routes}
+        self.api = AuthRoutes(self.door, self.guard).routes
 
     async def open_by_link(self, request: Request, token: str) -> Response:
         """Signs in by a one-time link, as the address of the status page has it."""
