@@ -22,7 +22,7 @@ from weebill.config.schema import DatabaseSettings
 from weebill.storage.audit import EXEMPT
 from weebill.storage.database import Database
 from weebill.storage.opening import open_ledger
-from weebill.storage.tables.ledger import API_KEYS, USAGE_KINDS, USAGE_SERIES
+from weebill.storage.tables.ledger import API_KEYS, USAGE_KINDS, USAGE_PROJECT_SERIES, USAGE_SERIES
 from weebill.storage.tables.tenants import PROJECTS
 from weebill.storage.usage_reports import report
 from weebill.storage.usage_rows import KIND, SUMS, fingerprint
@@ -38,6 +38,7 @@ DAYS: Final = 365
 END_H: Final = 490_000  # hours since 1970
 _BATCH: Final = 500_000
 _RUNS: Final = 15
+_SETTLE_S: Final = 300
 _HOUR_US: Final = 3_600_000_000
 
 # Spread over the year by a multiplication that visits every hour of it, and over keys, of which a few are used most.
@@ -60,22 +61,35 @@ _ADDED: Final = (
 _BY_HOUR: Final = (
     f"INSERT INTO usage_sums (hours, start, series, {', '.join(SUMS)}) "
     f"SELECT 1, started_at / {_HOUR_US}, kind, {_ADDED} FROM usage_entries JOIN usage_kinds ON usage_kinds.id = kind "
-    "GROUP BY 2, 3"
+    "GROUP BY 2, 3 ORDER BY 2, 3"
 )
 _BY_DAY: Final = (
     f"INSERT INTO usage_sums (hours, start, series, {', '.join(SUMS)}) "
     f"SELECT 24, start / 24 * 24, series, {', '.join(f'sum({name})' for name in SUMS)} FROM usage_sums "
-    "WHERE hours = 1 GROUP BY 2, 3"
+    "WHERE hours = 1 GROUP BY 2, 3 ORDER BY 2, 3"
 )
 _BY_MONTH: Final = (
     f"INSERT INTO usage_sums (hours, start, series, {', '.join(SUMS)}) "
     f"SELECT {MONTH_H}, {{month}}, series, {', '.join(f'sum({name})' for name in SUMS)} FROM usage_sums "
-    "WHERE hours = 24 AND start >= {month} AND start < {end} GROUP BY series"
+    "WHERE hours = 24 AND start >= {month} AND start < {end} GROUP BY series ORDER BY series"
+)
+# Keys belong to projects in turn.
+_PROJECT_SERIES: Final = (
+    f"(series - 1) / {len(MODELS)} % {PROJECTS_MADE} * {len(MODELS)} + (series - 1) % {len(MODELS)} + 1"
+)
+_BY_PROJECT: Final = (
+    f"INSERT INTO usage_project_sums (hours, start, project_series, {', '.join(SUMS)}) "
+    f"SELECT hours, start, {_PROJECT_SERIES}, {', '.join(f'sum({name})' for name in SUMS)} FROM usage_sums "
+    "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+)
+_VACUUMED: Final = (
+    "SELECT count(*) FROM pg_stat_user_tables WHERE relname IN ('usage_sums', 'usage_project_sums') "
+    "AND coalesce(last_autovacuum, last_vacuum) IS NULL"
 )
 _DAILY: Final = (
     f"INSERT INTO usage_daily (day, key_id, model, {', '.join(SUMS)}) "
     f"SELECT start / 24, key_id, model, {', '.join(f'sum({name})' for name in SUMS)} FROM usage_sums "
-    "JOIN usage_series ON usage_series.id = series WHERE hours = 24 GROUP BY 1, 2, 3"
+    "JOIN usage_series ON usage_series.id = series WHERE hours = 24 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
 )
 
 
@@ -106,6 +120,7 @@ def measure_usage(requests: int, url: str | None, told: Callable[[str], None]) -
             begun = time.perf_counter()
             ledger.change(_make_tenants)
             _fill(ledger, requests, told)
+            _settle(ledger, told)
             made_s = time.perf_counter() - begun
             sums = int(ledger.read(lambda each: each.execute(text("SELECT count(*) FROM usage_sums")).scalar_one()))
             kind = ledger.read(lambda each: each.dialect.name)
@@ -125,6 +140,12 @@ def _make_tenants(connection: Connection) -> None:
         for at in range(KEYS)
     ]
     connection.execute(insert(API_KEYS).execution_options(**EXEMPT), [{**each, **made} for each in keys])
+    for at, (project, model) in enumerate(
+        ((project, model) for project in range(PROJECTS_MADE) for model in MODELS), 1
+    ):
+        of_project = (f"proj_{project}", model, "acme", "chat.completions")
+        named = dict(zip(("project_id", "model", "upstream", "endpoint"), of_project, strict=True))
+        connection.execute(insert(USAGE_PROJECT_SERIES).values(id=at, fingerprint=fingerprint(of_project), **named))
     for at, (key, model) in enumerate(((key, model) for key in range(KEYS) for model in MODELS), 1):
         kind = (
             f"key_{key}", model, model, "acme", "chat.completions", False, True, 200, "ok", "", "", False, "",
@@ -152,9 +173,20 @@ def _fill(ledger: Database, requests: int, told: Callable[[str], None]) -> None:
     year = Span(END_H - DAYS * DAY_H, END_H)
     starts = sorted({month_of(hour) for hour in range(*year, DAY_H)} | {month_of(END_H - 1)})
     by_month = [_BY_MONTH.format(month=each, end=month_of(each + MONTH_H)) for each in starts]
-    for statement in (_BY_HOUR, _BY_DAY, *by_month, _DAILY, "ANALYZE"):
+    for statement in (_BY_HOUR, _BY_DAY, *by_month, _BY_PROJECT, _DAILY, "ANALYZE"):
         ledger.change(partial(_execute, statement=statement))
     told("their sums")
+
+
+def _settle(ledger: Database, told: Callable[[str], None]) -> None:
+    """Waits for PostgreSQL's autovacuum to have seen the sums, as it does a minute or so after they are made."""
+    if ledger.read(lambda each: each.dialect.name) == "sqlite":
+        return
+    for _ in range(_SETTLE_S):
+        if ledger.read(lambda each: int(each.exec_driver_sql(_VACUUMED).scalar_one())) == 0:
+            return
+        time.sleep(1)
+    told("not vacuumed: is autovacuum off there?")
 
 
 def _execute(connection: Connection, statement: str) -> None:

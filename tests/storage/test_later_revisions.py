@@ -61,6 +61,7 @@ UNDONE: Final = {
     ),
     "0022": ("DROP TABLE borrowers",),
     "0023": tuple(f"ALTER TABLE {name} DROP COLUMN mail" for name in ("credit_standings", "webhook_deliveries")),
+    "0024": ("DROP TABLE usage_project_sums", "DROP TABLE usage_project_series"),
 }
 
 

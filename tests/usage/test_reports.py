@@ -23,6 +23,7 @@ from test_rollups import some
 
 from tests.fixtures.databases import execute, insert, plans
 from tests.fixtures.postgresql import PostgresServer
+from weebill.accounts.permissions import Target
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
 from weebill.storage import usage_reports
@@ -31,6 +32,8 @@ from weebill.storage.database import Database
 from weebill.storage.opening import open_ledger
 from weebill.storage.tables.ledger import API_KEYS
 from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS, USERS
+from weebill.storage.usage_levels import BY_KEY, BY_PROJECT, Level, level_of
+from weebill.storage.usage_parts import sizes
 from weebill.storage.usage_reports import report
 from weebill.usage.asked import read_query
 from weebill.usage.records import Labels, UsageRecord
@@ -241,7 +244,8 @@ def test_a_report_reads_the_sums_of_its_own_time_alone(ledger: Database) -> None
     for days in range(0, 400, 20):
         moved = [
             msgspec.structs.replace(
-                make_record(f"{key}"), key_id=f"key_{key}", started_at=STARTED_AT + days * 86_400_000_000
+                make_record(f"{key}", key_id=f"key_{key}", model=f"model_{key}"),
+                started_at=STARTED_AT + days * 86_400_000_000,
             )
             for key in range(200)
         ]
@@ -251,8 +255,8 @@ def test_a_report_reads_the_sums_of_its_own_time_alone(ledger: Database) -> None
     found = plans(ledger, lambda connection: report(connection, query, 10))
     assert found
     for plan in found:
-        assert not [step for step in plan if step.startswith(("SCAN usage_sums", "SCAN usage_label_sums"))], plan
-        assert not [step for step in plan if "Seq Scan on usage_sums" in step], plan
+        assert not [step for step in plan if step.startswith("SCAN usage_") and "sums" in step], plan
+        assert not [step for step in plan if "Seq Scan on usage_" in step and "sums" in step], plan
 
 
 def test_what_is_asked_without_a_time_is_of_the_last_days(ledger: Database) -> None:
@@ -280,6 +284,45 @@ def test_a_page_adds_up_a_bounded_number_of_sums(ledger: Database, monkeypatch: 
     assert [len(paged(ledger, msgspec.structs.replace(query, bucket=bucket), 1000)) for bucket in ("day", "all")] == [
         len({each.started_at // 86_400_000_000 for each in spread}), 1,
     ]  # fmt: skip
+
+
+def test_few_more_sums_are_counted_than_a_page_has_room_for(ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    spread = [
+        msgspec.structs.replace(make_record(f"{at}"), started_at=STARTED_AT + at * 3_600_000_000) for at in range(60)
+    ]
+    insert(ledger, spread)
+    looked_at: list[Span] = []
+
+    def noted(connection: Connection, spans: list[Span], level: Level, *, labelled: bool) -> dict[int, int]:
+        looked_at.extend(spans)
+        return sizes(connection, spans, level, labelled=labelled)
+
+    monkeypatch.setattr(usage_reports, "sizes", noted)
+    query = ReportQuery(span=Span(HOUR, HOUR + 60), bucket="hour", group_by=("model",))
+    assert len(ledger.read(partial(report, query=query, limit=1000)).rows) == len(looked_at) == 60
+    looked_at.clear()
+    monkeypatch.setattr(usage_reports, "MOST_SUMS", 3)
+    assert len(ledger.read(partial(report, query=query, limit=1000)).rows) == 3
+    assert len(looked_at) == 4
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "reach", "level"),
+    [
+        ((), None, BY_PROJECT),
+        (("organization", "project", "model", "provider", "endpoint"), None, BY_PROJECT),
+        (("model",), (Target("org_a", "proj_a"),), BY_PROJECT),
+        (("model",), (Target("org_a"), Target("org_b", user_id="user_a")), BY_KEY),
+        (("key",), None, BY_KEY),
+        (("model", "user"), None, BY_KEY),
+        (("end_user",), None, BY_KEY),
+        (("tag:team",), None, BY_KEY),
+    ],
+)
+def test_sums_of_projects_are_read_where_no_keys_are_told_apart(
+    dimensions: tuple[str, ...], reach: tuple[Target, ...] | None, level: Level
+) -> None:
+    assert level_of(dimensions, reach) is level
 
 
 def test_a_sum_of_many_noughts_is_read(ledger: Database) -> None:

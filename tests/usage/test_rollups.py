@@ -152,7 +152,7 @@ def test_a_ledger_without_months_gets_those_of_its_days(ledger: Database) -> Non
     assert max(row[7] for row in before[0]) == 2**63 - 1
     for table in ("usage_sums", "usage_label_sums"):
         execute(ledger, f"DELETE FROM {table} WHERE hours = 744")
-    ledger.change(partial(_upgrade, revision=r0020_usage_by_month))
+    ledger.change(partial(upgrade, revision=r0020_usage_by_month))
     assert [plain(rows(ledger, query)) for query in (BY_MONTH, labelled)] == before
 
 
@@ -194,7 +194,7 @@ def _as_before(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _upgrade(connection: Connection, revision: ModuleType = revision) -> None:
+def upgrade(connection: Connection, revision: ModuleType = revision) -> None:
     with Operations.context(MigrationContext.configure(connection)):
         revision.upgrade()
 
@@ -206,7 +206,7 @@ def test_a_ledger_without_roll_ups_gets_those_of_its_records(ledger: Database) -
     before = [plain(rows(ledger, query)) for query in (BY_HOUR, BY_DAY)]
     ledger.change(_as_before)
     execute(ledger, "UPDATE usage_daily SET requests = requests + 5 WHERE day = 20406 AND key_id = 'key_1'")
-    ledger.change(_upgrade)
+    ledger.change(upgrade)
     # What only the totals of days know of: in the first hour, of an unknown upstream.
     unknown = [row for row in plain(rows(ledger, BY_HOUR)) if row[3] == ""]
     assert sum(row[5] for row in unknown) == 5 * len(unknown) > 0

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, insert, select, update
 
 from weebill.billing.rates import billed_nano
-from weebill.storage.owners import Owner, owners_of
+from weebill.storage.owners import INSTALLATION, Owners
 from weebill.storage.postgresql.locks import lock
 from weebill.storage.rates import read_rates
 from weebill.storage.rollups import Rolled
@@ -28,10 +28,10 @@ class Bill:
     Without rates, what is billed is what it costs, which the roll-ups have; with some, each record is looked at.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, owners: Owners) -> None:
         self._connection = connection
         self._rates = read_rates(connection)
-        self._owners: dict[str, Owner] = {}
+        self._owners = owners
         # organisation -> nano-dollars billed, nano-dollars of cost, requests of unknown price
         self._sums: dict[str, list[int]] = {}
         self._pending: dict[str, list[int]] = {}
@@ -50,10 +50,10 @@ class Bill:
     def finish(self, rolled: Rolled) -> None:
         """Adds the bill to what organisations were billed; `rolled` are the sums of all the records."""
         if not self._rates:
-            self._find(series[0] for _, series in rolled.hours)
+            owners = self._owners.of(series[0] for _, series in rolled.hours)
             for (_, (key_id, *_)), sums in rolled.hours.items():
-                cost = sums[_COST]
-                self._add(self._sums, self._owners[key_id].organisation, cost, cost, sums[_UNPRICED])
+                owner, cost = owners[key_id] or INSTALLATION, sums[_COST]
+                self._add(self._sums, owner.organisation, cost, cost, sums[_UNPRICED])
         # Always in the same order: of two writers one waits for the other, and never each for the other.
         for organisation, (billed, cost, unpriced) in sorted(self._sums.items()):
             add_up(self._connection, organisation, billed, cost, unpriced)
@@ -61,9 +61,9 @@ class Bill:
     def _watched(self, pieces: Iterable[Iterable[UsageRecord]]) -> Iterator[list[UsageRecord]]:
         for piece in pieces:
             records = list(piece)
-            self._find(record.key_id for record in records)
+            owners = self._owners.of(record.key_id for record in records)
             for record in records:
-                owner, cost = self._owners[record.key_id], record.cost_nano
+                owner, cost = owners[record.key_id] or INSTALLATION, record.cost_nano
                 sums = self._pending.get(owner.organisation)
                 if sums is None:
                     sums = self._pending[owner.organisation] = [0, 0, 0]
@@ -74,11 +74,6 @@ class Bill:
                     sums[0] += billed_nano(cost, parts)
                     sums[1] += cost
             yield records
-
-    def _find(self, key_ids: Iterable[str]) -> None:
-        unknown = set(key_ids).difference(self._owners)
-        if unknown:
-            self._owners |= owners_of(self._connection, unknown)
 
     def _add(self, sums: dict[str, list[int]], organisation: str, billed: int, cost: int, unpriced: int) -> None:
         found = sums.setdefault(organisation, [0, 0, 0])

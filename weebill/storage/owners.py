@@ -1,8 +1,8 @@
-"""The organisations and projects that usage is billed to."""
+"""The organisations and projects that usage belongs to."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, select
@@ -21,20 +21,29 @@ class Owner(NamedTuple):
     project: str
 
 
-_NOBODY: Final = Owner(DEFAULT_ORGANISATION, DEFAULT_PROJECT)
+INSTALLATION: Final = Owner(DEFAULT_ORGANISATION, DEFAULT_PROJECT)
+"""Pays for what keys have used that the ledger does not know."""
 _OWNERS: Final = select(API_KEYS.c.id, PROJECTS.c.organisation_id, PROJECTS.c.id).join_from(
     API_KEYS, PROJECTS, API_KEYS.c.project_id == PROJECTS.c.id
 )
 
 
-def owners_of(connection: Connection, key_ids: Collection[str]) -> dict[str, Owner]:
-    """Returns the owner of each key; of one that the ledger does not know, the installation's own."""
-    ids = sorted(key_ids)
-    owners = dict.fromkeys(ids, _NOBODY)
-    for start in range(0, len(ids), _BATCH):
-        found = connection.execute(_OWNERS.where(API_KEYS.c.id.in_(ids[start : start + _BATCH])))
-        owners |= {key_id: Owner(organisation, project) for key_id, organisation, project in found}
-    return owners
+class Owners:
+    """The owners of keys, each looked up once in a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[str, Owner | None] = {}
+
+    def of(self, key_ids: Iterable[str]) -> Mapping[str, Owner | None]:
+        """Returns the owner of each key, and of others; None for one that the ledger does not know."""
+        known = self._known
+        unknown = sorted(set(key_ids).difference(known))
+        known.update(dict.fromkeys(unknown))
+        for start in range(0, len(unknown), _BATCH):
+            found = self._connection.execute(_OWNERS.where(API_KEYS.c.id.in_(unknown[start : start + _BATCH])))
+            known.update({key_id: Owner(organisation, project) for key_id, organisation, project in found})
+        return known
 
 
 def is_organisation(connection: Connection, organisation: str) -> bool:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, Table, func, select
 
-from weebill.storage.tables.ledger import USAGE_DAILY, USAGE_LABEL_SERIES, USAGE_LABEL_SUMS, USAGE_SERIES, USAGE_SUMS
+from weebill.storage.owners import Owners
+from weebill.storage.tables.ledger import (
+    USAGE_DAILY,
+    USAGE_LABEL_SERIES,
+    USAGE_LABEL_SUMS,
+    USAGE_PROJECT_SERIES,
+    USAGE_PROJECT_SUMS,
+    USAGE_SERIES,
+    USAGE_SUMS,
+)
 from weebill.storage.tables.types import MOST
 from weebill.storage.usage_names import MANY, Names
-from weebill.storage.usage_rows import Rows, without_nul
+from weebill.storage.usage_rows import Rows, Value, without_nul
 from weebill.usage.records import Labels
 from weebill.usage.spans import DAY_H, MONTH_H, month_of
 
@@ -24,6 +35,7 @@ MOST_LABELS: Final = 20_000
 MAX_SERIES: Final = 8192  # whose id is remembered
 
 _SERIES: Final = ("key_id", "model", "upstream", "endpoint")
+_PROJECT_SERIES: Final = ("project_id", "model", "upstream", "endpoint")
 _LABEL_SERIES: Final = ("name", "value", "series")
 
 _NAME: Final = USAGE_LABEL_SERIES.c.name
@@ -38,6 +50,7 @@ Series = tuple[str, str, str, str]
 Sums = list[int]
 """As `usage_rows.SUMS`, none above `MOST`."""
 K = TypeVar("K")
+S = TypeVar("S", bound=tuple[Value, ...])
 
 
 @dataclass(slots=True)
@@ -53,12 +66,14 @@ class KnownSeries:
     """The series that are remembered, from one transaction to the next."""
 
     series: dict[Series, int] = field(default_factory=dict)
+    projects: dict[Series, int] = field(default_factory=dict)
     labels: dict[tuple[str, str, int], int] = field(default_factory=dict)
     names: dict[str, Names] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Knows nothing any more."""
         self.series.clear()
+        self.projects.clear()
         self.labels.clear()
         self.names.clear()
 
@@ -66,36 +81,38 @@ class KnownSeries:
 class RollUps:
     """Adds to the roll-ups, in a transaction of the caller's."""
 
-    def __init__(self, connection: Connection, rows: Rows, known: KnownSeries) -> None:
+    def __init__(self, connection: Connection, rows: Rows, known: KnownSeries, owners: Owners) -> None:
         self._connection = connection
         self._rows = rows
         self._known = known
+        self._owners = owners
 
     def add(self, rolled: Rolled) -> None:
-        """Adds the sums to the totals of keys, to hours, to days and to months."""
+        """Adds the sums to the totals of keys, and to hours, days and months, of keys and of their projects."""
+        owners = self._owners.of(series[0] for _, series in rolled.hours)
+        projects = {key_id: owner.project if owner else "" for key_id, owner in owners.items()}
         daily: dict[tuple[int, str, str], Sums] = {}
-        found: dict[tuple[int, int, Series], Sums] = {}
-        for (hour, series), sums in rolled.hours.items():
-            add_to(daily, (hour // DAY_H, series[0], series[1]), sums)
-            for hours, start in _spans(hour):
-                add_to(found, (hours, start, series), sums)
+        of_projects: dict[tuple[int, Series], Sums] = {}
+        for (hour, (key_id, model, upstream, endpoint)), sums in rolled.hours.items():
+            add_to(daily, (hour // DAY_H, key_id, model), sums)
+            add_to(of_projects, (hour, (projects[key_id], model, upstream, endpoint)), sums)
         self._rows.add_up(USAGE_DAILY, [(*key, *sums) for key, sums in sorted(daily.items())])
-        ids = self._series({series for _, series in rolled.hours})
-        rows = [(hours, start, ids[series], *sums) for (hours, start, series), sums in found.items()]
-        self._rows.add_up(USAGE_SUMS, sorted(rows))
+        ids = self._ids(USAGE_SERIES, _SERIES, self._known.series, {series for _, series in rolled.hours})
+        self._rows.add_up(USAGE_SUMS, _spread(rolled.hours, ids))
+        wanted = {series for _, series in of_projects}
+        project_ids = self._ids(USAGE_PROJECT_SERIES, _PROJECT_SERIES, self._known.projects, wanted)
+        self._rows.add_up(USAGE_PROJECT_SUMS, _spread(of_projects, project_ids))
         if rolled.labelled:
             self._add_labelled(rolled, ids)
 
-    def _add_labelled(self, rolled: Rolled, ids: dict[Series, int]) -> None:
-        found: dict[tuple[int, int, tuple[str, str, int]], Sums] = {}
+    def _add_labelled(self, rolled: Rolled, ids: Mapping[Series, int]) -> None:
+        found: dict[tuple[int, tuple[str, str, int]], Sums] = {}
         for (hour, series, labels), sums in rolled.labelled.items():
             for label in self._kept(labels):
-                one = (*label, ids[series])
-                for hours, start in _spans(hour):
-                    add_to(found, (hours, start, one), sums)
-        labels_ids = self._label_series({label for _, _, label in found})
-        rows = [(hours, start, labels_ids[label], *sums) for (hours, start, label), sums in found.items()]
-        self._rows.add_up(USAGE_LABEL_SUMS, sorted(rows))
+                add_to(found, (hour, (*label, ids[series])), sums)
+        wanted = {label for _, label in found}
+        label_ids = self._ids(USAGE_LABEL_SERIES, _LABEL_SERIES, self._known.labels, wanted)
+        self._rows.add_up(USAGE_LABEL_SUMS, _spread(found, label_ids))
 
     def _kept(self, labels: Labels) -> Iterator[tuple[str, str]]:
         """Yields names and values, with one in place of those beyond the bounds."""
@@ -118,34 +135,34 @@ class RollUps:
             found = self._known.names[of] = Names(query, most)
         return found
 
-    def _series(self, wanted: Collection[Series]) -> dict[Series, int]:
-        known = self._known.series
-        new = sorted(series for series in wanted if series not in known)
+    def _ids(self, table: Table, columns: Sequence[str], known: dict[S, int], wanted: set[S]) -> dict[S, int]:
+        """Returns the ids of series, and of others that are remembered; those that are new are inserted."""
+        new = sorted(wanted.difference(known))
         if len(known) + len(new) > MAX_SERIES:
             known.clear()
             new = sorted(wanted)
-        known.update(zip(new, self._rows.ids(USAGE_SERIES, _SERIES, new), strict=True))
-        return known
-
-    def _label_series(self, wanted: Collection[tuple[str, str, int]]) -> dict[tuple[str, str, int], int]:
-        known = self._known.labels
-        new = sorted(label for label in wanted if label not in known)
-        if len(known) + len(new) > MAX_SERIES:
-            known.clear()
-            new = sorted(wanted)
-        known.update(zip(new, self._rows.ids(USAGE_LABEL_SERIES, _LABEL_SERIES, new), strict=True))
+        known.update(zip(new, self._rows.ids(table, columns, new), strict=True))
         return known
 
 
+def _spread(sums: Mapping[tuple[int, K], Sums], ids: Mapping[K, int]) -> list[tuple[int, ...]]:
+    """Returns rows of sums by hour, by day and by month, in their order."""
+    found: dict[tuple[int, int, int], Sums] = {}
+    for (hour, series), more in sums.items():
+        id_ = ids[series]
+        for hours, start in _spans(hour):
+            add_to(found, (hours, start, id_), more)
+    return sorted((*key, *row) for key, row in found.items())
+
+
+@lru_cache(maxsize=256)
 def _spans(hour: int) -> tuple[tuple[int, int], ...]:
     """Returns the hour, the day and the month of an hour, as sums have them: by their length and their beginning."""
     return (HOUR, hour), (DAY_H, hour - hour % DAY_H), (MONTH_H, month_of(hour))
 
 
 def add_to(sums: dict[K, Sums], key: K, more: Sums) -> None:
-    """Adds to the sums of a key, up to `MOST`."""
+    """Adds to the sums of a key, up to `MOST`. Lists are not changed: the same ones are sums of several keys."""
     there = sums.get(key)
-    if there is None:
-        sums[key] = [min(MOST, each) for each in more]
-    else:
-        there[:] = [min(MOST, each + another) for each, another in zip(there, more, strict=True)]
+    added = more if there is None else list(map(operator.add, there, more))
+    sums[key] = added if max(added) <= MOST else [min(MOST, each) for each in added]

@@ -13,6 +13,7 @@ from weebill.storage.allowances import held_sums, release, settle
 from weebill.storage.billed import Bill
 from weebill.storage.database import Database
 from weebill.storage.key_use import note_uses
+from weebill.storage.owners import Owners
 from weebill.storage.rollups import Rolled, RollUps
 from weebill.storage.sqlite.usage import SqliteRows
 from weebill.storage.tables.ledger import JOURNAL_MARKS, QUARANTINE
@@ -67,6 +68,7 @@ class UsageRows:
         self._connection = connection
         self._known = known
         self._rows = _rows(connection)
+        self._owners = Owners(connection)
         self._rolled = Rolled()
         self._uses: Uses = {}
         self._bill: Bill | None = None
@@ -96,7 +98,7 @@ class UsageRows:
     def insert(self, pieces: Iterable[Iterable[UsageRecord]], writer: str = "") -> int:
         """Inserts all records, which are of one writer, or none if that raises; returns their number."""
         self._writer = writer
-        bill = self._bill = self._bill or Bill(self._connection)
+        bill = self._bill = self._bill or Bill(self._connection, self._owners)
         try:
             with self._connection.begin_nested():
                 entries = Entries(self._connection, _rows(self._connection), self._known)
@@ -122,7 +124,7 @@ class UsageRows:
     def finish(self) -> None:
         """Adds what was inserted to the roll-ups, to what is known of keys, and to what organisations were billed."""
         if self._rolled.hours:
-            RollUps(self._connection, self._rows, self._known.series).add(self._rolled)
+            RollUps(self._connection, self._rows, self._known.series, self._owners).add(self._rolled)
             note_uses(self._connection, self._uses)
         if self._bill is not None:
             self._bill.finish(self._rolled)

@@ -26,7 +26,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from weebill.storage.tables.ledger import USAGE_LABEL_SUMS, USAGE_SUMS
+from weebill.storage.tables.ledger import USAGE_LABEL_SUMS
+from weebill.storage.usage_levels import Level
 from weebill.usage.spans import Span
 
 BUCKET: Final = "bucket"
@@ -55,17 +56,17 @@ def within(table: Table, series: str, sums: Iterable[str], *, sqlite: bool) -> S
     return select(bucket, *found.c).join_from(parts, found, true())
 
 
-def sizes(connection: Connection, spans: Iterable[Span], *, labelled: bool) -> dict[int, int]:
+def sizes(connection: Connection, spans: Iterable[Span], level: Level, *, labelled: bool) -> dict[int, int]:
     """Returns the number of sums that each bucket is made of, by its start; of those that have any."""
-    statement = _sizes(labelled=labelled, sqlite=connection.dialect.name == "sqlite")
+    statement = _sizes(level.sums, level.of, labelled=labelled, sqlite=connection.dialect.name == "sqlite")
     return {start: count for start, count in connection.execute(statement, {"parts": written(spans)})}  # noqa: C416 - rows are typed
 
 
 @cache
-def _sizes(*, labelled: bool, sqlite: bool) -> Select[int, int]:
+def _sizes(table: Table, series: str, *, labelled: bool, sqlite: bool) -> Select[int, int]:
     found = union_all(
         *(
-            within(USAGE_SUMS, "series", (), sqlite=sqlite),
+            within(table, series, (), sqlite=sqlite),
             *([within(USAGE_LABEL_SUMS, "label_series", (), sqlite=sqlite)] if labelled else []),
         )
     ).subquery()

@@ -29,21 +29,16 @@ from sqlalchemy.exc import OperationalError
 
 from weebill.accounts.permissions import Reach
 from weebill.storage.reach import keys_within
-from weebill.storage.tables.ledger import (
-    API_KEYS,
-    USAGE_LABEL_SERIES,
-    USAGE_LABEL_SUMS,
-    USAGE_SERIES,
-    USAGE_SUMS,
-)
-from weebill.storage.tables.tenants import PROJECTS
+from weebill.storage.tables.ledger import USAGE_LABEL_SERIES, USAGE_LABEL_SUMS, USAGE_SUMS
 from weebill.storage.tables.types import MOST, String, Whole
+from weebill.storage.usage_levels import Level, level_of
 from weebill.storage.usage_parts import BUCKET, sizes, within, written
 from weebill.usage.reports import Amounts, Page, Position, ReportQuery, ReportRow, decoded, encoded, is_label
 from weebill.usage.spans import Span, bucket_at, buckets, zone_of
 
-MOST_BUCKETS: Final = 100
+MOST_BUCKETS: Final = 1000
 """That are looked into at once."""
+_FIRST_COUNTED: Final = 4  # buckets: if these have few sums, four times as many are counted, and so on
 MOST_LOOKS: Final = 10
 """For one page; if all that they find is little, it ends early, with a cursor."""
 MOST_SUMS: Final = 30_000
@@ -63,16 +58,6 @@ _FIRST_HOUR: Final = select(func.min(USAGE_SUMS.c.start)).where(
     USAGE_SUMS.c.start >= bindparam("start", type_=Whole),
     USAGE_SUMS.c.start < bindparam("end", type_=Whole),
 )
-
-_COLUMNS: Final[Mapping[str, ColumnElement[str] | ColumnElement[str | None]]] = {
-    "organization": PROJECTS.c.organisation_id,
-    "project": API_KEYS.c.project_id,
-    "key": USAGE_SERIES.c.key_id,
-    "user": API_KEYS.c.user_id,
-    "model": USAGE_SERIES.c.model,
-    "provider": USAGE_SERIES.c.upstream,
-    "endpoint": USAGE_SERIES.c.endpoint,
-}
 
 
 class _Groups(NamedTuple):
@@ -96,7 +81,7 @@ def report(
         ahead = _ahead(connection, query, position.start)
         if not ahead:
             return Page(rows)
-        used, added, end = _within_bounds(connection, query, ahead, added)
+        used, added, end = _within_bounds(connection, query, ahead, added, reach)
         if end <= position.start:
             break
         if ahead[0].start > position.start:
@@ -133,10 +118,10 @@ def _ahead(connection: Connection, query: ReportQuery, start: int) -> list[Span]
 
 
 def _within_bounds(
-    connection: Connection, query: ReportQuery, ahead: list[Span], added: int
+    connection: Connection, query: ReportQuery, ahead: list[Span], added: int, reach: Reach | None
 ) -> tuple[list[Span], int, int]:
     """Returns the buckets with usage that a page has room for, the sums it is made of, and where it ends."""
-    counts = sizes(connection, ahead, labelled=bool(query.label))
+    counts = _counted(connection, query, ahead, MOST_SUMS - added, reach)
     used, end = [], ahead[0].start
     for span in ahead:
         count = counts.get(span.start, 0)
@@ -147,6 +132,22 @@ def _within_bounds(
         if count:
             used.append(span)
     return used, added, end
+
+
+def _counted(
+    connection: Connection, query: ReportQuery, ahead: list[Span], room: int, reach: Reach | None
+) -> dict[int, int]:
+    """Returns the number of sums of buckets by their start; of the first of them alone, if they have more than `room`.
+
+    To count those of all would take longer than to add up the ones that there is room for.
+    """
+    level = level_of((*query.group_by, *query.filters), reach)
+    counts: dict[int, int] = {}
+    start, few = 0, _FIRST_COUNTED
+    while start < len(ahead) and sum(counts.values()) <= room:
+        counts |= sizes(connection, ahead[start : start + few], level, labelled=bool(query.label))
+        start, few = start + few, few * 4
+    return counts
 
 
 def _groups(
@@ -202,21 +203,18 @@ def _statement(
     sqlite: bool,
     reach: Reach | None,
 ) -> Select[*tuple[object, ...]]:
-    sums = _sums(filters, label, sqlite).subquery("sums")
+    dimensions = (*group_by, *filters)
+    level = level_of(dimensions, reach)
+    sums = _sums(filters, label, sqlite, level).subquery("sums")
     bucket = sums.c[BUCKET]
     columns = [
-        func.coalesce(sums.c.label if is_label(name) else _COLUMNS[name], "").label(f"group_{at}")
+        func.coalesce(sums.c.label if is_label(name) else level.columns[name], "").label(f"group_{at}")
         for at, name in enumerate(group_by)
     ]
-    joined = (
-        sums.join(USAGE_SERIES, USAGE_SERIES.c.id == sums.c.series)
-        .outerjoin(API_KEYS, API_KEYS.c.id == USAGE_SERIES.c.key_id)
-        .outerjoin(PROJECTS, PROJECTS.c.id == API_KEYS.c.project_id)
-    )
-    found = select(bucket, *columns, *_added(sums, by_halves)).select_from(joined)
+    found = select(bucket, *columns, *_added(sums, by_halves)).select_from(level.joined(sums, dimensions, reach))
     for at, name in enumerate(filters):
         if not is_label(name):
-            found = found.where(func.coalesce(_COLUMNS[name], "").in_(_values(at)))
+            found = found.where(func.coalesce(level.columns[name], "").in_(_values(at)))
     if reach is not None:
         found = found.where(keys_within(reach))
     found = found.having(func.sum(sums.c.requests) > 0).group_by(bucket, *columns).order_by(bucket, *columns)
@@ -228,25 +226,27 @@ def _statement(
 
 
 def _sums(
-    filters: tuple[str, ...], label: str, sqlite: bool
+    filters: tuple[str, ...], label: str, sqlite: bool, level: Level
 ) -> Select[*tuple[object, ...]] | CompoundSelect[*tuple[object, ...]]:
     """The sums of each series, and of each value of the label, if there is one: NULL where requests have none."""
     if not label:
-        return _of_series(sqlite)
+        return _of_series(sqlite, level)
     of_label = _of_label(1, sqlite)
     if label in filters:
         return of_label.where(USAGE_LABEL_SERIES.c.value.in_(_values(filters.index(label))))
     # What is left of all requests, once those that have the label are taken away.
-    return union_all(of_label, _of_series(sqlite), _of_label(-1, sqlite))
+    return union_all(of_label, _of_series(sqlite, level), _of_label(-1, sqlite))
 
 
 def _values(at: int) -> BindParameter[list[str]]:
     return bindparam(f"filter_{at}", expanding=True)
 
 
-def _of_series(sqlite: bool) -> Select[*tuple[object, ...]]:
-    found = within(USAGE_SUMS, "series", _AMOUNTS, sqlite=sqlite).subquery()
-    return select(found.c[BUCKET], found.c.series, null().label("label"), *(found.c[name] for name in _AMOUNTS))
+def _of_series(sqlite: bool, level: Level) -> Select[*tuple[object, ...]]:
+    found = within(level.sums, level.of, _AMOUNTS, sqlite=sqlite).subquery()
+    return select(
+        found.c[BUCKET], found.c[level.of].label("series"), null().label("label"), *(found.c[name] for name in _AMOUNTS)
+    )
 
 
 def _of_label(sign: int, sqlite: bool) -> Select[*tuple[object, ...]]:
@@ -274,12 +274,17 @@ def _added(sums: Subquery, by_halves: bool) -> Iterator[ColumnElement[int]]:
 def _row(by_start: Mapping[int, Span], groups: int, values: tuple[object, ...], by_halves: bool) -> ReportRow:
     start, *rest = values
     span = by_start[int(str(start))]
-    names, sums = rest[:groups], [int(Decimal(str(each))) for each in rest[groups:]]
+    names, sums = rest[:groups], [_whole(each) for each in rest[groups:]]
     counted, added = sums[: len(_COUNTED)], sums[len(_COUNTED) :]
     if by_halves:
         added = [(high << _HALF) + low for high, low in zip(added[::2], added[1::2], strict=True)]
     amounts = dict(zip(_AMOUNTS, (*counted, *(max(0, min(each, MOST)) for each in added)), strict=True))
     return ReportRow(span, tuple(str(name) or None for name in names), Amounts(**amounts))
+
+
+def _whole(value: object) -> int:
+    assert isinstance(value, int | Decimal)  # noqa: S101 - PostgreSQL's sums are decimals
+    return int(value)
 
 
 def _order(group: tuple[str | None, ...]) -> tuple[str, ...]:

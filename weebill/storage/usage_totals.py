@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Integer, Table, func, literal, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Integer, Subquery, func, literal, select
 
 from weebill.accounts.permissions import Reach
-from weebill.storage.reach import ids_within
-from weebill.storage.tables.ledger import USAGE, USAGE_DAILY, USAGE_ENTRIES, USAGE_SERIES, USAGE_SUMS
+from weebill.storage.reach import ids_within, keys_within
+from weebill.storage.tables.ledger import USAGE, USAGE_DAILY, USAGE_ENTRIES
 from weebill.storage.tables.types import MOST
+from weebill.storage.usage_levels import Level, level_of
 from weebill.usage.records import Labels, UsageRecord
-from weebill.usage.spans import MONTH_H
+from weebill.usage.spans import DAY_H, HOUR_S, MONTH_H
 from weebill.usage.totals import APART, Grouping, UsageEntry, UsageTotal
 
 # Keys and models are few by nature, but bounded all the same.
@@ -23,15 +24,15 @@ MAX_DAYS: Final = 100
 MOST_LOOKED_AT: Final = 100_000
 """Records that a list of somebody's own looks into, as there is no index of whose they are."""
 
-_GROUPED_BY: Final[Mapping[Grouping, str]] = {"model": "model", "key": "key_id"}
 _COUNTED: Final = ("requests", "failures", "unpriced")
 _ADDED: Final = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano")
+_AMOUNTS: Final = (*_COUNTED, *_ADDED)
 _HALF: Final = 32
 _LOW: Final = 2**_HALF - 1
 _SHIFT: Final = literal(_HALF, Integer())
 
 
-def _sums(table: Table) -> list[ColumnElement[int]]:
+def _added(table: FromClause) -> list[ColumnElement[int]]:
     """Returns the sums over a table; by halves where more than 64 bits may come of it, which SQLite fails at."""
     counted = [func.coalesce(func.sum(table.c[name]), 0).label(name) for name in _COUNTED]
     halves = [
@@ -40,39 +41,39 @@ def _sums(table: Table) -> list[ColumnElement[int]]:
     return [*counted, *(func.coalesce(func.sum(half), 0) for half in halves)]
 
 
-_SUMS: Final = _sums(USAGE_DAILY)
-_MONTHS: Final = _sums(USAGE_SUMS)
-_IN_MONTHS: Final = USAGE_SUMS.c.hours == MONTH_H
+_SUMS: Final = _added(USAGE_DAILY)
 _FIELDS: Final = tuple(name for name in UsageRecord.__struct_fields__ if name not in APART)
 _RECORDS: Final = select(USAGE.c.id, USAGE.c.end_user, USAGE.c.tags, *(USAGE.c[name] for name in _FIELDS)).order_by(
     USAGE.c.id.desc()
 )
-_DAY_S: Final = 86_400
 
 
 def summarise(connection: Connection, by: Grouping, reach: Reach | None = None) -> list[UsageTotal]:
     """Totals: models and keys by number of requests, at most `MAX_GROUPS`; days from the latest, `MAX_DAYS`."""
     if by == "day":
-        within = _within(USAGE_DAILY, reach)
-        days = select(USAGE_DAILY.c.day, *_SUMS).where(*within).group_by(USAGE_DAILY.c.day)
-        days = days.order_by(USAGE_DAILY.c.day.desc())
-        return [_total(_date(day), *sums) for day, *sums in connection.execute(days.limit(MAX_DAYS))]
-    column = USAGE_SERIES.c[_GROUPED_BY[by]]
+        level = level_of((), reach)
+        sums = _sums_of(level, DAY_H)
+        days = select(sums.c.start, *_added(sums)).select_from(level.joined(sums, [by], reach)).where(*_within(reach))
+        days = days.group_by(sums.c.start).order_by(sums.c.start.desc()).limit(MAX_DAYS)
+        return [_total(_date(start), *each) for start, *each in connection.execute(days)]
+    level = level_of([by], reach)
+    sums = _sums_of(level, MONTH_H)
+    column = level.columns[by]
     found = (
-        select(column, *_MONTHS)
-        .join_from(USAGE_SUMS, USAGE_SERIES, USAGE_SERIES.c.id == USAGE_SUMS.c.series)
-        .where(_IN_MONTHS, *_within(USAGE_SERIES, reach))
+        select(column, *_added(sums))
+        .select_from(level.joined(sums, [by], reach))
+        .where(*_within(reach))
         .group_by(column)
-        .order_by(func.sum(USAGE_SUMS.c.requests).desc(), column)
     )
-    return [_total(name, *sums) for name, *sums in connection.execute(found.limit(MAX_GROUPS))]
+    found = found.order_by(func.sum(sums.c.requests).desc(), column).limit(MAX_GROUPS)
+    return [_total(name or "", *each) for name, *each in connection.execute(found)]
 
 
 def total(connection: Connection, reach: Reach | None = None) -> UsageTotal:
     """The sum over everything, or what is within reach; its name is empty."""
-    found = select(*_MONTHS).where(_IN_MONTHS)
-    if reach is not None:
-        found = found.where(USAGE_SUMS.c.series.in_(select(USAGE_SERIES.c.id).where(*_within(USAGE_SERIES, reach))))
+    level = level_of((), reach)
+    sums = _sums_of(level, MONTH_H)
+    found = select(*_added(sums)).select_from(level.joined(sums, (), reach)).where(*_within(reach))
     return _total("", *connection.execute(found).one())
 
 
@@ -122,8 +123,14 @@ def entry_of(id_: int, user: str | None, tags: str | None, values: list[object])
     return UsageEntry(id_, msgspec.convert([*values, labels], UsageRecord, strict=False))
 
 
-def _within(table: Table, reach: Reach | None) -> tuple[ColumnElement[bool], ...]:
-    return () if reach is None else (table.c.key_id.in_(ids_within(reach)),)
+def _sums_of(level: Level, hours: int) -> Subquery:
+    columns = level.sums.c
+    found = select(columns.start, columns[level.of].label("series"), *(columns[name] for name in _AMOUNTS))
+    return found.where(columns.hours == hours).subquery()
+
+
+def _within(reach: Reach | None) -> tuple[ColumnElement[bool], ...]:
+    return () if reach is None else (keys_within(reach),)
 
 
 def _total(name: str, *sums: int) -> UsageTotal:
@@ -133,5 +140,5 @@ def _total(name: str, *sums: int) -> UsageTotal:
     return UsageTotal(name=name, **dict(zip(_COUNTED, counted, strict=True)), **dict(zip(_ADDED, added, strict=True)))
 
 
-def _date(day: int) -> str:
-    return datetime.fromtimestamp(day * _DAY_S, UTC).date().isoformat()
+def _date(hour: int) -> str:
+    return datetime.fromtimestamp(hour * HOUR_S, UTC).date().isoformat()

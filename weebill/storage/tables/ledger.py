@@ -234,6 +234,38 @@ USAGE_SUMS: Final = Table("usage_sums", LEDGER, _UsageSums, sqlite_strict=True, 
 """
 
 
+class _UsageProjectSeries(TypedColumns):
+    id = Column(Whole, Identity(), primary_key=True)
+    project_id = Column(String, nullable=False)
+    model = Column(String, nullable=False)
+    upstream = Column(String, nullable=False)
+    endpoint = Column(String, nullable=False)
+    fingerprint = Column(Binary, nullable=False, unique=True)
+
+
+USAGE_PROJECT_SERIES: Final = Table("usage_project_series", LEDGER, _UsageProjectSeries, sqlite_strict=True)
+"""As `usage_series`, of all keys of a project; `project_id` is "" for keys that the ledger did not know."""
+
+
+class _UsageProjectSums(TypedColumns):
+    hours = Column(Whole, primary_key=True, autoincrement=False)
+    start = Column(Whole, primary_key=True, autoincrement=False)
+    project_series = Column(Whole, primary_key=True, autoincrement=False)
+    requests = Column(Whole, nullable=False)
+    failures = Column(Whole, nullable=False)
+    prompt_tokens = Column(Whole, nullable=False)
+    cached_tokens = Column(Whole, nullable=False)
+    completion_tokens = Column(Whole, nullable=False)
+    cost_nano = Column(Whole, nullable=False)
+    unpriced = Column(Whole, nullable=False)
+
+
+USAGE_PROJECT_SUMS: Final = Table(
+    "usage_project_sums", LEDGER, _UsageProjectSums, sqlite_strict=True, sqlite_with_rowid=False
+)
+"""As `usage_sums`, and many times fewer: for what tells no keys apart."""
+
+
 class _UsageLabelSeries(TypedColumns):
     id = Column(Whole, Identity(), primary_key=True)
     name = Column(String, nullable=False)
