@@ -1,4 +1,4 @@
-"""Installations that have a PostgreSQL and a Redis in common and start and stop one by one, and clients of them all."""
+"""Installations that share a PostgreSQL and a Redis and start and stop one by one, or one alone; and their clients."""
 
 from __future__ import annotations
 
@@ -25,10 +25,7 @@ CONFIG = """
 workers = {workers}
 [local]
 models = []
-[database]
-url = "{database}"
-[redis]
-url = "{redis}"
+{shared}
 [routing]
 max_attempts = 2
 [metering]
@@ -97,9 +94,13 @@ class Replica:
 async def replicas(
     folder: Path, upstream: Upstream, database: DatabaseSettings, redis: str, workers: int
 ) -> AsyncIterator[list[Replica]]:
-    """Two installations that are ready. They have their keys in common, so `secret.key`, too."""
-    config = CONFIG.format(workers=workers, database=database.url, redis=redis, upstream=upstream.base_url)
-    found = [Replica(folder / name, config, database) for name in "ab"]
+    """Installations that are ready: two on one PostgreSQL, or the only one that a SQLite file can have.
+
+    They have their keys in common, so `secret.key`, too.
+    """
+    shared = f'[database]\nurl = "{database.url}"\n[redis]\nurl = "{redis}"' if database.url is not None else ""
+    config = CONFIG.format(workers=workers, shared=shared, upstream=upstream.base_url)
+    found = [Replica(folder / name, config, database) for name in ("ab" if shared else "a")]
     try:
         for each in found:
             if each is not found[0]:

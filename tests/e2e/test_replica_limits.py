@@ -31,6 +31,9 @@ BEGIN_BEFORE_S = 5  # of a minute, so that all of a test's requests begin in it
 USED = {"prompt_tokens": 40, "completion_tokens": 10, "total_tokens": 50}
 TOKENS = 3_000
 WITHIN_S = 60.0
+LAYOUTS = pytest.mark.parametrize(
+    ("database_settings", "workers"), [("postgresql", 2), ("sqlite", 4)], indirect=["database_settings"]
+)
 
 
 class Counting:
@@ -137,12 +140,13 @@ async def test_requests_at_once_are_exact_over_two_replicas(
         assert upstream.most == AT_ONCE
 
 
+@LAYOUTS
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 async def test_requests_of_a_minute_are_exact_and_told_as_openais_library_reads_it(
-    tmp_path: Path, postgres: str, redis_server: RedisServer
+    tmp_path: Path, database_settings: DatabaseSettings, workers: int, redis_server: RedisServer
 ) -> None:
-    async with running(tmp_path, DatabaseSettings(url=postgres), redis_server.url, 2) as made:
+    async with running(tmp_path, database_settings, redis_server.url, workers) as made:
         await made.limit("requests", str(PER_MINUTE))
         ends = 0
         for _ in range(2):  # minutes
@@ -183,13 +187,13 @@ async def test_requests_of_a_minute_are_exact_and_told_as_openais_library_reads_
             assert int(headers["x-ratelimit-limit-requests"]) == PER_MINUTE
 
 
+@LAYOUTS
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 async def test_tokens_of_a_minute_are_used_to_the_last_request_and_not_beyond(
-    tmp_path: Path, postgres: str, redis_server: RedisServer
+    tmp_path: Path, database_settings: DatabaseSettings, workers: int, redis_server: RedisServer
 ) -> None:
-    database = DatabaseSettings(url=postgres)
-    async with running(tmp_path, database, redis_server.url, 2) as made:
+    async with running(tmp_path, database_settings, redis_server.url, workers) as made:
         await made.limit("tokens", str(TOKENS))
         ends = await the_next_minute()
         answers: list[httpx.Response] = []
@@ -205,5 +209,5 @@ async def test_tokens_of_a_minute_are_used_to_the_last_request_and_not_beyond(
         assert max(left) == TOKENS - used
         for replica in made.found:
             await asyncio.to_thread(replica.stop)
-        with open_ledger(made.found[0].home, database) as ledger:
+        with open_ledger(made.found[0].home, database_settings) as ledger:
             assert rows(ledger, "SELECT settled FROM allowances WHERE settled > 0") == [(used,)]
