@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ _SHORT, _LONG, _TURN = 50, 3192, 600
 _ANSWER, _FIRST_ONLY = 64, 4
 _BATCH, _WORDS = 32, 6
 _EMBEDDED: Final = 256
+_SETTLED_S: Final = 2.0  # after processes go on that were stopped, and catch up with what was due
 
 Step = Callable[[str], None]
 
@@ -209,12 +211,14 @@ def _embed(server: Server, texts: list[str], size: int) -> float:
 
 def _take(run: EnginesRun, figure: str, number: int, contender: _Contender, value: Callable[[], float]) -> None:
     name = contender.server.name
-    with _running(contender.awake), Watch(each.server.pid for each in contender.awake) as watch:
-        try:
-            found = value()
-        except (BenchError, OSError) as error:
-            run.absent[f"{name}, {figure}"] = str(error)
-            return
+    with _running(contender.awake):
+        time.sleep(_SETTLED_S)
+        with Watch(each.server.pid for each in contender.awake) as watch:
+            try:
+                found = value()
+            except (BenchError, OSError) as error:
+                run.absent[f"{name}, {figure}"] = str(error)
+                return
     times = {"wall_s": watch.wall_s, "cpu_s": watch.cpu_s, "others": watch.others}
     run.samples.append(Sample(figure=figure, contender=name, round=number, value=found, **times))
     if name == GATEWAY and figure.startswith("streams/"):

@@ -4,7 +4,7 @@ A hit costs one keyed hash and one dictionary look-up, without any I/O. The hash
 pepper, so neither the time of the look-up nor the cache reveals anything about a secret.
 
 1. The ledger process is asked about an unknown key; requests with the same key share one question.
-2. The ledger process announces changes within a quarter of a second; changed keys are removed from the cache.
+2. The ledger process announces changes within half a second; changed keys are removed from the cache.
 3. Without messages from the ledger process, known keys stay valid for `grace_s`: one may have been revoked meanwhile.
 """
 

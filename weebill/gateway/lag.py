@@ -21,7 +21,7 @@ from weebill.process.beats import until_beat
 from weebill.telemetry.counters import Counters
 from weebill.telemetry.metrics import PART
 
-_IDLE_STEP_S: Final = 0.25
+_IDLE_STEP_S: Final = 0.5
 _SPAN_S: Final = 60.0
 _LINE_BYTES: Final = 128
 

@@ -24,7 +24,7 @@ from weebill.transport.errors import cancelled_unsent
 from weebill.transport.origin import Origin
 
 # Times that `tell` is called between two repetitions of what is wanted.
-_REPEATED: Final = 4
+_REPEATED: Final = 2
 # The supervisor notices a death within a fraction of a second.
 _NEWS_S: Final = 3.0
 
@@ -66,7 +66,7 @@ class Warming:
         self._elsewhere = {host: inf if seconds < 0 else now + seconds for host, seconds in left}
 
     def tell(self) -> None:
-        """Tells the supervisor what is in use and what is wanted; to be called every quarter of a second."""
+        """Tells the supervisor what is in use and what is wanted; to be called twice a second."""
         self._told += 1
         if used := sorted(self._used.union(self._in_use)):
             now = asyncio.get_running_loop().time()

@@ -74,7 +74,7 @@ from weebill.transport.tunnel import Tunnel
 from weebill.usage.journal import JournalWriter, sync
 from weebill.wire.responses_store import RemoteResponseStore
 
-_UPKEEP_INTERVAL_S: Final = 0.25
+_UPKEEP_INTERVAL_S: Final = 0.5
 _FIRST_NEWS_S: Final = 2.0  # limit of each wait for the first message of another process
 _CONVERSATION_S: Final = 20.0  # limit of the wait for a stored response, behind others that may be long
 _COUNT_INTERVAL_S: Final = 0.02  # between two updates of the metrics

@@ -75,6 +75,7 @@ def question_server(ledger: Database, responses: Database, home: Home) -> Questi
             ALLOWANCES: allowances.feed,
         },
         state=ledger.stamp,
+        heartbeats=(KEYS,),
     )
 
 

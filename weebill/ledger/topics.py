@@ -28,7 +28,7 @@ from weebill.storage.sealing import Vault
 from weebill.storage.versions import EXPERIMENTS_VERSION, KEYS_VERSION, PROVIDER_KEYS_VERSION, Positions, positions
 from weebill.wire.responses_store import Delete, Get, History, Items, Put, StoreQuestion
 
-_SIGN_OF_LIFE_S: Final = 0.9  # less than the second after which a feed is asked at the latest
+_SIGN_OF_LIFE_S: Final = 0.4  # since the last news: a feed is asked at whole seconds as well
 _MAX_CHANGES: Final = 10_000  # with more, all keys count as changed
 
 T = TypeVar("T")

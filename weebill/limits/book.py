@@ -37,7 +37,7 @@ from weebill.process.questions import Position, Unanswered
 
 PATIENCE_S: Final = 1.5
 """The longest wait for others to give back what they do not use."""
-_ROUND_S: Final = 0.15  # between two questions of one request: news of a recall take up to a quarter of a second
+_ROUND_S: Final = 0.15  # between two questions of one request: news of a recall take up to half a second
 _DRY_S: Final = 0.5
 _SWEEP_S: Final = 5.0
 _LATE_S: Final = 120.0  # after its end, a window has no new requests

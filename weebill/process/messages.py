@@ -151,7 +151,7 @@ class Wanted(Message, frozen=True, kw_only=True):
 
 
 class InUse(Message, frozen=True, kw_only=True):
-    """From a worker: the local models that it has used since it said so last, a quarter of a second ago or more.
+    """From a worker: the local models that it has used since it said so last, half a second ago or more.
 
     `keep_s` are the seconds from now that each is to be kept, -1 without end; the usual ones where it is left out.
     """

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 import msgspec
 from msgspec import Raw
 
+from weebill.process.beats import until_beat
 from weebill.process.questions import (
     ENVELOPE_BYTES,
     MAX_FRAME_BYTES,
@@ -37,8 +38,9 @@ from weebill.process.sockets import listen
 _MAX_CONNECTIONS: Final = 1024
 _MAX_QUEUED: Final = 64  # questions of one connection about a topic; the next is read when one of them is answered
 _TURN_S: Final = 0.05  # how long one connection's questions are answered before others have their turn
-_POLL_S: Final = 0.25
-_SIGN_S: Final = 1.0  # between two calls of a feed where nothing has changed
+_POLL_S: Final = 0.25  # between two calls of a feed, or of the state where an answer may have changed it
+_LOOK_S: Final = 0.5  # between two calls of the state otherwise: others may change it
+_SIGN_S: Final = 1.0  # between two calls of a feed that gives signs of life
 _LONGEST_S: Final = 60.0  # an answer that takes longer will never come
 
 T = TypeVar("T")
@@ -68,7 +70,9 @@ class QuestionServer:
 
     `answers` and `feeds` are by topic, and called in a thread for each topic: the answer to a question, and what tells
     an asker who knows as much. Both raise Unanswered. Feeds are asked four times a second. If there is a `state`, it is
-    that which is asked so often, in a thread as well, and feeds once it returns another one, and every second.
+    that which is asked, in a thread as well, twice a second, and soon after an answer about what is followed; feeds are
+    asked once it is another one, and every second those of `heartbeats`, which have news without a change, and those
+    that could not be read.
     """
 
     def __init__(
@@ -76,14 +80,17 @@ class QuestionServer:
         answers: Mapping[str, Callable[[Raw], bytes]],
         feeds: Mapping[str, Callable[[Raw], Feed]],
         state: Callable[[], object] | None = None,
+        heartbeats: Collection[str] = (),
     ) -> None:
         self._answers = answers
         self._feeds = feeds
         self._threads = {topic: ThreadPoolExecutor(1, thread_name_prefix=topic) for topic in {*answers, *feeds}}
         self._state = state
+        self._heartbeats = heartbeats
         self._followers: set[asyncio.Event] = set()
         self._watching: threading.Thread | None = None
         self._closed = threading.Event()
+        self._answered = threading.Event()
         self._under_way: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -104,6 +111,7 @@ class QuestionServer:
     def close(self) -> None:
         """Stop serving; what is under way is not answered."""
         self._closed.set()
+        self._answered.set()
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
@@ -166,6 +174,8 @@ class QuestionServer:
             frame = self._frame(topic, each)
             frames.append(frame)
             size += sum(map(len, frame))
+        if topic in self._feeds:
+            self._answered.set()
         return frames
 
     def _frame(self, topic: str, asked: _Asked) -> Frame:
@@ -203,15 +213,26 @@ class QuestionServer:
                     write(writer, (encode(News(asked.topic, NOTHING)), news))
                     await writer.drain()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_S if self._state is None else _SIGN_S):
+                    async with asyncio.timeout(self._patience_s(asked.topic, readable)):
                         await changed.wait()
         finally:
             self._followers.discard(changed)
 
+    def _patience_s(self, topic: str, readable: bool) -> float | None:
+        """Returns after how many seconds a feed is asked again; None if it has news after a change alone."""
+        if self._state is None:
+            return _POLL_S
+        return until_beat(_SIGN_S) if topic in self._heartbeats or not readable else None
+
     def _watch(self, state: Callable[[], object], loop: asyncio.AbstractEventLoop) -> None:
         """Has the feeds asked whenever the state is another one, in a thread of its own."""
         known: object = None
-        while not self._closed.wait(_POLL_S):
+        looked_at = time.monotonic()
+        while not self._closed.is_set():
+            if self._answered.wait(_LOOK_S):
+                self._closed.wait(looked_at + _POLL_S - time.monotonic())
+            self._answered.clear()
+            looked_at = time.monotonic()
             try:
                 now = self._noted("state", state)
             except Exception:  # whatever it is, the feeds find it as well, and report it

@@ -27,7 +27,7 @@ from weebill.process.beats import next_beat
 from weebill.shared.notice_directory import NoticeDirectory
 from weebill.shared.redis import Commands, Redis, RedisDown
 
-INTERVAL_S: Final = 0.25
+INTERVAL_S: Final = 0.5
 REPEAT_S: Final = 1.0
 SILENCE_S: Final = 4.0
 MAX_SOURCES: Final = 256

@@ -31,11 +31,13 @@ from weebill.config.schema import EngineSettings, LocalSettings
 from weebill.models.needs import window_of
 from weebill.models.sharing import SharedModel, shared
 from weebill.models.store import ServedModel
+from weebill.process.beats import until_beat
 from weebill.supervisor.child import Child
 from weebill.supervisor.pooled_model import PooledModel
 
-TICK_S: Final = 0.25
-# Workers repeat every quarter of a second what they use, and every second what they want.
+TICK_S: Final = 0.25  # while models are loaded or ended, or wanted
+_QUIET_TICK_S: Final = 1.0  # otherwise: what is idle is ended
+# Workers repeat twice a second what they use, and every second what they want.
 _IN_USE_S: Final = 1.5
 _WANTED_S: Final = 4.0
 # The host has been idle for longer than this when it is told to end for another one, or for want of use.
@@ -74,6 +76,7 @@ class Pool:
         self._ends: set[asyncio.Task[None]] = set()
         self._closed = False
         self._advanced_at = clock()
+        self._due = asyncio.Event()
 
     @property
     def models(self) -> Collection[PooledModel]:
@@ -133,6 +136,7 @@ class Pool:
         if model.is_cold(self._clock()):
             model.wanted_at = self._clock()
             self.advance()
+            self._due.set()
 
     def in_use(self, names: Sequence[str], keep_s: Sequence[float] = (), worker: str = "") -> None:
         """Notes that a worker uses these models now, and how long they are to be kept, -1 without end."""
@@ -193,11 +197,22 @@ class Pool:
     async def keep(self) -> None:
         """Advances again and again."""
         while True:
-            await asyncio.sleep(TICK_S)
+            later = TICK_S if self._moves() else until_beat(_QUIET_TICK_S)
+            tick = asyncio.get_running_loop().call_later(later, self._due.set)
+            await self._due.wait()
+            tick.cancel()
+            self._due.clear()
             try:
                 self.advance()
             except Exception:  # whatever it is: models must go on being loaded
                 log.exception("the local models could not be looked after")
+
+    def _moves(self) -> bool:
+        """True if a model is being loaded or ended, or is wanted."""
+        return any(
+            each.wanted_at is not None or each.ending or (each.host is not None and each.host.ready is None)
+            for each in self._models.values()
+        )
 
     async def close(self) -> None:
         """Ends all hosts."""
