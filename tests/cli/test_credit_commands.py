@@ -58,7 +58,6 @@ WRONG = [
     (("grant", "1e9"), "DOLLARS: An amount is more than 0"),
     (("grant", "nan"), "DOLLARS: 'nan' is no amount"),
     (("grant", "1", "--expires", "2001-01-01"), "--expires: The end of credits"),
-    (("grant", "1", "--org", "org_none"), "there is no organisation 'org_none'"),
     (("rate", "much"), "PERCENT: 'much' is no percentage"),
     (("rate", "-101"), "PERCENT: A rate is"),
     (("rate", "+1", "--project", "proj_none"), "--project: There is no project"),

@@ -136,7 +136,7 @@ def test_what_is_kept_of_somebody_is_erased(used):
     assert "- backups of the ledger" in said
     assert "one of" in used.fails(2, "usage", "erase")
     assert "one of" in used.fails(2, "usage", "erase", "--org", "org_default", "--end-user", "ann")
-    assert "no organization" in used.fails(1, "usage", "erase", "--org", "org_x")
+    assert "no organisation" in used.fails(1, "usage", "erase", "--org", "org_x")
 
 
 def test_what_is_kept_of_somebody_is_written(used, tmp_path):

@@ -12,7 +12,7 @@ from weebill.cli.equivalents import Guide
 
 credits_app = typer.Typer(cls=Guide, help="Show, give and check credits of organisations.", rich_markup_mode=None)
 
-OrgOption = Annotated[str, typer.Option("--org", metavar="ID", help="The organisation.")]
+OrgOption = Annotated[str, typer.Option("--org", metavar="ORG", help="The organisation, by id or name.")]
 AmountArgument = Annotated[str, typer.Argument(metavar="DOLLARS", help="Such as 25 or 0.50.")]
 NoteOption = Annotated[str, typer.Option(metavar="TEXT", help="What it is for, on statements.")]
 ReferenceOption = Annotated[

@@ -7,7 +7,7 @@ import typer
 from weebill.accounts.audit import command_line
 from weebill.billing.money import dollars
 from weebill.billing.purchases import StripeFailedError
-from weebill.cli.credits import opened, read_amount
+from weebill.cli.credits import opened_for, read_amount
 from weebill.cli.errors import CommandError
 from weebill.config.load import Sources, load
 from weebill.storage.purchases import Purchases
@@ -24,9 +24,9 @@ def refund(sources: Sources, org: str, transaction: str, amount: str | None, for
     except ImportError:
         raise CommandError("purchases take the extra `stripe`", "install `weebill[stripe]`") from None
     try:
-        with opened(sources) as ledger:
+        with opened_for(sources, org) as (ledger, of):
             purchases = Purchases(ledger, StripeService(settings), settings)
-            taken = purchases.refund(org, transaction, nano, force=force, author=command_line())
+            taken = purchases.refund(of, transaction, nano, force=force, author=command_line())
     except StripeFailedError as error:
         raise CommandError(str(error), "ask for it again: it is not refunded twice") from None
     typer.echo(f"Refunded; ${dollars(-sum(each.amount_nano for each in taken))} of {transaction} are taken back so far")

@@ -15,13 +15,14 @@ from sqlalchemy import Connection
 
 from weebill.accounts.audit import command_line
 from weebill.accounts.pepper import read_pepper
-from weebill.billing.credits import Credits, Origin
+from weebill.billing.credits import Origin
 from weebill.billing.errors import BadCreditError, UnknownTransactionError
 from weebill.billing.money import dollars, read_dollars
 from weebill.billing.statements import MOST_LISTED, as_csv, as_page, receipt
 from weebill.billing.transactions import Transaction
 from weebill.billing.webhooks import Alert, check_alert, secret_of
 from weebill.cli.errors import USAGE, CommandError, warn
+from weebill.cli.named import organisation_of
 from weebill.cli.output import NOTHING, day, print_json, print_table
 from weebill.cli.times import moment
 from weebill.config.load import Sources, load, load_database
@@ -33,7 +34,6 @@ from weebill.storage.credits import CreditRows, credits_in
 from weebill.storage.database import Database
 from weebill.storage.keys import keys_in
 from weebill.storage.opening import open_ledger
-from weebill.storage.owners import is_organisation
 
 Form = Literal["table", "csv", "html"]
 
@@ -53,9 +53,8 @@ _OPTIONS = {
 
 def show(sources: Sources, org: str, as_json: bool) -> None:
     """Prints an organisation's balance."""
-    with opened(sources) as ledger:
-        _known(ledger.read(lambda connection: is_organisation(connection, org)), org)
-        here = ledger.read(lambda connection: balance(connection, org))
+    with opened_for(sources, org) as (ledger, of):
+        here = ledger.read(lambda connection: balance(connection, of))
     if as_json:
         parts = [part._asdict() for part in here.parts]
         print_json(here._asdict() | {"parts": parts})
@@ -82,16 +81,16 @@ def grant(sources: Sources, org: str, amount: str, expires: str | None, note: st
     """Gives credits."""
     until = None if expires is None else moment(expires, time.time(), "--expires")
     nano = read_amount(amount)
-    with _credits(sources, org) as credits_:
-        made = credits_.grant(org, nano, _origin("grant", org, note, reference), until)
+    with opened_for(sources, org) as (ledger, of):
+        made = credits_in(ledger, command_line()).grant(of, nano, _origin("grant", of, note, reference), until)
     _told(made)
 
 
 def adjust(sources: Sources, org: str, amount: str, note: str, reference: str) -> None:
     """Corrects a balance."""
     nano = read_amount(amount)
-    with _credits(sources, org) as credits_:
-        made = credits_.adjust(org, nano, _origin("adjustment", org, note, reference))
+    with opened_for(sources, org) as (ledger, of):
+        made = credits_in(ledger, command_line()).adjust(of, nano, _origin("adjustment", of, note, reference))
     _told(made)
 
 
@@ -99,13 +98,13 @@ def stop(sources: Sources, org: str, how: str) -> None:
     """Sets if an organisation is refused once its credits are used up."""
 
     def change(connection: Connection) -> None:
-        CreditRows(connection).lock(org)
-        set_stop(connection, org, hard=how == "hard")
+        CreditRows(connection).lock(of)
+        set_stop(connection, of, hard=how == "hard")
 
-    with opened(sources) as ledger, _credits(sources, org):
+    with opened_for(sources, org) as (ledger, of):
         ledger.change(change)
     refused = "is refused once its credits are used up" if how == "hard" else "is served beyond its credits, and owes"
-    typer.echo(f"{org} {refused}")
+    typer.echo(f"{of} {refused}")
 
 
 def print_statement(sources: Sources, org: str, since: str, until: str, form: Form, file: Path | None) -> None:
@@ -113,8 +112,8 @@ def print_statement(sources: Sources, org: str, since: str, until: str, form: Fo
     now = time.time()
     begin = moment(since, now, "--from") if since else 0
     end = moment(until, now, "--until") if until else int(now) + 1
-    with opened(sources) as ledger:
-        found = ledger.read(lambda connection: statement(connection, org, begin, end))
+    with opened_for(sources, org) as (ledger, of):
+        found = ledger.read(lambda connection: statement(connection, of, begin, end))
     if len(found.transactions) == MOST_LISTED:
         warn(f"only the first {MOST_LISTED} transactions are listed; narrow it down by --from and --until")
     if form == "table":
@@ -125,8 +124,8 @@ def print_statement(sources: Sources, org: str, since: str, until: str, form: Fo
 
 def print_receipt(sources: Sources, org: str, transaction: str, form: Form, file: Path | None) -> None:
     """Prints one transaction."""
-    with opened(sources) as ledger:
-        found = ledger.read(lambda connection: CreditRows(connection).find(org, transaction))
+    with opened_for(sources, org) as (ledger, of):
+        found = ledger.read(lambda connection: CreditRows(connection).find(of, transaction))
     if found is None:
         raise UnknownTransactionError(
             f"{org} has no transaction {transaction!r}; `weebill credits statement` lists them."
@@ -159,9 +158,9 @@ class Told(NamedTuple):
 def alert(sources: Sources, org: str, below: str | None, told: Told, new_secret: bool) -> None:
     """Sets when and whom to tell of a low balance, and prints that with the secret of its signatures."""
     low = None if below in (None, "never") else read_amount(str(below), "--below")
-    with opened(sources) as ledger, _credits(sources, org) as credits_:
-        here = ledger.read(lambda connection: alert_of(connection, org))
-        credits_.settle(org)  # one that had no credits has a balance from now on
+    with opened_for(sources, org) as (ledger, of):
+        here = ledger.read(lambda connection: alert_of(connection, of))
+        credits_in(ledger, command_line()).settle(of)  # one that had no credits has a balance from now on
         here = here or Alert(None, "", 0)
         number = here.secrets + (new_secret or not here.secrets)
         keys_in(ledger, sources.home)  # the pepper is made at first use
@@ -171,12 +170,12 @@ def alert(sources: Sources, org: str, below: str | None, told: Told, new_secret:
             check_alert(wanted.low_nano, wanted.url, wanted.mail)
             if wanted.mail and not load(sources).settings.mail.host:
                 raise CommandError("--mail: no mail is sent here", "set `host` in [mail]", USAGE)
-            ledger.change(lambda connection: set_alert(connection, org, wanted, int(time.time()), command_line()))
+            ledger.change(lambda connection: set_alert(connection, of, wanted, int(time.time()), command_line()))
     typer.echo(f"below    {NOTHING if wanted.low_nano is None else _money(wanted.low_nano)}")
     typer.echo(f"mail     {wanted.mail or NOTHING}")
     typer.echo(f"webhook  {wanted.url or NOTHING}")
     if wanted.url:
-        typer.echo(f"secret   {secret_of(read_pepper(sources.home.pepper), org, wanted.secrets)}")
+        typer.echo(f"secret   {secret_of(read_pepper(sources.home.pepper), of, wanted.secrets)}")
 
 
 def _given(option: str | None, here: str) -> str:
@@ -198,6 +197,16 @@ def opened(sources: Sources) -> Iterator[Database]:
         raise CommandError(f"{option}: {error}", exit_code=USAGE) from error
 
 
+@contextmanager
+def opened_for(sources: Sources, org: str) -> Iterator[tuple[Database, str]]:
+    """Opens the ledger, and finds an organisation by id or name; yields both, the organisation by its id.
+
+    Raises CommandError for a bad option, UnknownTenantError, TenantConflictError.
+    """
+    with opened(sources) as ledger:
+        yield ledger, organisation_of(ledger, org)
+
+
 def read_amount(text: str, option: str = "DOLLARS") -> int:
     """Returns the nano-dollars of an amount. Raises CommandError."""
     try:
@@ -211,18 +220,6 @@ def actor() -> str:
     with suppress(KeyError, OSError):
         return f"cli:{getpass.getuser()}"
     return "cli"
-
-
-@contextmanager
-def _credits(sources: Sources, org: str) -> Iterator[Credits]:
-    with opened(sources) as ledger:
-        _known(ledger.read(lambda connection: is_organisation(connection, org)), org)
-        yield credits_in(ledger, command_line())
-
-
-def _known(found: bool, org: str) -> None:
-    if not found:
-        raise CommandError(f"there is no organisation {org!r}", exit_code=USAGE)
 
 
 def _origin(kind: str, org: str, note: str, reference: str) -> Origin:

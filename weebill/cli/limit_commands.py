@@ -19,7 +19,9 @@ LimitArgument = Annotated[int, typer.Argument(metavar="ID", help="The limit, as 
 @limits_app.command("set")
 def set_limit(
     context: typer.Context,
-    subject: Annotated[str, typer.Argument(metavar="ID|KEY", help="Whose: an id, or the name of a key.")],
+    subject: Annotated[
+        str, typer.Argument(metavar="WHOSE", help="A key, an organisation, a project or a user, by id or name.")
+    ],
     measure: Annotated[str, typer.Argument(metavar="WHAT", help="requests, tokens, spend or concurrent.")],
     amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="How much at most; dollars for spend.")],
     per: Annotated[
@@ -41,7 +43,7 @@ def set_limit(
 def list_limits(
     context: typer.Context,
     subject: Annotated[
-        str | None, typer.Argument(metavar="[ID|KEY]", help="Whose; all without.", show_default=False)
+        str | None, typer.Argument(metavar="[WHOSE]", help="By id or name; all without.", show_default=False)
     ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,

@@ -9,10 +9,12 @@ from typing import Final, get_args
 import typer
 
 from weebill.cli.errors import USAGE, CommandError
+from weebill.cli.named import subject_of
 from weebill.cli.output import NOTHING, day, print_json, print_table
 from weebill.config.load import Sources, load_database
 from weebill.limits.limit import BadLimitError, Limit, Measure, Window, amount_of, nano_of
 from weebill.limits.setting import MOST_LISTED, Limits, LimitShown, LimitState, shown
+from weebill.storage.database import Database
 from weebill.storage.limits import StoredLimits
 from weebill.storage.opening import open_ledger
 
@@ -26,16 +28,18 @@ def set_limit(sources: Sources, subject: str, measure: str, amount: str, per: Wi
     if of is None:
         raise CommandError(f"{measure!r} cannot be limited", f"give one of {', '.join(_MEASURES)}", USAGE)
     window: Window = per or ("none" if of in ("concurrent", "spend") else "minute")
-    with _limits(sources) as limits:
-        limit = limits.set(subject, of, window, nano_of(amount) if of == "spend" else _whole(amount), model)
+    with _limits(sources) as (ledger, limits):
+        whose = subject_of(ledger, limits, subject)
+        limit = limits.set(whose, of, window, nano_of(amount) if of == "spend" else _whole(amount), model)
     typer.echo(f"Limit {limit.id}: {_said(limit)} of {limit.level} {limit.subject}")
 
 
 def list_limits(sources: Sources, subject: str | None, as_json: bool) -> None:
     """Prints the limits in force, and how they stand."""
     found: list[LimitState] = []
-    with _limits(sources) as limits:
-        while page := limits.list(subject, found[-1].limit.id if found else 0):
+    with _limits(sources) as (ledger, limits):
+        whose = None if subject is None else subject_of(ledger, limits, subject)
+        while page := limits.list(whose, found[-1].limit.id if found else 0):
             found += page
             if len(page) < MOST_LISTED:
                 break
@@ -50,7 +54,7 @@ def list_limits(sources: Sources, subject: str | None, as_json: bool) -> None:
 
 def show_limit(sources: Sources, limit_id: int, as_json: bool) -> None:
     """Prints a limit, and how it stands."""
-    with _limits(sources) as limits:
+    with _limits(sources) as (_, limits):
         state = limits.show(limit_id)
     if as_json:
         print_json(shown(state, LimitShown))
@@ -74,19 +78,19 @@ def show_limit(sources: Sources, limit_id: int, as_json: bool) -> None:
 
 def remove_limit(sources: Sources, limit_id: int) -> None:
     """Removes a limit."""
-    with _limits(sources) as limits:
+    with _limits(sources) as (_, limits):
         limit = limits.remove(limit_id)
     typer.echo(f"Removed limit {limit.id}: {_said(limit)} of {limit.level} {limit.subject}")
 
 
 @contextmanager
-def _limits(sources: Sources) -> Iterator[Limits]:
-    """Opens the limits. Raises CommandError for a bad option."""
+def _limits(sources: Sources) -> Iterator[tuple[Database, Limits]]:
+    """Opens the ledger and its limits. Raises CommandError for a bad option."""
     sources.home.create()
     try:
         with open_ledger(sources.home, load_database(sources)) as ledger:
             ledger.change(lambda _: None)  # it may be new, or of an earlier release
-            yield Limits(StoredLimits(ledger))
+            yield ledger, Limits(StoredLimits(ledger))
     except BadLimitError as error:
         raise CommandError(f"{_OPTIONS.get(error.param, error.param)}: {error}", exit_code=USAGE) from error
 

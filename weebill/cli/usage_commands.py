@@ -106,7 +106,9 @@ def export_requests(
     export(sources_of(context, config), Given(since, until, "all", "", (), only or ()), Files(csv, parquet))
 
 
-ProjectOption = Annotated[str, typer.Option("--project", metavar="ID", help="Of this project.", show_default=False)]
+ProjectOption = Annotated[
+    str, typer.Option("--project", metavar="PROJECT", help="Of this project, by id or name.", show_default=False)
+]
 
 
 @usage_app.command("retention")
@@ -132,7 +134,9 @@ def retention(
         show_retention(sources, as_json)
 
 
-OrgOption = Annotated[str, typer.Option("--org", metavar="ID", help="Of this organisation.", show_default=False)]
+OrgOption = Annotated[
+    str, typer.Option("--org", metavar="ORG", help="Of this organisation, by id or name.", show_default=False)
+]
 EndUserOption = Annotated[
     str, typer.Option("--end-user", metavar="NAME", help="Whom clients made requests for.", show_default=False)
 ]

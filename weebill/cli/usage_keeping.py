@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Final
 
 import typer
-from sqlalchemy import Connection, select
 
 from weebill.accounts.audit import Act, command_line
 from weebill.cli.errors import USAGE, CommandError
+from weebill.cli.named import organisation_of, project_of
 from weebill.cli.output import print_table
 from weebill.config.load import Sources, load_database
 from weebill.storage.audit import record
 from weebill.storage.opening import open_ledger
 from weebill.storage.responses import StoreError
-from weebill.storage.tables.tenants import PROJECTS
 from weebill.storage.tenant_archive import archive
-from weebill.storage.tenant_stores import Stores, Tenant, TenantKind, is_known, opened_stores
+from weebill.storage.tenant_stores import Stores, Tenant, TenantKind, opened_stores
 from weebill.storage.usage_erasure import Erased, not_reached
 from weebill.storage.usage_erasure import erase as erase_all
 from weebill.storage.usage_retention import COUNTS_ONLY, EVERYWHERE, MOST_DAYS, rules, set_rule
@@ -51,16 +50,15 @@ def set_retention(sources: Sources, project: str, days: int | None, counts_only:
         raise CommandError(f"--days: {days} is not from 1 to {MOST_DAYS}", "--counts-only keeps no requests", USAGE)
     kept = COUNTS_ONLY if counts_only else days
     with open_ledger(sources.home, load_database(sources)) as ledger:
-        if project:
-            ledger.read(partial(_require, project=project))
-        ledger.change(partial(set_rule, project=project or EVERYWHERE, days=kept))
+        project_id = project_of(ledger, project) if project else EVERYWHERE
+        ledger.change(partial(set_rule, project=project_id, days=kept))
     whose = f"Requests of {project}" if project else "Requests of all projects without a rule of their own"
     typer.echo(f"{whose} are {_said(kept)}; sums stay")
 
 
 def erase(sources: Sources, tenant: Tenant, yes: bool) -> None:
     """Deletes all that is kept of a tenant's requests, after a question."""
-    with _stores(sources, tenant) as stores:
+    with _stores(sources, tenant) as (stores, tenant):
         if not yes and not typer.confirm(f"Delete all requests of {_named(tenant)} for good?"):
             raise typer.Exit(1)
         erased = Erased()
@@ -74,7 +72,7 @@ def erase(sources: Sources, tenant: Tenant, yes: bool) -> None:
 
 def export_tenant(sources: Sources, tenant: Tenant, target: Path) -> None:
     """Writes all data of a tenant to a new file."""
-    with _stores(sources, tenant) as stores:
+    with _stores(sources, tenant) as (stores, tenant):
         stores.ledger.change(
             partial(record, author=command_line(), act=Act(action="usage.export", target=tenant.written))
         )
@@ -99,25 +97,23 @@ def tenant_of(org: str, project: str, end_user: str) -> Tenant:
 
 
 @contextmanager
-def _stores(sources: Sources, tenant: Tenant) -> Iterator[Stores]:
+def _stores(sources: Sources, tenant: Tenant) -> Iterator[tuple[Stores, Tenant]]:
+    """Opens all that is kept of a tenant, and finds the one that is named. Raises CommandError, UnknownTenantError."""
     database = load_database(sources)
     with open_ledger(sources.home, database) as ledger:
-        if not ledger.read(partial(is_known, tenant=tenant)):
-            raise CommandError(f"there is no {tenant.kind} {tenant.id!r}", "give its id, such as proj_default")
+        if tenant.kind == "organization":
+            tenant = Tenant(tenant.kind, organisation_of(ledger, tenant.id))
+        elif tenant.kind == "project":
+            tenant = Tenant(tenant.kind, project_of(ledger, tenant.id))
         try:
             with opened_stores(ledger, sources.home, database) as stores:
-                yield stores
+                yield stores, tenant
         except StoreError as error:
             raise CommandError(str(error)) from error
 
 
 def _named(tenant: Tenant) -> str:
     return f"{tenant.kind.replace('_', ' ')} {tenant.id}"
-
-
-def _require(connection: Connection, project: str) -> None:
-    if connection.execute(select(PROJECTS.c.id).where(PROJECTS.c.id == project)).scalar() is None:
-        raise CommandError(f"there is no project {project!r}", "give its id, such as proj_default")
 
 
 def _said(days: int | None) -> str:

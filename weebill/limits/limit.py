@@ -43,6 +43,10 @@ class UnknownLimitError(LedgerError):
     """No limit has this id, or there is nobody who could be limited so."""
 
 
+class SeveralSubjectsError(UnknownLimitError):
+    """Several active keys have this name."""
+
+
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
     """At most `amount` of `measure` in each `window`, of a subject's requests for `model` (a name as requests ask for
     it, in which `*` is any text; "" for all).

@@ -123,6 +123,13 @@ class Limits:
 
         return self._book.change(change)
 
+    def subject(self, id_or_name: str) -> str:
+        """Returns the id of whom a limit may be of, by that or by the name of a key.
+
+        Raises UnknownLimitError, LedgerError.
+        """
+        return self._book.read(lambda table: table.subject(id_or_name))
+
     def list(self, subject: str | None = None, after: int = 0, most: int = MOST_LISTED) -> list[LimitState]:
         """Returns at most so many limits in force after an id, and how they stand.
 

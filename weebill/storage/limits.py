@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, func, insert, s
 
 from weebill.accounts.audit import Act, Author, changed, command_line
 from weebill.accounts.permissions import Reach
-from weebill.limits.limit import Level, Limit, Measure, UnknownLimitError, Window, level_of
+from weebill.limits.limit import Level, Limit, Measure, SeveralSubjectsError, UnknownLimitError, Window, level_of
 from weebill.limits.setting import LimitTable
 from weebill.limits.windows import DAY_S, window_at
 from weebill.storage.allowances import held_of, recall_all
@@ -74,9 +74,10 @@ class LimitRows:
                 return str(found)
         named = select(API_KEYS.c.id).where(API_KEYS.c.name == id_or_name, API_KEYS.c.revoked_at.is_(None))
         ids = self._connection.scalars(named).all()
-        if len(ids) != 1:
-            many = f"{len(ids)} active keys are named {id_or_name!r}: name one by its id."
-            raise UnknownLimitError(many if ids else f"There is nobody with the id or name {id_or_name!r}.")
+        if not ids:
+            raise UnknownLimitError(f"There is nobody with the id or name {id_or_name!r}.")
+        if len(ids) > 1:
+            raise SeveralSubjectsError(f"{len(ids)} active keys are named {id_or_name!r}: name one by its id.")
         return ids[0]
 
     def in_force(self, subject: str | None, after: int, most: int) -> list[Limit]:

@@ -1,0 +1,60 @@
+"""Finds by its id or name whom an option or argument means. Raises UnknownTenantError, TenantConflictError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from weebill.accounts.audit import command_line
+from weebill.accounts.errors import UnknownTenantError
+from weebill.accounts.tenants import Organisation, Project, User
+from weebill.cli.errors import USAGE, CommandError
+from weebill.limits.limit import SeveralSubjectsError, UnknownLimitError
+from weebill.limits.setting import Limits
+from weebill.storage.database import Database
+from weebill.storage.tenants import tenants_in
+
+
+def organisation_of(ledger: Database, given: str) -> str:
+    """Returns the id of an organisation."""
+    return tenants_in(ledger, command_line()).find(Organisation, given).id
+
+
+def project_of(ledger: Database, given: str) -> str:
+    """Returns the id of a project."""
+    return tenants_in(ledger, command_line()).find(Project, given).id
+
+
+def subject_of(ledger: Database, limits: Limits, given: str) -> str:
+    """Returns the id of whom a limit is of: a key, an organisation, a project or a user.
+
+    Raises UnknownLimitError for nobody, SeveralSubjectsError for several keys, CommandError for several of others.
+    """
+    if (by_id := _limited(limits, given)) == given:
+        return given
+    tenants = tenants_in(ledger, command_line())
+    found = [] if by_id is None else [by_id]
+    finders: list[Callable[[str], Organisation | Project | User]] = [
+        partial(tenants.find, Organisation),
+        partial(tenants.find, Project),
+    ]
+    if "@" in given:
+        finders.append(partial(tenants.find, User))
+    for find in finders:
+        with suppress(UnknownTenantError):
+            found.append(find(given).id)
+    if not found:
+        raise UnknownLimitError(f"There is nobody with the id or name {given!r}.")
+    if len(found) > 1:
+        raise CommandError(f"{given!r} is the name of several", f"give the id of one, {', '.join(found)}", USAGE)
+    return found[0]
+
+
+def _limited(limits: Limits, given: str) -> str | None:
+    try:
+        return limits.subject(given)
+    except SeveralSubjectsError:
+        raise
+    except UnknownLimitError:
+        return None
