@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from weebill.limits.book import Book, Hold, Short
+from weebill.limits.book import Book, Hold
 from weebill.limits.limit import Limit
 from weebill.limits.questions import Borrow, Granted, Lent, Recalled, Wanted
-from weebill.limits.slices import Allowed
+from weebill.limits.slices import Allowed, Short
 from weebill.limits.windows import window_at
 from weebill.process.questions import Position, Unanswered, encode
 

@@ -16,12 +16,12 @@ from sqlalchemy import select
 
 from tests.fixtures.ledger import SQLITE
 from weebill.config.paths import Home
-from weebill.limits.book import Book, Hold, Short
+from weebill.limits.book import Book, Hold
 from weebill.limits.counting import Counted
 from weebill.limits.limit import Limit
 from weebill.limits.questions import Borrow, Lent, Recalled
 from weebill.limits.setting import Limits
-from weebill.limits.slices import Allowed
+from weebill.limits.slices import Allowed, Short
 from weebill.limits.windows import DAY_S
 from weebill.process.questions import Unanswered, encode
 from weebill.storage.allowances import borrow, recalled_since, release, settle
@@ -81,6 +81,7 @@ class Spending(RuleBasedStateMachine):
             self.key = keys.create("spender").key.id
         self.ledger = open_ledger(home, SQLITE)
         self.day = FIRST_DAY
+        self.now_s = 0.0  # by the clock of the books: how fast the machine is makes no difference
         self.limits = Limits(StoredLimits(self.ledger), lambda: self.day * DAY_S + 10)
         self.loop = asyncio.new_event_loop()
         self.lives = 0
@@ -97,7 +98,8 @@ class Spending(RuleBasedStateMachine):
     def born(self) -> Worker:
         self.lives += 1
         name = f"w{self.lives}"
-        worker = Worker(name, Book(name, lambda topic, question: self.answer(worker, question), lambda: None, 0.0))
+        book = Book(name, lambda topic, question: self.answer(worker, question), lambda: None, 0.0, lambda: self.now_s)
+        worker = Worker(name, book)
         return worker
 
     async def answer(self, worker: Worker, question: object) -> Raw:
@@ -183,6 +185,7 @@ class Spending(RuleBasedStateMachine):
         worker.held.clear()
         self.ingest(worker, len(worker.records))
         self.ledger.change(lambda connection: release(connection, worker.name))
+        self.be_in_time(worker)  # what it has asked before comes, and is of no use
         self.workers[at] = self.born()
 
     @rule(at=WORKERS, ending=ENDING)
@@ -243,6 +246,10 @@ class Spending(RuleBasedStateMachine):
     @rule(amount=AMOUNTS)
     def is_changed(self, amount: int) -> None:
         self.limit = self.limits.set(self.key, "spend", "day", amount)
+
+    @rule(seconds=st.sampled_from((0.1, 1.0, 10.0)))
+    def time_passes(self, seconds: float) -> None:
+        self.now_s += seconds
 
     @rule()
     def becomes_another_day(self) -> None:

@@ -335,7 +335,7 @@ async def test_one_topic_that_fails_leaves_the_others(path: Path, caplog: pytest
 
 async def test_feeds_are_asked_when_the_state_is_another_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is cheaper to ask than they are. Without a change they are asked now and then: each has signs of life."""
-    monkeypatch.setattr(question_server, "_SIGN_S", 60.0)
+    monkeypatch.setattr(question_server, "_SIGN_S", 1e9)
     source, follower = Source(), Follower()
     known, asked = [0], [0]
 
@@ -349,7 +349,7 @@ async def test_feeds_are_asked_when_the_state_is_another_one(path: Path, monkeyp
         before = asked[0]
         await until(lambda: asked[0] > before + 1)
 
-    server = QuestionServer({}, {"numbers": source.feed}, state)
+    server = QuestionServer({}, {"numbers": source.feed}, state, heartbeats=("numbers",))
     await server.listen(path)
     async with asking(path, follower):
         await until(lambda: follower.heard == [1, 2, 3])

@@ -127,12 +127,20 @@ class People:
         return self._book.change(change)
 
     def join(
-        self, token: str, purpose: Purpose, name: str, password: str | None, visitor: Visitor, lifetimes: Lifetimes
+        self,
+        token: str,
+        purpose: Purpose,
+        name: str,
+        password: str | None,
+        visitor: Visitor,
+        lifetimes: Lifetimes,
+        credits_nano: int | None = None,
     ) -> Opened | User | None:
         """Lets in who has confirmed an address or accepted an invitation; None if the token is not valid.
 
         `password` is a hash. A new user is signed in. One who has the address already only joins the organisation, and
-        keeps its password.
+        keeps its password. An organisation that is made so pays in advance, and begins with `credits_nano`, unless that
+        is None.
         """
 
         def change(table: SignInTable) -> Opened | User | None:
@@ -141,10 +149,10 @@ class People:
                 return None
             found = table.user_of(ticket.email)
             if found is not None:
-                _join(table, found, ticket, visitor)
+                _join(table, found, ticket, visitor, credits_nano)
                 return found
             user = _new_user(table, ticket.email, name, visitor)
-            _join(table, user, ticket, visitor)
+            _join(table, user, ticket, visitor, credits_nano)
             now = int(time.time())
             table.set_credentials(structs.replace(table.credentials(user.id), password=password, password_set_at=now))
             return self._sign_ins.open(table, user, "sign-up", visitor, lifetimes)
@@ -212,17 +220,24 @@ class People:
         self._book.change(change)
 
     def by_identity(
-        self, identity: Identity, sign_up: SignUp, visitor: Visitor, lifetimes: Lifetimes, replaced: str = ""
+        self,
+        identity: Identity,
+        sign_up: SignUp,
+        visitor: Visitor,
+        lifetimes: Lifetimes,
+        replaced: str = "",
+        credits_nano: int | None = None,
     ) -> Opened | None:
         """Opens a session for whom a provider knows; None if that is nobody here.
 
         A person that the provider does not yet stand for is found by the address, if the provider has verified it;
-        where sign-up is open, it is made.
+        where sign-up is open, it is made, with an organisation as of `join`.
         """
 
         def change(table: SignInTable) -> Opened | None:
             user_id = table.identity(identity.issuer, identity.subject)
-            user = table.user(user_id) if user_id is not None else self._by_address(table, identity, sign_up, visitor)
+            known = None if user_id is None else table.user(user_id)
+            user = known if user_id is not None else _by_address(table, identity, sign_up, visitor, credits_nano)
             if user is None or user.disabled_at is not None:
                 return None
             if user_id is None:
@@ -232,21 +247,6 @@ class People:
             return self._sign_ins.open(table, user, "openid", visitor, lifetimes, replaced)
 
         return self._book.change(change)
-
-    def _by_address(self, table: SignInTable, identity: Identity, sign_up: SignUp, visitor: Visitor) -> User | None:
-        if not identity.email_verified or not identity.email:
-            return None
-        address = email_of(identity.email)
-        found = table.user_of(address)
-        if found is not None or sign_up != "open":
-            return found
-        try:
-            name = checked_name(identity.name)
-        except BadFieldError:
-            name = address
-        user = _new_user(table, address, name, visitor)
-        _join(table, user, Ticket(purpose="confirmation", email=address, created_at=0, ends_at=0), visitor)
-        return user
 
     def _issued(
         self,
@@ -296,7 +296,26 @@ def _new_user(table: SignInTable, email: str, name: str, visitor: Visitor) -> Us
     return user
 
 
-def _join(table: SignInTable, user: User, ticket: Ticket, visitor: Visitor) -> None:
+def _by_address(
+    table: SignInTable, identity: Identity, sign_up: SignUp, visitor: Visitor, credits_nano: int | None
+) -> User | None:
+    if not identity.email_verified or not identity.email:
+        return None
+    address = email_of(identity.email)
+    found = table.user_of(address)
+    if found is not None or sign_up != "open":
+        return found
+    try:
+        name = checked_name(identity.name)
+    except BadFieldError:
+        name = address
+    user = _new_user(table, address, name, visitor)
+    confirmed = Ticket(purpose="confirmation", email=address, created_at=0, ends_at=0)
+    _join(table, user, confirmed, visitor, credits_nano)
+    return user
+
+
+def _join(table: SignInTable, user: User, ticket: Ticket, visitor: Visitor, credits_nano: int | None) -> None:
     """Makes a user a member of the organisation of an invitation, or the owner of a new one."""
     tenants = table.tenants(by_user(user, visitor))
     if ticket.organisation_id is not None and ticket.role is not None:
@@ -308,6 +327,8 @@ def _join(table: SignInTable, user: User, ticket: Ticket, visitor: Visitor) -> N
     tenants.add(made)
     tenants.add(Project(id=_new_id(Project), organisation_id=made.id, name=DEFAULT_NAME, created_at=now))
     tenants.add_member(_membership(made.id, user, "owner"))
+    if credits_nano is not None:
+        table.pay_in_advance(made.id, credits_nano, by_user(user, visitor))
 
 
 def _membership(organisation_id: str, user: User, role: Role) -> Membership:

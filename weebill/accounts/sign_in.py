@@ -47,6 +47,9 @@ class SignInTable(Protocol):
     def roles(self, user_id: str) -> Mapping[str, Role]:
         """Returns a user's roles, by the ids of the organisations; not of archived ones."""
 
+    def pay_in_advance(self, organisation_id: str, nano: int, author: Author) -> None:
+        """Gives an organisation so many nano-dollars, and has it refused once they are used up."""
+
     def first_owner(self, organisation_id: str) -> User | None:
         """Returns the earliest of an organisation's owners who is not disabled."""
 

@@ -23,13 +23,20 @@ class AccountSettings(Section, frozen=True, kw_only=True):
     """`[accounts]`: who may come to have a user, and how long people stay signed in.
 
     `origin` is the address of this installation in links that are mailed, such as `https://llm.example.com`. A session
-    ends after `session_idle_s` without use, and after `session_s` at all events.
+    ends after `session_idle_s` without use, and after `session_s` at all events. Where sign-up is open, an organisation
+    that somebody has made so begins with `sign_up_credits` dollars, and is refused what costs more.
     """
 
     sign_up: Literal["closed", "invitation", "open"] = "closed"
+    sign_up_credits: Annotated[float, Meta(ge=0, le=1_000_000)] | Literal["unlimited"] = 0.0
     origin: str = ""
     session_idle_s: PositiveSeconds = 86_400.0
     session_s: PositiveSeconds = 2_592_000.0
+
+    @property
+    def sign_up_nano(self) -> int | None:
+        """The nano-dollars that an organisation begins with; None if it is not refused for want of them."""
+        return None if self.sign_up_credits == "unlimited" else round(float(self.sign_up_credits) * 1e9)
 
 
 class OpenIdSettings(Section, frozen=True, kw_only=True):

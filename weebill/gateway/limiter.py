@@ -8,10 +8,10 @@ from typing import Final
 
 from weebill.config.limits import LimitSettings
 from weebill.gateway.request import C, E, Request
-from weebill.limits.book import Book, Hold, Short
+from weebill.limits.book import Book, Hold
 from weebill.limits.bounds import Bound, bound_of, most_nano
 from weebill.limits.refusals import Lines, anthropic_lines, lines_of, openai_lines, refusal, unavailable, unpriced
-from weebill.limits.slices import BETWEEN, Allowed
+from weebill.limits.slices import BETWEEN, Allowed, Short
 from weebill.process.questions import Unanswered
 from weebill.routing.deployments import Deployment
 from weebill.transport.exchange import Exchange

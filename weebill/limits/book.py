@@ -31,7 +31,7 @@ from msgspec import Raw
 from weebill.limits.counting import REFUSED, written
 from weebill.limits.limit import MOST
 from weebill.limits.questions import TOPIC, Borrow, Granted, Lent, Recalled, Wanted
-from weebill.limits.slices import Allowed, Grant, Slice
+from weebill.limits.slices import Allowed, Grant, Short, Slice
 from weebill.limits.windows import window_at
 from weebill.process.questions import Position, Unanswered
 
@@ -51,15 +51,6 @@ _lent: Final = msgspec.msgpack.Decoder(Lent).decode
 _recalled: Final = msgspec.msgpack.Decoder(Recalled).decode
 
 log = logging.getLogger(__name__)
-
-
-class Short(Exception):  # noqa: N818 - a state rather than an error
-    """A request needs more of a slice than there is."""
-
-    def __init__(self, slice_: Slice, need: int) -> None:
-        super().__init__(slice_.limit.id, need)
-        self.slice = slice_
-        self.need = need
 
 
 class Hold:
@@ -179,8 +170,16 @@ class Book:
     request waits for `patience_s` for what others hold.
     """
 
-    def __init__(self, borrower: str, ask: Asks, ready: Callable[[], None], patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        borrower: str,
+        ask: Asks,
+        ready: Callable[[], None],
+        patience_s: float = PATIENCE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._patience_s = patience_s
+        self._clock = clock
         self._borrower = borrower
         self._ask = ask
         self._ready = ready
@@ -248,14 +247,14 @@ class Book:
         self._give_back(ended, ends=True)
 
     async def _take(self, needs: Sequence[tuple[Slice, int]]) -> None:
-        until = time.monotonic() + self._patience_s
+        until = self._clock() + self._patience_s
         while True:
             short = [(each, need) for each, need in needs if each.free < need]
             if not short:
                 for each, need in needs:
                     each.free -= need
                 return
-            now = time.monotonic()
+            now = self._clock()
             for each, need in short:
                 is_dry = now < each.dry_until and need >= each.dry_need and need > each.left
                 if need > each.amount or is_dry:
@@ -265,8 +264,8 @@ class Book:
             for each, need in short:
                 if each.free >= need:
                     continue
-                if each.lent + each.available + each.free < need or time.monotonic() >= until:
-                    each.dry_until, each.dry_need = time.monotonic() + _DRY_S, need
+                if each.lent + each.available + each.free < need or self._clock() >= until:
+                    each.dry_until, each.dry_need = self._clock() + _DRY_S, need
                     raise Short(each, need)
                 again = True
             if again:

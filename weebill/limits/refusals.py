@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, get_args
 
-from weebill.limits.book import Short
 from weebill.limits.limit import Limit, amount_of
-from weebill.limits.slices import Slice
+from weebill.limits.slices import Short, Slice
 from weebill.limits.windows import FOREVER
 from weebill.wire.errors import ApiError, OverLimit
 

@@ -22,7 +22,7 @@ class Slice:
 
     With a lease in the ledger, it is `leased`; `ended_at` is what was used when its end was asked for, while no
     answer to that has come. `need` and `least` are what waiting requests need in all, and one of them at least.
-    Until `dry_until`, a reading of `time.monotonic()`, there is no use in asking for `dry_need` or more, unless so
+    Until `dry_until`, by the book's clock, there is no use in asking for `dry_need` or more, unless so
     much is `left`. `seen` is what was used when it was last looked at. While a question about it has no answer it is
     `unsure`: the ledger may hold it for another amount.
     """
@@ -66,6 +66,15 @@ class Slice:
             self.granted -= self.free
             self.available += self.free
             self.free = 0
+
+
+class Short(Exception):  # noqa: N818 - a state rather than an error
+    """A request needs more of a slice than there is."""
+
+    def __init__(self, slice_: Slice, need: int) -> None:
+        super().__init__(slice_.limit.id, need)
+        self.slice = slice_
+        self.need = need
 
 
 class Grant(NamedTuple):

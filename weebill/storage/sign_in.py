@@ -16,9 +16,12 @@ from weebill.accounts.pepper import read_pepper
 from weebill.accounts.sessions import MOST_INVITATIONS, MOST_TICKETS, Credentials, Invitation, Purpose, Session, Ticket
 from weebill.accounts.sign_in import SignIns, SignInTable
 from weebill.accounts.tenants import Role, User
+from weebill.billing.credits import Origin, Posting
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
 from weebill.storage.audit import record
+from weebill.storage.credit_stops import set_stop
+from weebill.storage.credits import CreditRows
 from weebill.storage.database import Database
 from weebill.storage.keys import keys_in
 from weebill.storage.opening import open_ledger
@@ -205,6 +208,15 @@ class SignInRows:
         """Stores by which name a provider knows a user."""
         row = {"issuer": issuer, "subject": subject, "user_id": user_id, "created_at": now}
         self._connection.execute(insert(IDENTITIES).values(**row))
+
+    def pay_in_advance(self, organisation_id: str, nano: int, author: Author) -> None:
+        """Gives an organisation so many nano-dollars, and has it refused once they are used up."""
+        rows = CreditRows(self._connection, author)
+        rows.lock(organisation_id)
+        if nano:
+            origin = Origin(f"sign-up:{organisation_id}", author.id, "Given at sign-up")
+            Posting(rows, organisation_id).give("grant", nano, origin, None)
+        set_stop(self._connection, organisation_id, hard=True, author=author)
 
     def tenants(self, author: Author) -> TenantRows:
         """Returns the users and organisations, within the same transaction."""

@@ -98,6 +98,7 @@ async def test_where_sign_up_is_open_a_user_is_made(place: Place, settings: Open
         assert (found["user"]["email"], found["user"]["name"]) == ("new@example.com", "new@example.com")
         assert list(found["roles"].values()) == ["owner"]
         assert found["manages"] is False
+    assert rows(place.ledger, "SELECT subject, amount FROM limits") == [(*found["roles"], 0)], "it pays in advance"
 
 
 @pytest.mark.usefixtures("settings")

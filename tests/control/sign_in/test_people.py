@@ -26,12 +26,14 @@ from weebill.accounts.one_time_codes import step_of
 from weebill.accounts.sealing import SealedError
 from weebill.config.accounts import AccountSettings
 from weebill.control.sign_in.mailing import Mailer
+from weebill.storage.credit_checks import verify
 from weebill.storage.mails import ATTEMPTS, Mail, MailQueueFullError, StoredMails
 from weebill.storage.sealing import Vault
 from weebill.storage.tables.sign_in import MAILS
 from weebill.storage.tenants import tenants_in
 
 OPEN = AccountSettings(sign_up="open", origin=ORIGIN)
+UNLIMITED = {"sign_up_credits": "unlimited"}
 
 
 class Postbox:
@@ -202,6 +204,30 @@ async def test_somebody_signs_up_by_mail(place: Place, postbox: Postbox) -> None
         mail = await postbox.next()
         assert "has a user already" in mail
         assert "token" not in mail
+
+
+@pytest.mark.parametrize(
+    ("given", "stopped", "left"),
+    [({}, True, 0), ({"sign_up_credits": 2.5}, True, 2_500_000_000), (UNLIMITED, False, 0)],
+)
+async def test_who_has_signed_up_pays_in_advance(
+    place: Place, postbox: Postbox, given: dict[str, Any], stopped: bool, left: int
+) -> None:
+    place.set(AccountSettings(sign_up="open", origin=ORIGIN, **given))
+    async with place.browser() as ada:
+        await ada.post("/api/v1/auth/sign-up", json={"email": EMAIL})
+        token = token_in(await postbox.next())
+        await ada.post("/api/v1/auth/join", json={"token": token, "password": PASSWORD})
+        found = (await ada.get("/api/v1/auth/session")).json()["signed_in"]
+        (organisation,) = found["roles"]
+        balance = (await ada.get("/api/v1/credits", params={"organisation": organisation})).json()
+        assert (balance["hard_stop"], balance["available_nano"]) == (stopped, left)
+        acts = {
+            each["action"] for each in (await ada.get(f"/api/v1/organizations/{organisation}/audit")).json()["data"]
+        }
+        assert ("limit.created" in acts) is stopped
+    assert rows(place.ledger, "SELECT amount, per FROM limits") == [(left, "none")] * stopped
+    assert not place.ledger.read(verify).problems
 
 
 async def test_a_password_is_set_by_mail(place: Place, postbox: Postbox) -> None:

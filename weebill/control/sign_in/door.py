@@ -107,8 +107,10 @@ class Door:
         """Opens a session for whom the provider has signed in; returns it, and where to go on."""
         settings = self._openid_settings()
         identity, after = await self._openid.end(settings, self.settings.origin, query, cookie)
-        sign_up = self.settings.sign_up
-        opened = await self._in_thread(self._people.by_identity, identity, sign_up, visitor, self.lifetimes, replaced)
+        sign_up, nano = self.settings.sign_up, self.settings.sign_up_nano
+        opened = await self._in_thread(
+            self._people.by_identity, identity, sign_up, visitor, self.lifetimes, replaced, nano
+        )
         if opened is None:
             message = f"{settings.name} knows you, but there is no user here for you; ask those who manage this."
             raise ApiError(403, message, code="no_user")
@@ -165,7 +167,10 @@ class Door:
         known = await self._in_thread(self._sign_ins.known, ticket.email)
         if hashed is None and known is None:
             raise ApiError(400, "Choose a password.", code="invalid_value", param="password")
-        joined = await self._in_thread(self._people.join, token, ticket.purpose, name, hashed, visitor, self.lifetimes)
+        nano = self.settings.sign_up_nano
+        joined = await self._in_thread(
+            self._people.join, token, ticket.purpose, name, hashed, visitor, self.lifetimes, nano
+        )
         if joined is None:
             raise _invalid_token()
         return joined
