@@ -66,9 +66,13 @@ def execute_(statement: Executable, connection: Connection) -> None:
     connection.execute(statement)
 
 
-@pytest.mark.parametrize("table", sorted(AUDITED, key=lambda table: table.name), ids=lambda table: table.name)
-def test_no_change_goes_without_a_row(ledger: Database, home: Home, table: Table) -> None:
+def test_no_change_goes_without_a_row(ledger: Database, home: Home) -> None:
     fill(ledger, home)
+    for table in AUDITED:
+        goes_not_without_a_row(ledger, table)
+
+
+def goes_not_without_a_row(ledger: Database, table: Table) -> None:
     before = rows(ledger, f"SELECT count(*) FROM {table.name}")
     column = next(table.c[name] for name in ("role", "name", "days", "amount") if name in table.c)
     same = update(table).values({column: column})
@@ -180,13 +184,16 @@ def long(ledger: Database) -> Database:
 COLUMNS = [column.name for column in AUDIT.c if column.name != "id"]
 
 
-@pytest.mark.parametrize("column", COLUMNS)
-def test_a_changed_row_is_found(long: Database, column: str) -> None:
-    value = "at + 1" if column == "at" else "'user'" if column == "author_kind" else "'forged'"
-    execute(long, f"UPDATE audit_log SET {column} = {value} WHERE id = 4")
-    with pytest.raises(BrokenChainError) as caught:
-        check(long)
-    assert caught.value.row == 4
+def test_a_changed_row_is_found(long: Database) -> None:
+    for column in COLUMNS:
+        [(was,)] = rows(long, f"SELECT {column} FROM audit_log WHERE id = 4")
+        value = "at + 1" if column == "at" else "'user'" if column == "author_kind" else "'forged'"
+        execute(long, f"UPDATE audit_log SET {column} = {value} WHERE id = 4")
+        with pytest.raises(BrokenChainError) as caught:
+            check(long)
+        assert caught.value.row == 4, column
+        long.change(partial(execute_, update(AUDIT).where(AUDIT.c.id == 4).values({column: was})))
+        assert check(long).rows == 10
 
 
 SWAPPED = (
