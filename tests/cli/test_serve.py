@@ -131,7 +131,7 @@ async def test_the_printed_lines_work_as_they_stand_and_the_key_is_in_no_log(wee
         first.process.terminate()
         assert await first.exit_code() == 0
         assert await first.all_gone()
-    async with serving(weebill, forked=False) as second:
+    async with serving(weebill) as second:
         assert "first.key" not in second.printed
         assert "export" not in second.printed
         assert "Bearer $WEEBILL_API_KEY" in second.printed
@@ -140,10 +140,8 @@ async def test_the_printed_lines_work_as_they_stand_and_the_key_is_in_no_log(wee
 
 async def test_a_terminal_is_shown_the_key_once(weebill, upstream):
     ours, theirs = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND, "serve", "--port", "0", env=weebill.env, stdout=theirs, stderr=asyncio.subprocess.DEVNULL
-    )
-    os.close(theirs)
+    with open(theirs, "wb") as terminal, open(os.devnull, "wb") as nowhere:
+        process = forked_weebill.start(("serve", "--port", "0"), weebill.env, nowhere, terminal)
     printed = b""
     try:
         async with asyncio.timeout(WAIT_S):
@@ -162,11 +160,11 @@ async def test_a_terminal_is_shown_the_key_once(weebill, upstream):
             async with httpx.AsyncClient(base_url=origin, timeout=WAIT_S, headers=html) as another:
                 assert (await another.get(path)).status_code == 400
         process.terminate()
-        await process.wait()
+        await asyncio.to_thread(process.wait)
     finally:
         os.close(ours)
-        if process.returncode is None:
-            process.kill()
+        process.kill()
+        process.stdout.close()
     text = re.sub(r"\x1b\[[0-9;]*m", "", printed.decode()).replace("\r\n", "\n")
     assert text.count("sk-wb-") == 1
     assert "\nexport WEEBILL_API_KEY=sk-wb-" in text

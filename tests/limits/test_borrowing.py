@@ -129,10 +129,11 @@ def test_a_question_that_was_overtaken_changes_nothing(lending: Lending) -> None
     assert lending.borrow(worker.name, limit, 0).granted == granted.granted
 
 
-def test_all_of_it_is_lent_in_the_end_and_not_one_more(lending: Lending) -> None:
-    limit, workers = lending.limit(1000), [lending.worker() for _ in range(4)]
+@pytest.mark.parametrize("amount", [200, pytest.param(1000, marks=pytest.mark.slow)])
+def test_all_of_it_is_lent_in_the_end_and_not_one_more(lending: Lending, amount: int) -> None:
+    limit, workers = lending.limit(amount), [lending.worker() for _ in range(4)]
     used = [0, 0, 0, 0]
-    for turn in range(4000):
+    for turn in range(4 * amount):
         at = turn % 4
         granted = lending.borrow(workers[at].name, limit, used[at], 1)
         if granted.granted == used[at]:  # the others are to give back what they do not use
@@ -141,7 +142,7 @@ def test_all_of_it_is_lent_in_the_end_and_not_one_more(lending: Lending) -> None
             if lending.borrow(workers[at].name, limit, used[at], 1).granted == used[at]:
                 break
         used[at] += 1
-    assert sum(used) == 1000
+    assert sum(used) == amount
 
 
 def test_who_holds_what_others_need_is_told(lending: Lending) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import re
 import sqlite3
-import subprocess
-import sys
 from datetime import date
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -21,32 +22,24 @@ from weebill.storage.schema import LEDGER
 from weebill.storage.sqlite.opening import open_reader
 from weebill.storage.tables.ledger import META
 
-RACER = """
-import sys
-from pathlib import Path
-from tests.fixtures.ledger import open_file
-sys.stdout.write("ready\\n"); sys.stdout.flush()
-sys.stdin.readline()
-connection = open_file(Path(sys.argv[1]))
-print(connection.execute("SELECT count(*) FROM meta WHERE name = 'keys_version'").fetchall()[0][0])
-"""
+
+def open_fresh(path: Path, start: Barrier, told: SimpleQueue[int]) -> None:
+    start.wait(60)
+    connection = open_file(path)
+    [(count,)] = connection.execute("SELECT count(*) FROM meta WHERE name = 'keys_version'").fetchall()
+    told.put(count)
 
 
 def test_four_processes_may_open_a_fresh_database_at_once(home: Home) -> None:
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACER, home.database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(4)
-    ]
+    context = multiprocessing.get_context("fork")
+    start, told = context.Barrier(4), context.SimpleQueue()
+    racers = [context.Process(target=open_fresh, args=(home.database, start, told)) for _ in range(4)]
     for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
+        racer.start()
     for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    assert [(racer.communicate()[0], racer.returncode) for racer in racers] == [("1\n", 0)] * 4
+        racer.join(60)
+    assert [racer.exitcode for racer in racers] == [0] * 4
+    assert [told.get() for _ in racers] == [1] * 4
 
 
 def test_a_database_is_migrated_once_and_kept(home: Home) -> None:

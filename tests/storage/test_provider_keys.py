@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
-import subprocess
-import sys
+from contextlib import suppress
+from itertools import count
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -225,28 +228,41 @@ def test_no_file_of_the_database_has_the_secret(home: Home) -> None:
         assert [path for path in found if b"a-very-secret-key" in path.read_bytes()] == []
 
 
+def rotate_step_by_step(home: Home, link: Connection) -> None:
+    """Rotate, in a process of its own, and wait for an answer before each secret."""
+    seal = sealing_rotation.seal
+
+    def step(*given: Any) -> bytes:
+        link.send(None)
+        link.recv()
+        return seal(*given)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(sealing_rotation, "BATCH", 5)
+    patch.setattr(sealing_rotation, "seal", step)
+    with open_ledger(home, DatabaseSettings()) as ledger:
+        rotate(ledger, home)
+
+
 def test_kill_9_during_a_rotation_loses_nothing(home: Home) -> None:
     with open_ledger(home, DatabaseSettings()) as ledger:
         ledger.change(lambda _: None)
         keys = ProviderKeys(ledger, Vault(home))
         secrets = {given(keys, f"{SECRET}{n}", provider=f"p{n}").id: f"{SECRET}{n}" for n in range(60)}
-    program = (
-        "import sys, time; from pathlib import Path; from weebill.storage import sealing_rotation as r;"
-        "from weebill.storage.opening import open_ledger; from weebill.config.paths import Home;"
-        "from weebill.config.schema import DatabaseSettings; r.BATCH = 5; home = Home(Path(sys.argv[1]))\n"
-        "seal = r.seal\n"
-        "def slow(*a):\n time.sleep(0.005); print('.', flush=True); return seal(*a)\n"
-        "r.seal = slow\nwith open_ledger(home, DatabaseSettings()) as ledger: r.rotate(ledger, home)\n"
-    )
+    context = multiprocessing.get_context("fork")
     for killed_after in (1, 17, None):
-        process = subprocess.Popen([sys.executable, "-c", program, str(home.root)], stdout=subprocess.PIPE)
-        assert process.stdout is not None
+        link, theirs = context.Pipe()
+        process = context.Process(target=rotate_step_by_step, args=(home, theirs))
+        process.start()
+        theirs.close()
+        with suppress(EOFError):
+            for _ in count() if killed_after is None else range(killed_after):
+                link.recv()
+                link.send(None)
         if killed_after is not None:
-            for _ in range(killed_after):
-                process.stdout.readline()
-            process.send_signal(signal.SIGKILL)
-        process.stdout.read()
-        assert process.wait() == (0 if killed_after is None else -signal.SIGKILL)
+            process.kill()
+        process.join(60)
+        assert process.exitcode == (0 if killed_after is None else -signal.SIGKILL)
         with open_ledger(home, DatabaseSettings()) as ledger:
             keys = ProviderKeys(ledger, Vault(home))
             assert {key_id: keys.secret(key_id) for key_id in secrets} == secrets
