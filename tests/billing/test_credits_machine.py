@@ -181,7 +181,7 @@ class CreditsMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("histories", [8, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("histories", [3, pytest.param(40, marks=pytest.mark.slow)])
 def test_every_history_adds_up(ledger: Database, histories: int) -> None:
     CreditsMachine.ledger = ledger
     run_state_machine_as_test(

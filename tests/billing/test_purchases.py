@@ -120,7 +120,9 @@ def test_a_refund_that_fails_is_given_back(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(("end", "balance"), [("won", 25), ("lost", 0)])
-@pytest.mark.parametrize("told", [(True, True), (False, True), (True, True, True)])
+@pytest.mark.parametrize(
+    "told", [(True, True), (False, True), pytest.param((True, True, True), marks=pytest.mark.slow)]
+)
 def test_a_dispute_holds_back_until_it_is_won(shop: Shop, end: str, balance: int, told: tuple[bool, ...]) -> None:
     payment = shop.buy()
     inquiry = shop.stripe.dispute(payment, 2500, "warning_needs_response")

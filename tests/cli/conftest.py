@@ -45,16 +45,15 @@ class CommandLine:
         assert result.stderr.startswith("error: ")
         return result.stderr
 
-    def on_terminal(self, *arguments: str, typed: str = "") -> str:
+    def on_terminal(self, *arguments: str, typed: str = "", forked: bool = True) -> str:
         """All that appears on a terminal where `typed` is typed."""
         ours, theirs = pty.openpty()
-        process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env=self.env | {"TERM": "xterm-256color"},
-        )
+        env, streams = self.env | {"TERM": "xterm-256color"}, (theirs, theirs, theirs)
+        if forked:
+            end = nursery.start(arguments, env, streams)
+        else:
+            stdin, stdout, stderr = streams
+            end = subprocess.Popen([*COMMAND, *arguments], stdin=stdin, stdout=stdout, stderr=stderr, env=env)
         os.close(theirs)
         os.write(ours, typed.encode())
         seen = b""
@@ -65,7 +64,8 @@ class CommandLine:
             pass  # how Linux says that nobody has the terminal open any more
         finally:
             os.close(ours)
-        assert process.wait(TIMEOUT_S) == 0, seen
+        with end:
+            assert (nursery.code(end, TIMEOUT_S) if forked else end.wait(TIMEOUT_S)) == 0, seen
         return seen.decode()
 
 

@@ -64,24 +64,36 @@ def weebill(
     busy_timeout_s: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end. Raises TimeoutError if it takes longer than `timeout_s`."""
-    status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with (
-        status,
         tempfile.TemporaryFile("w+") as given,
         tempfile.TemporaryFile("w+") as out,
         tempfile.TemporaryFile("w+") as err,
     ):
         given.write(stdin)
         given.seek(0)
-        with theirs:
-            request = Request(arguments=[*arguments], env=env, folder=os.getcwd(), busy_timeout_s=busy_timeout_s)
-            streams = [each.fileno() for each in (given, out, err)]
-            socket.send_fds(_nursery(), [json.dumps(request).encode()], [theirs.fileno(), *streams])
-        status.settimeout(timeout_s)
-        code = int(status.recv(16))
+        streams = (given.fileno(), out.fileno(), err.fileno())
+        with start(arguments, env, streams, busy_timeout_s) as status:
+            returned = code(status, timeout_s)
         out.seek(0)
         err.seek(0)
-        return subprocess.CompletedProcess(["weebill", *arguments], code, out.read(), err.read())
+        return subprocess.CompletedProcess(["weebill", *arguments], returned, out.read(), err.read())
+
+
+def start(
+    arguments: tuple[str, ...], env: dict[str, str], streams: tuple[int, int, int], busy_timeout_s: float | None = None
+) -> socket.socket:
+    """Start a command with files for its input, output and errors; what is returned tells how it has ended."""
+    status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        request = Request(arguments=[*arguments], env=env, folder=os.getcwd(), busy_timeout_s=busy_timeout_s)
+        socket.send_fds(_nursery(), [json.dumps(request).encode()], [theirs.fileno(), *streams])
+    return status
+
+
+def code(status: socket.socket, timeout_s: float) -> int:
+    """The exit status of what has been started, once it has ended. Raises TimeoutError."""
+    status.settimeout(timeout_s)
+    return int(status.recv(16))
 
 
 @cache

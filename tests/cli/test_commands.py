@@ -281,7 +281,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure_to_shout_about(weebill):
 def test_colour_is_for_terminals(weebill):
     with open_keys(weebill.home, SQLITE) as keys:
         keys.create("alice")
-    assert "\x1b[" in weebill.on_terminal("keys", "list")
+    assert "\x1b[" in weebill.on_terminal("keys", "list", forked=False)
     assert "\x1b[" not in weebill.ok("keys", "list")
 
 

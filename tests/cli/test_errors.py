@@ -133,7 +133,14 @@ def test_a_ledger_that_is_none_says_what_to_do(tmp_path, content, said):
         open_file(path)
 
 
-@pytest.mark.parametrize("command", [("config", "show"), ("providers",), ("version",), ("models",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("config", "show"),
+        ("models",),
+        *(pytest.param((each,), marks=pytest.mark.slow) for each in ("providers", "version")),
+    ],
+)
 def test_output_that_has_no_room_is_explained(weebill, command):
     with open("/dev/full", "w") as full:
         result = subprocess.run(

@@ -179,7 +179,7 @@ async def test_a_first_start_that_fails_still_says_where_the_key_is(weebill, ups
     assert weebill.home.first_key.read_text().startswith("sk-wb-")
 
 
-@pytest.mark.parametrize(("most", "warned"), [(200, True), (4096, False)])
+@pytest.mark.parametrize(("most", "warned"), [(200, True), pytest.param(4096, False, marks=pytest.mark.slow)])
 async def test_a_limit_of_files_is_raised_or_warned_of_and_quiet_prints_values_alone(weebill, upstream, most, warned):
     text = weebill.home.config_file.read_text()
     weebill.home.config_file.write_text(text.replace("[server]", "[server]\nmax_connections = 1000"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-import pytest
 from control_process import ControlProcess
 
 LIMIT: dict[str, Any] = {"subject": "proj_default", "measure": "spend", "window": "month", "amount": 25 * 10**9}
@@ -36,26 +35,23 @@ async def test_a_limit_is_set_shown_listed_and_removed(control: ControlProcess, 
         assert (gone.status_code, gone.json()["error"]["code"]) == (404, "limit_not_found")
 
 
-@pytest.mark.parametrize(
-    ("changed", "param"),
-    [
-        ({"amount": -1}, "amount"),
-        ({"amount": 2**53}, "amount"),
-        ({"amount": "5"}, "amount"),
-        ({"measure": "tea"}, "measure"),
-        ({"measure": "concurrent"}, "window"),
-        ({"model": "m" * 300}, "model"),
-        ({"more": 1}, "more"),
-    ],
-    ids=["below-0", "too-great", "text", "measure", "window", "model", "unknown"],
-)
-async def test_what_cannot_be_set_names_its_field(
-    control: ControlProcess, admin: str, changed: dict[str, Any], param: str
-) -> None:
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"amount": -1}, "amount"),
+    ({"amount": 2**53}, "amount"),
+    ({"amount": "5"}, "amount"),
+    ({"measure": "tea"}, "measure"),
+    ({"measure": "concurrent"}, "window"),
+    ({"model": "m" * 300}, "model"),
+    ({"more": 1}, "more"),
+]
+
+
+async def test_what_cannot_be_set_names_its_field(control: ControlProcess, admin: str) -> None:
     async with control.client(admin) as client:
-        refused = await client.post("/api/v1/limits", json={**LIMIT, **changed})
-    assert refused.status_code in (400, 422)
-    assert refused.json()["error"]["param"] == param
+        for changed, param in WRONG:
+            refused = await client.post("/api/v1/limits", json={**LIMIT, **changed})
+            assert refused.status_code in (400, 422), changed
+            assert refused.json()["error"]["param"] == param
 
 
 async def test_nobody_is_limited_who_is_not_there(control: ControlProcess, admin: str) -> None:

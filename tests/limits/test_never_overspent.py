@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 from msgspec import Raw
 from sqlalchemy import select
 
@@ -310,8 +319,11 @@ class Spending(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-TestSpending = Spending.TestCase
-TestSpending.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
+@pytest.mark.parametrize("histories", [5, pytest.param(15, marks=pytest.mark.slow)])
+def test_nothing_is_overspent_in_any_history(histories: int) -> None:
+    run_state_machine_as_test(
+        Spending, settings=settings(max_examples=histories, stateful_step_count=40, deadline=None)
+    )
 
 
 def test_a_limit_is_named_by_its_subject() -> None:

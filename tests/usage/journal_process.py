@@ -30,9 +30,9 @@ def write_until_killed(folder: Path, name: str, segment_bytes: int) -> None:
     number = 0
     while True:
         slot = journal.intend(make_intent(f"{name}-{number}"))
-        time.sleep(0.0001)
+        time.sleep(0.0005)
         journal.append(make_record(f"{name}-{number}"), slot)
         sys.stdout.write(f"{number}\n")
         sys.stdout.flush()
         number += 1
-        time.sleep(0.0001)  # some thousands a second, so that the ingester has a chance to keep up
+        time.sleep(0.0005)  # a thousand a second at most, so that the ingester has a chance to keep up

@@ -88,7 +88,9 @@ def test_an_unfinished_line_waits_for_its_writer(home: Home, ledger: Database, m
 
 
 @on_sqlite
-@pytest.mark.parametrize("batch_bytes", [1000, 65_536, 70_000, 1 << 22])
+@pytest.mark.parametrize(
+    "batch_bytes", [1000, 65_536, *(pytest.param(each, marks=pytest.mark.slow) for each in (70_000, 1 << 22))]
+)
 def test_a_segment_is_read_up_to_its_unused_space(
     home: Home, ledger: Database, caplog: pytest.LogCaptureFixture, batch_bytes: int
 ) -> None:
@@ -165,11 +167,8 @@ PAGE = 4096
 @pytest.mark.parametrize(
     "holes",
     [
-        [(0, 1)],
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ([(0, 1)], [(3, 4)], [(3, 7)], [(5, None)])),
         [(0, 3)],
-        [(3, 4)],
-        [(3, 7)],
-        [(5, None)],
         [(0, 1), (2, 4), (6, 7), (9, None)],
         [(0, None)],
     ],

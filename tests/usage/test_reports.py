@@ -232,12 +232,12 @@ def test_days_ago_are_whole_days() -> None:
     assert (begin.isoformat(), query.span.end) == ("2025-11-11T00:00:00+01:00", HOUR + 1)
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "WzFd", "W10", "é", "W251bGwsbnVsbF0", "WzQ4OTcyMixbInh4Iiwib28iXV0"])
-def test_a_cursor_of_something_else_is_refused(ledger: Database, cursor: str) -> None:
+def test_a_cursor_of_something_else_is_refused(ledger: Database) -> None:
     query = ReportQuery(span=Span(HOUR, HOUR + 5), group_by=("model",))
-    with pytest.raises(BadReportError) as caught:
-        ledger.read(partial(report, query=query, limit=1, cursor=cursor))
-    assert caught.value.param == "cursor"
+    for cursor in ("", "x", "WzFd", "W10", "é", "W251bGwsbnVsbF0", "WzQ4OTcyMixbInh4Iiwib28iXV0"):
+        with pytest.raises(BadReportError) as caught:
+            ledger.read(partial(report, query=query, limit=1, cursor=cursor))
+        assert caught.value.param == "cursor"
 
 
 def test_a_report_reads_the_sums_of_its_own_time_alone(ledger: Database) -> None:
