@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from random import Random
 from typing import Any, Final, NamedTuple, get_args
 
 import httpx
 import jsonschema_rs
-import msgspec
 import pytest
 from openapi_spec_validator import validate
 
 from tests.control.asking import Asking
-from tests.control.sign_in.place import CLERK, Place
+from tests.control.sign_in.place import CLERK, Place, answers_of, nobody, nothing
 from tests.fixtures.ledger import SQLITE
 from weebill.accounts.keyring import KeyDirectory
 from weebill.accounts.keys import Owner
@@ -27,9 +26,7 @@ from weebill.config.paths import Home
 from weebill.control.app import PREFIX, create_app
 from weebill.control.permits import ELSEWHERE, PERMITS
 from weebill.limits.setting import Limits
-from weebill.process.questions import Unanswered
-from weebill.storage.database import Database
-from weebill.storage.keys import find_active, keys_in
+from weebill.storage.keys import keys_in
 from weebill.storage.limits import StoredLimits
 from weebill.storage.opening import open_ledger
 from weebill.storage.tenants import tenants_in
@@ -84,24 +81,6 @@ def world(home: Home) -> Iterator[World]:
         directory = KeyDirectory(read_pepper(home.pepper), answers_of(ledger))
         place.app = create_app(place.overview, directory, ledger, nobody, nobody, nothing)
         yield World(place, ids, secret, people)
-
-
-def answers_of(ledger: Database) -> Callable[[str, object], Any]:
-    async def ask(topic: str, digest: object) -> msgspec.Raw:
-        assert topic == "keys"
-        assert isinstance(digest, bytes)
-        found = ledger.read(lambda connection: find_active(connection, digest))
-        return msgspec.Raw(msgspec.msgpack.encode(found))
-
-    return ask
-
-
-async def nobody(topic: str, question: object) -> Any:
-    raise Unanswered(f"nobody answers {topic}: {question}")
-
-
-async def nothing() -> None:
-    pass
 
 
 def document_of(world: World) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from fastapi.params import Depends
-from fastapi.routing import APIRoute
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
+
+from weebill.control.without_nul import WithoutNul
 
 # Returns an answer, or awaits it; its annotation says which.
 Handler = Callable[..., object]
@@ -30,10 +31,10 @@ class LateRoute(Route):
         self._dependencies = dependencies
 
     @cached_property
-    def prepared(self) -> APIRoute:
+    def prepared(self) -> WithoutNul:
         """FastAPI's own; the first part of the path is its group in the OpenAPI document."""
         # Without a model, FastAPI leaves an answer as it is.
-        return APIRoute(
+        return WithoutNul(
             self.path,
             self.endpoint,
             methods=self.methods,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import unescape
 from typing import Any, Final
@@ -24,7 +25,7 @@ from weebill.control.app import create_app, mailer_of
 from weebill.control.overview import Overview
 from weebill.process.questions import Unanswered
 from weebill.storage.database import Database
-from weebill.storage.keys import keys_in
+from weebill.storage.keys import find_active, keys_in
 from weebill.storage.sign_in import sign_ins_in
 
 ORIGIN: Final = "http://weebill.test"
@@ -44,6 +45,18 @@ async def nobody(topic: str, question: object) -> Any:
 
 async def nothing() -> None:
     pass
+
+
+def answers_of(ledger: Database) -> Callable[[str, object], Any]:
+    """Answers questions about keys, as the ledger process does."""
+
+    async def ask(topic: str, digest: object) -> msgspec.Raw:
+        assert topic == "keys"
+        assert isinstance(digest, bytes)
+        found = ledger.read(lambda connection: find_active(connection, digest))
+        return msgspec.Raw(msgspec.msgpack.encode(found))
+
+    return ask
 
 
 @dataclass
