@@ -375,6 +375,33 @@ async def test_feeds_are_asked_when_the_state_is_another_one(path: Path, monkeyp
     assert asked[0] == ended
 
 
+async def test_an_answer_about_what_is_followed_has_the_state_looked_at(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most likely it has changed something, and others wait for the news."""
+    monkeypatch.setattr(question_server, "_LOOK_S", 60.0)
+    source, follower, known = Source(), Follower(), [0]
+
+    def count(question: Raw) -> bytes:
+        source.newest += 1
+        known[0] += 1
+        return bytes(question)
+
+    server = QuestionServer({"numbers": count, "echo": echo}, {"numbers": source.feed}, lambda: known[0])
+    await server.listen(path)
+    async with asking(path, follower) as client:
+        await until(lambda: follower.heard == [1, 2, 3])
+        await client.ask("numbers", 0)
+        await until(lambda: follower.heard == [1, 2, 3, 4])
+        source.newest = 5
+        known[0] = 9
+        await client.ask("echo", 0)
+        assert follower.heard == [1, 2, 3, 4]
+        await client.ask("numbers", 0)
+        await until(lambda: follower.heard == [1, 2, 3, 4, 5, 6])
+    server.close()
+
+
 async def test_news_that_cannot_be_taken_in_end_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is raised, the connection is opened again."""
     monkeypatch.setattr(questions, "_RETRY_AFTER_FAULT_S", 0.01)
