@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from tests import forked
+from tests.fixtures import nursery
 from tests.fixtures.postgresql import shared_cluster
 
 # Files whose tests share something costly, which each process makes for itself: one process runs all of a row.
@@ -90,6 +91,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     count = session.config.getoption("--processes")
     if not count or session.testsfailed or session.config.option.collectonly:
         return None
+    nursery.have_in_common()
     with shared_cluster(session.items):
         forked.run(session, pieces([item.nodeid for item in session.items]), count)
     return True

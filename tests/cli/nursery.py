@@ -20,11 +20,11 @@ import tempfile
 import traceback
 from contextlib import redirect_stdout
 from functools import cache
-from pathlib import Path
 from typing import Final, NoReturn, TypedDict
 
 import weebill.storage.sqlite.opening as sqlite_opening
 from tests.fixtures.compiled import compile_statements
+from tests.fixtures.nursery import begun
 from weebill.storage import opening
 
 _REQUEST_BYTES: Final = 1 << 20
@@ -98,12 +98,7 @@ def code(status: socket.socket, timeout_s: float) -> int:
 
 @cache
 def _nursery() -> socket.socket:
-    """What the one of this process listens to; it ends with this process."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        fd = theirs.fileno()
-        subprocess.Popen([sys.executable, "-m", __name__, str(fd)], cwd=Path(__file__).parents[2], pass_fds=[fd])
-    return ours
+    return begun(__name__, __name__)
 
 
 def _serve(requests: socket.socket) -> None:
