@@ -37,15 +37,16 @@ SUITES = {
         "from socket to record": [
             *(f"tests/transport/test_{name}.py" for name in TRANSPORT),
             "tests/wire",
-            *(f"tests/usage/test_{name}.py" for name in ("entries", "intents", "journal")),
+            *(f"tests/usage/test_{name}.py" for name in ("intents", "journal")),
             "tests/telemetry/test_counters.py",
             *(f"tests/gateway/test_inference.py::test_{name}" for name in RELAYED),
             *("-k", "not endless_pipelining"),
         ],
     },
     "all": {
-        "transport and recorded": [
+        "transport, recorded and stored": [
             *("tests/transport", "tests/recorded/test_answers.py", "tests/recorded/test_requests.py"),
+            "tests/usage/test_entries.py",
         ],
         "gateway and python sdk": [
             *(f"tests/gateway/test_{name}.py" for name in GATEWAY),
