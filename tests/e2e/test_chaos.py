@@ -37,10 +37,10 @@ from tests.fixtures.upstream import (
 
 KILL_SECONDS = os.environ.get("KILL_SECONDS", "")
 SECONDS = float(KILL_SECONDS or 0)
-REQUESTS = 400  # at least
+REQUESTS = 300  # at least
 KILLS = 2  # of each kind, at least
 ANSWERS = 20  # between two kills, so that a slow machine is down for no more of the time than a fast one
-AT_ONCE = 40 if KILL_SECONDS else 24
+AT_ONCE = 40 if KILL_SECONDS else 16
 SHARE_OF_THE_ENGINE = 4  # one request in so many goes to the real model
 SETTLED_S = 1.0
 SHARE_OF_LEAVING = 10  # and one in so many is left by its client

@@ -5,7 +5,7 @@ import pytest
 from bench.failover.report import figures
 from bench.failover.run import KILL, MODES, Failover, Plan, failover
 
-PLAN = Plan(requests=760, rate=60.0, failing_s=1.5, well_s=0.5, deadline_s=3.0, open_s=0.3, max_open_s=0.3)
+PLAN = Plan(requests=380, rate=30.0, failing_s=1.5, well_s=0.5, deadline_s=3.0, open_s=0.3, max_open_s=0.3)
 # Nothing is ever left alone, so that each failure of the failing provider has to be made good.
 WITHOUT_BREAKERS = 1_000_000
 

@@ -20,6 +20,7 @@ from tests.e2e.installation import Installation, installation
 from tests.fixtures.upstream import running_upstream
 
 CLIENTS = 4
+PAUSE_S = 0.15  # between two requests of each
 BODY = {"model": "paced", "messages": [{"role": "user", "content": "Hi"}]}
 CONFIG = """
     [server]
@@ -100,7 +101,7 @@ async def load(running: Installation, seen: Seen, until: asyncio.Event) -> None:
                     seen.answered.append((response.headers["x-request-id"], time.monotonic()))
                 else:
                     seen.other[response.status_code] += 1
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(PAUSE_S)
 
         await asyncio.gather(*(one() for _ in range(CLIENTS)))
 

@@ -116,7 +116,7 @@ class Clients:
         """One client that asks again and again."""
         while not until():
             leaves = CHANCE.uniform(0, 0.05) if CHANCE.random() < 0.1 else None
-            status = await self.ask(CHANCE.choice((20, 100)), stream=CHANCE.random() < 0.4, leaves_after_s=leaves)
+            status = await self.ask(CHANCE.choice((60, 300)), stream=CHANCE.random() < 0.4, leaves_after_s=leaves)
             await asyncio.sleep(0.1 if status in (0, 402, 503) else 0)
 
 
@@ -142,7 +142,7 @@ async def settled(running: Installation, limit_id: int) -> dict[str, Any]:
     deadline = time.monotonic() + WITHIN_S
     while (state := await asyncio.to_thread(shown, running, limit_id))["reserved"]:
         assert time.monotonic() < deadline, state
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.0)
     return state
 
 
