@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import signal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from weebill.config.schema import EngineSettings, Settings
 from weebill.models.engines import DEFAULT_ENGINE, EngineKind
-from weebill.models.sharing import SharedModel
 from weebill.models.tasks import Serving
 from weebill.models.templating import Beginning
 from weebill.process.role import Role, module
+
+if TYPE_CHECKING:  # hosts are told of models, and load no store of them: a third of what they import
+    from weebill.models.sharing import SharedModel
 
 
 class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
