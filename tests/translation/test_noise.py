@@ -53,6 +53,9 @@ LOCAL: Final = "llamacpp"
 CHUNKS: Final = (1, 7, 97, 1 << 20)
 # Hypothesis chooses these and not what comes of them: each of its own choices takes longer than what is tested.
 SEEDS: Final = st.integers(0, 1 << 32)
+# Of each API with each dialect, some hundred pairs.
+FEW: Final = 12
+MANY: Final = 60
 MODELS: Final = ("m", "claude-sonnet-4-5", "claude-opus-4-7", "gemini-3-pro", "amazon.nova-pro-v1:0", "gpt-5")
 
 
@@ -120,9 +123,22 @@ def encoded(event: str | dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("dialect", DISTINCT)
 @pytest.mark.parametrize("api", APIS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=FEW, deadline=None)
 @given(seed=SEEDS)
 def test_whatever_an_upstream_answers(api: str, dialect: str, seed: int) -> None:
+    check_answer(api, dialect, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DISTINCT)
+@pytest.mark.parametrize("api", APIS)
+@settings(max_examples=MANY, deadline=None)
+@given(seed=SEEDS)
+def test_whatever_an_upstream_answers_more_often(api: str, dialect: str, seed: int) -> None:
+    check_answer(api, dialect, seed)
+
+
+def check_answer(api: str, dialect: str, seed: int) -> None:
     random = Random(seed)
     vector = random.choice(answers(dialect))
     translate = translator(APIS[api], dialect, frozenset())
@@ -155,9 +171,22 @@ def test_whatever_an_upstream_answers(api: str, dialect: str, seed: int) -> None
 
 @pytest.mark.parametrize("dialect", [*DISTINCT, LOCAL])
 @pytest.mark.parametrize("api", APIS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=FEW, deadline=None)
 @given(seed=SEEDS)
 def test_whatever_a_client_asks(api: str, dialect: str, seed: int) -> None:
+    check_request(api, dialect, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", [*DISTINCT, LOCAL])
+@pytest.mark.parametrize("api", APIS)
+@settings(max_examples=MANY, deadline=None)
+@given(seed=SEEDS)
+def test_whatever_a_client_asks_more_often(api: str, dialect: str, seed: int) -> None:
+    check_request(api, dialect, seed)
+
+
+def check_request(api: str, dialect: str, seed: int) -> None:
     random = Random(seed)
     options = {} if dialect == LOCAL else dict(KINDS[dialect].options)
     target = Target(model=random.choice(MODELS), provider="mine", options=options)
