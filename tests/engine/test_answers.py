@@ -14,7 +14,7 @@ from tests.engine.host_process import KINDS, client, host
 from tests.engine.schemas import fits, random_object
 from tests.fixtures.model import MODEL
 from weebill.engine.defaults import defaults_of
-from weebill.models.store import ModelStore
+from weebill.models.store import ModelStore, ServedModel
 from weebill.providers.base import Target
 from weebill.providers.llamacpp.grammar import answer_or_call_grammar, json_grammar
 from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
@@ -92,12 +92,11 @@ def test_a_prompt_beyond_the_window_is_refused(either: httpx.Client, path: str, 
     assert answer.json()["error"]["type"] == "exceed_context_size_error"
 
 
-def test_a_full_window_ends_the_answer(compact_model: Path, tmp_path: Path) -> None:
+def test_a_full_window_ends_the_answer(tiny_model: ServedModel, tmp_path: Path) -> None:
     with host(tmp_path) as running:
-        running.boot(ModelStore(compact_model).find(MODEL).served(), context=256, parallel=1)
+        running.boot(tiny_model, context=256, parallel=1)
         with client(running.ready().base_url) as http:
-            # Reading takes less than writing: most of the window is the question.
-            asked = {"messages": user("one " * 190), "ignore_eos": True}
+            asked = {"messages": user("one two three"), "ignore_eos": True}
             answer = http.post(CHAT, json=asked).json()
     assert answer["choices"][0]["finish_reason"] == "length"
     assert answer["usage"]["total_tokens"] <= 257

@@ -92,8 +92,8 @@ def test_nobody_else_may_ask(answering: Answering) -> None:
     assert listening == {"127.0.0.1"}
 
 
-def test_it_leaves_when_the_link_closes(running: Host, model: ServedModel) -> None:
-    running.boot(model, context=512)
+def test_it_leaves_when_the_link_closes(running: Host, tiny_model: ServedModel) -> None:
+    running.boot(tiny_model, context=512)
     running.ready()
     running.link.close()
     assert running.exit_code() == 0
@@ -143,8 +143,8 @@ def test_a_killed_host_leaves_no_watcher_behind(running: Host, model: ServedMode
     assert not alive
 
 
-def test_an_idle_host_drains_at_once(running: Host, model: ServedModel) -> None:
-    running.boot(model, context=512)
+def test_an_idle_host_drains_at_once(running: Host, tiny_model: ServedModel) -> None:
+    running.boot(tiny_model, context=512)
     running.ready()
     running.send(Drain(grace_s=600.0))
     assert running.exit_code() == 0
@@ -194,8 +194,8 @@ def test_too_little_memory_is_explained(running: Host, model: ServedModel) -> No
     assert running.exit_code() == 1
 
 
-def test_the_log_holds_nothing_of_a_request(running: Host, model: ServedModel) -> None:
-    running.boot(model, context=512)
+def test_the_log_holds_nothing_of_a_request(running: Host, tiny_model: ServedModel) -> None:
+    running.boot(tiny_model, context=512)
     secret = "xyzzy-plugh"
     bodies = (
         f'{{"messages": [{{"content": "{secret}"}}]}}',

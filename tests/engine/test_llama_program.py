@@ -20,7 +20,7 @@ from weebill.engine.errors import ProgramError
 from weebill.engine.llama_options import options_of
 from weebill.engine.llama_program import LlamaProgram, arguments
 from weebill.engine.role import EngineBoot, HostSettings
-from weebill.models.store import Adapter, ModelStore, ServedModel
+from weebill.models.store import Adapter, ServedModel
 from weebill.models.templating import Beginning
 from weebill.process.messages import Drain, Failed
 
@@ -60,8 +60,8 @@ def start(running: Host, model: ServedModel, llama_server: Path) -> None:
 
 
 @pytest.fixture
-def model(compact_model: Path) -> ServedModel:
-    return ModelStore(compact_model).find(MODEL).served()
+def model(tiny_model: ServedModel) -> ServedModel:
+    return tiny_model
 
 
 @pytest.mark.parametrize("text", [STAND_IN, STAND_IN.replace("exec ", "")], ids=["program", "script around it"])

@@ -25,7 +25,7 @@ from weebill.supervisor.child import Child
 WAIT_S = 120.0
 HI = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
 # Past the gateway, which bounds them: for each, the engine's loop looks through its whole vocabulary.
-ENDLESS = HI | {"dry_multiplier": 1, "dry_sequence_breakers": [f"x{number}" for number in range(300_000)]}
+ENDLESS = HI | {"dry_multiplier": 1, "dry_sequence_breakers": [f"x{number}" for number in range(50_000)]}
 
 
 def supervised(models: Path, silence_s: float) -> AbstractAsyncContextManager[Child]:
