@@ -1,6 +1,5 @@
 """What tests share whose subject is a host, and not what its model says."""
 
-
 import pytest
 
 from tests.decoders import tiny
