@@ -2,6 +2,9 @@
 
 A lease exists only while its borrower has a file in the journal of its machine, whose last file goes after the lease
 (`weebill.usage.ingest`). So a question of a worker that has died meanwhile is not answered: nobody would end its lease.
+
+One whose leases were ended all the same, as somebody had a copy of its journal settled, has another account from then
+on, and so begins anew, as with another ledger.
 """
 
 from __future__ import annotations
@@ -16,9 +19,9 @@ from sqlalchemy import Connection
 from weebill.config.ledger_errors import LedgerError
 from weebill.limits.questions import Borrow, Lent, Recalled
 from weebill.process.questions import Position, Unanswered, encode
-from weebill.storage.allowances import borrow, lock_borrower, recalled_since
+from weebill.storage.allowances import borrow, lock_borrower, recalled_since, release
 from weebill.storage.database import Database
-from weebill.storage.machines import note_borrower
+from weebill.storage.machines import account_of, note_borrower
 from weebill.storage.versions import ALLOWANCES_VERSION, Positions, positions
 from weebill.usage.intents import INTENTS_SUFFIX
 from weebill.usage.segments import is_left
@@ -44,22 +47,28 @@ class Allowances:
         """Returns the `Lent` for a `Borrow`. Raises Unanswered."""
         asked = _decode(question)
 
-        def change(connection: Connection) -> Lent:
+        def change(connection: Connection) -> tuple[str, Lent]:
             lock_borrower(connection, asked.borrower)
             self._require_alive(asked.borrower)
             source = self._ledger.source(connection)
-            if (source, asked.borrower) not in self._noted:
-                note_borrower(connection, self._machine, asked.borrower)
+            noted = (source, asked.borrower) in self._noted
+            account = account_of(connection, asked.borrower) if noted else None
+            if account is None:
+                if noted:  # what it has used since then is not in what it will say
+                    release(connection, asked.borrower)
+                account = note_borrower(connection, self._machine, asked.borrower)
+                if noted:
+                    return source, Lent(f"{source}/{account}", ())
             granted = borrow(connection, asked.borrower, asked.number, asked.wanted)
-            return Lent(source, tuple(granted))
+            return source, Lent(f"{source}/{account}", tuple(granted))
 
         try:
-            lent = self._ledger.change(change)
+            source, lent = self._ledger.change(change)
         except LedgerError as error:
             raise Unanswered(error.advised) from error
         if len(self._noted) >= _MOST_NOTED:
             self._noted.clear()
-        self._noted.add((lent.source, asked.borrower))
+        self._noted.add((source, asked.borrower))
         return encode(lent)
 
     def feed(self, position: Raw) -> RecallFeed:

@@ -13,11 +13,13 @@ from weebill.config.ledger_errors import LedgerError
 from weebill.limits.machines import BEAT_S
 from weebill.storage.database import Database
 from weebill.storage.machines import are_known, forget_gone, hear_of
+from weebill.storage.usage import forget_ends
 from weebill.usage.intents import INTENTS_SUFFIX
 from weebill.usage.journal import SEGMENT_SUFFIX
 from weebill.usage.recovery import writer_of
 
-_FORGET_S: Final = 62 * 86_400
+_DAY_S: Final = 86_400
+_FORGET_S: Final = 62 * _DAY_S
 _SUFFIXES: Final = (SEGMENT_SUFFIX, INTENTS_SUFFIX)
 
 log = logging.getLogger(__name__)
@@ -33,11 +35,14 @@ class SignsThread(threading.Thread):
         self._journal = journal
         self._interval_s = interval_s
         self._finishing = threading.Event()
+        self._forget_at = 0.0
 
     def run(self) -> None:
         """Gives signs until `finish` is called."""
-        self._forget()
         while True:
+            if time.monotonic() >= self._forget_at:
+                self._forget()
+                self._forget_at = time.monotonic() + _DAY_S
             self.give()
             if self._finishing.wait(self._interval_s):
                 return
@@ -68,7 +73,9 @@ class SignsThread(threading.Thread):
             )
 
     def _forget(self) -> None:
+        before = int(time.time()) - _FORGET_S
         try:
-            self._ledger.change(lambda connection: forget_gone(connection, int(time.time()) - _FORGET_S))
+            self._ledger.change(lambda connection: forget_gone(connection, before))
+            self._ledger.change(lambda connection: forget_ends(connection, before))
         except LedgerError as error:
-            log.info("machines that are gone cannot be forgotten: %s", error)
+            log.info("what is gone for long cannot be forgotten: %s", error)

@@ -337,7 +337,7 @@ class Book:
         known, self._source = self._source, lent.source
         if known not in ("", lent.source):
             self._forget()
-            raise Unanswered("the ledger was replaced")
+            raise Unanswered("the ledger was replaced, or what this worker held was settled as if it had died")
         found = {(each.limit, each.start): each for each in lent.granted}
         for want, each in zip(wanted, asked, strict=True):
             with suppress(KeyError):
@@ -358,7 +358,7 @@ class Book:
         slice_.free = slice_.granted - used
 
     def _forget(self) -> None:
-        """Starts anew: another ledger, or an earlier state of this one, knows of no lease."""
+        """Starts anew: another ledger, or an earlier state of this one, knows of no lease, or they were ended."""
         self._slices.clear()
         self._generation += 1
 

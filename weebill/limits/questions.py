@@ -54,7 +54,7 @@ class Granted(Struct, frozen=True, array_like=True):
 
 
 class Lent(Struct, frozen=True, array_like=True):
-    """The answer to a `Borrow`, of the ledger `source`."""
+    """The answer to a `Borrow`, of the ledger and the borrower's account that `source` names."""
 
     source: str
     granted: tuple[Granted, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection
@@ -121,11 +122,19 @@ class MachineRows:
         record(self._connection, self._author, act)
 
 
-def note_borrower(connection: Connection, machine: str, borrower: str) -> None:
-    """Notes that a worker of a machine begins to borrow, unless that is known."""
-    if not hear_of(connection, machine, [borrower]):
-        values = {"borrower": borrower, "machine": machine, "heard_at": now(connection)}
-        connection.execute(insert(BORROWERS).values(**values))
+def note_borrower(connection: Connection, machine: str, borrower: str) -> str:
+    """Notes that a worker of a machine begins to borrow, unless that is known; returns its account."""
+    if hear_of(connection, machine, [borrower]):
+        return account_of(connection, borrower) or ""
+    account = secrets.token_hex(4)
+    values = {"borrower": borrower, "machine": machine, "heard_at": now(connection), "account": account}
+    connection.execute(insert(BORROWERS).values(**values))
+    return account
+
+
+def account_of(connection: Connection, borrower: str) -> str | None:
+    """Returns the account of a borrower; None for one that is not known, or whose leases were ended."""
+    return connection.scalar(select(BORROWERS.c.account).where(BORROWERS.c.borrower == borrower))
 
 
 def hear_of(connection: Connection, machine: str, borrowers: Collection[str]) -> list[int | None]:

@@ -16,7 +16,7 @@ from weebill.storage.key_use import note_uses
 from weebill.storage.owners import Owners
 from weebill.storage.rollups import Rolled, RollUps
 from weebill.storage.sqlite.usage import SqliteRows
-from weebill.storage.tables.ledger import JOURNAL_MARKS, QUARANTINE
+from weebill.storage.tables.ledger import JOURNAL_ENDS, JOURNAL_MARKS, QUARANTINE
 from weebill.storage.usage_entries import Entries, Known
 from weebill.storage.usage_rows import Rows, Uses, without_nul
 from weebill.usage.records import UsageRecord
@@ -29,6 +29,9 @@ _MARKS: Final = select(JOURNAL_MARKS.c.segment, JOURNAL_MARKS.c.offset)
 _MARK: Final = select(JOURNAL_MARKS.c.offset).where(_OF_SEGMENT)
 _SET_MARK: Final = update(JOURNAL_MARKS).where(_OF_SEGMENT)
 _DROP_MARK: Final = delete(JOURNAL_MARKS).where(_OF_SEGMENT)
+_OF_ENDED: Final = JOURNAL_ENDS.c.segment == bindparam("of_segment")
+_END: Final = select(JOURNAL_ENDS.c.offset).where(_OF_ENDED)
+_DROP_END: Final = delete(JOURNAL_ENDS).where(_OF_ENDED)
 
 
 class StoredUsage:
@@ -83,7 +86,10 @@ class UsageRows:
     def mark(self, segment: str) -> int:
         """Returns the mark of a segment, 0 if it has none; nobody else changes it from now on."""
         self._rows.lock(segment)
-        return self._connection.scalar(_MARK, {"of_segment": segment}) or 0
+        mark = self._connection.scalar(_MARK, {"of_segment": segment})
+        if mark is None:
+            mark = self._connection.scalar(_END, {"of_segment": segment})
+        return mark or 0
 
     def set_mark(self, segment: str, offset: int) -> None:
         """Sets the mark of a segment, after `mark`."""
@@ -91,9 +97,27 @@ class UsageRows:
         if not changed.rowcount:
             self._connection.execute(insert(JOURNAL_MARKS).values(segment=segment, offset=offset))
 
-    def drop_marks(self, segments: Collection[str]) -> None:
-        """Deletes the marks of segments."""
-        self._connection.execute(_DROP_MARK, [{"of_segment": segment} for segment in sorted(segments)])
+    def end_marks(self, segments: Collection[str]) -> None:
+        """Puts away the marks of segments that are gone, for whoever brings a copy of one; `mark` still finds them."""
+        marks = _MARKS.where(JOURNAL_MARKS.c.segment.in_(segments)).order_by(JOURNAL_MARKS.c.segment)
+        # Another ingester may put away the same ones.
+        found = self._connection.execute(marks.with_for_update()).all()
+        if found:
+            ends = [{"segment": segment, "offset": offset, "ended_at": int(time.time())} for segment, offset in found]
+            marked = [{"of_segment": segment} for segment, _ in found]
+            self._connection.execute(_DROP_END, marked)
+            self._connection.execute(insert(JOURNAL_ENDS), ends)
+            self._connection.execute(_DROP_MARK, marked)
+
+    def ended(self, segments: Collection[str]) -> set[str]:
+        """Returns those of the segments whose marks were put away."""
+        found = select(JOURNAL_ENDS.c.segment).where(JOURNAL_ENDS.c.segment.in_(sorted(segments)))
+        return set(self._connection.scalars(found))
+
+    def reopen(self, segment: str) -> None:
+        """Forgets that a segment was finished, after `mark`."""
+        for forget in (_DROP_MARK, _DROP_END):
+            self._connection.execute(forget, {"of_segment": segment})
 
     def insert(self, pieces: Iterable[Iterable[UsageRecord]], writer: str = "") -> int:
         """Inserts all records, which are of one writer, or none if that raises; returns their number."""
@@ -130,6 +154,11 @@ class UsageRows:
             self._bill.finish(self._rolled)
         if self._held:
             settle(self._connection, self._writer, held_sums(self._held))
+
+
+def forget_ends(connection: Connection, before: int) -> None:
+    """Forgets segments that ended before a time, in Unix seconds: a copy of one is ingested again."""
+    connection.execute(delete(JOURNAL_ENDS).where(JOURNAL_ENDS.c.ended_at < before))
 
 
 def _rows(connection: Connection) -> Rows:

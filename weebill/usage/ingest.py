@@ -2,10 +2,12 @@
 
 Each segment has a mark: the number of its bytes that are in the ledger. Rows and mark change in one transaction, and
 the file is read inside it, so neither a crash nor a second ingester can count a record twice. A segment is deleted once
-its writer is gone and its mark is at its end; the mark is deleted only after the deletion has reached the disk.
+its writer is gone and its mark is at its end; the mark is put away only after the deletion has reached the disk. It is
+known for some months: if a copy of the segment comes, as with a machine that was taken for lost, nothing of it is
+counted twice.
 
 Several machines may have one ledger, each with its own journals. No two segments have the same name, wherever they
-were written, and a machine deletes the marks of those segments alone that it has deleted.
+were written, and a machine puts away the marks of those segments alone that it has deleted.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from weebill.usage.recovery import Cost, lines_left_open, no_cost, writer_of
 from weebill.usage.segments import (
     UNUSED,
     data_after,
+    is_held,
     is_left,
     middle,
     read_written,
@@ -152,10 +155,35 @@ class Ingester:
     def _look(self) -> None:
         """Reads the marks that are in the ledger now, which may have been replaced by a backup."""
         present = [*self._segments(), *(table.name for table in self._tables())]
-        source, marks = self._ledger.change(lambda tables: (tables.source, tables.marks(present)))
+        held = [table for table in self._tables() if is_held(table)]
+        names = [table.name for table in held]
+        source, marks, ended = self._ledger.change(
+            lambda tables: (tables.source, tables.marks(present), tables.ended(names))
+        )
+        for table in held:
+            if table.name in marks or table.name in ended:
+                self._reopen(table)
+                marks.pop(table.name, None)
         if self._source not in ("", source):
             log.warning("the ledger was replaced; usage goes into the one that is there now")
         self._source, self._marks = source, marks
+
+    def _reopen(self, table: Path) -> None:
+        """Has the open requests of a living worker recorded when it dies, although a copy of its table was settled."""
+
+        def reopen(tables: UsageTables) -> bool:
+            if not tables.mark(table.name) or not is_held(table):
+                return False
+            tables.reopen(table.name)
+            return True
+
+        if self._ledger.change(reopen):
+            log.error(
+                "a copy of this machine's journal was settled elsewhere while its worker ran: what it had under way at "
+                "that moment may be counted twice, once as worker_died. Start no copy of a home folder whose journal "
+                "is in it",
+                extra={"worker": writer_of(table.name)},
+            )
 
     def _segments(self) -> list[str]:
         """Returns the names of all segments, oldest first."""
@@ -181,10 +209,10 @@ class Ingester:
             return 0
 
         def record(tables: UsageTables) -> _Batch | None:
-            # By another ingester: the mark goes after the table.
-            if tables.mark(table) or not path.exists():
+            known = tables.mark(table)
+            if not path.exists():  # by another ingester
                 return None
-            batch = self._insert(tables, table, 0, lines)
+            batch = None if known else self._insert(tables, table, 0, lines)
             tables.set_mark(table, 1)
             return batch
 
@@ -225,7 +253,7 @@ class Ingester:
 
     def _move_batch(self, tables: UsageTables, segment: str, descriptor: int, finished: bool) -> _Batch:
         mark = tables.mark(segment)
-        if not os.fstat(descriptor).st_nlink:  # deleted by another ingester, and then perhaps its mark
+        if not os.fstat(descriptor).st_nlink:  # deleted by another ingester
             return _Batch(0, mark, False, [])
         lines, more = self._read_lines(descriptor, mark)
         count, end, _, problems = self._insert(tables, segment, mark, lines)
@@ -283,13 +311,13 @@ class Ingester:
         for segment in self._segments():
             self._delete_if_finished(segment)
         for table in self._tables():
-            if table.name in self._marks:
+            if table.name in self._marks and is_left(table):
                 self._remove(table)
         self._delete_stale_drafts()
         gone = [segment for segment in self._marks if not (self._folder / segment).exists()]
         if gone:
-            sync_folder(self._folder)  # else a power cut could restore a segment whose mark is gone
-            self._ledger.change(lambda tables: tables.drop_marks(gone))
+            sync_folder(self._folder)  # else a power cut could restore a segment, and keep it for longer than its mark
+            self._ledger.change(lambda tables: tables.end_marks(gone))
             for segment in gone:
                 del self._marks[segment]
 

@@ -40,6 +40,15 @@ def is_left(path: Path) -> bool:
         return False
 
 
+def is_held(path: Path) -> bool:
+    """True if a file exists and its writer lives."""
+    try:
+        with without_writer(path) as descriptor:
+            return descriptor is None
+    except FileNotFoundError:
+        return False
+
+
 def try_lock(descriptor: int) -> bool:
     """Returns True if a segment's writer is gone, as long as the descriptor is open."""
     try:

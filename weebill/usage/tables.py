@@ -26,8 +26,14 @@ class UsageTables(Protocol):
     def set_mark(self, segment: str, offset: int) -> None:
         """Sets the mark of a segment."""
 
-    def drop_marks(self, segments: Collection[str]) -> None:
-        """Deletes the marks of segments."""
+    def end_marks(self, segments: Collection[str]) -> None:
+        """Puts away the marks of segments that are gone, for whoever brings a copy of one; `mark` still finds them."""
+
+    def ended(self, segments: Collection[str]) -> set[str]:
+        """Returns those of the segments whose marks were put away."""
+
+    def reopen(self, segment: str) -> None:
+        """Forgets that a segment was finished, after `mark`."""
 
     def insert(self, pieces: Iterable[Iterable[UsageRecord]], writer: str = "") -> int:
         """Inserts all the records, or none if it raises; returns their number. What they have used of limits is moved

@@ -317,6 +317,16 @@ JOURNAL_MARKS: Final = Table("journal_marks", LEDGER, _JournalMarks, sqlite_stri
 """The bytes of each journal segment that are in the ledger."""
 
 
+class _JournalEnds(TypedColumns):
+    segment = Column(String, primary_key=True)
+    offset = Column(Whole, nullable=False)
+    ended_at = Column(Whole, nullable=False)
+
+
+JOURNAL_ENDS: Final = Table("journal_ends", LEDGER, _JournalEnds, sqlite_strict=True, sqlite_with_rowid=False)
+"""The marks of segments that are gone, for some months: somebody may bring a copy of one."""
+
+
 class _Quarantine(TypedColumns):
     id = Column(Whole, Identity(), primary_key=True)
     segment = Column(String, nullable=False)

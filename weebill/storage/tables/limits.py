@@ -69,8 +69,12 @@ class _Borrowers(TypedColumns):
     machine = Column(String, nullable=False)
     heard_at = Column(Whole, nullable=False)
     released_at: Named[int | None] = Column(Whole)
+    account = Column(String, nullable=False, server_default="")
 
 
 BORROWERS: Final = Table("borrowers", LEDGER, _Borrowers, sqlite_strict=True, sqlite_with_rowid=False)
-"""Workers that have borrowed, and the machine whose ledger process last spoke of them (`weebill.limits.machines`)."""
+"""Workers that have borrowed, and the machine whose ledger process last spoke of them (`weebill.limits.machines`).
+
+`account` is another random text for one that has to begin anew, as its leases were ended.
+"""
 Index("borrowers_of_machine", BORROWERS.c.machine)
