@@ -274,3 +274,18 @@ def test_a_role_is_one_that_the_database_knows(tenants: Tenants) -> None:
         organisation = tenants.create_organisation(role).id
         tenants.add_member(organisation, ada, role)
         assert tenants.member(organisation, ada)[0].role == role
+
+
+def test_of_several_who_make_the_same_user_at_once_one_does(tenants: Tenants) -> None:
+    """The others are told of it, as they are a moment later: it is no error of ours."""
+    at_once = threading.Barrier(8)
+
+    def make(_: int) -> str:
+        at_once.wait()
+        try:
+            return tenants.create_user("ada@example.com", "Ada").email
+        except TenantConflictError as error:
+            return error.code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(make, range(8))) == ["ada@example.com", *["user_exists"] * 7]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Self, get_args
 
 import msgspec
 
@@ -41,6 +41,11 @@ class BadLimitError(LedgerError):
 
 class UnknownLimitError(LedgerError):
     """No limit has this id, or there is nobody who could be limited so."""
+
+    @classmethod
+    def of(cls, limit_id: int) -> Self:
+        """Returns the error of a limit that is not there."""
+        return cls(f"There is no limit {limit_id}; `weebill limits list` shows those that there are.")
 
 
 class SeveralSubjectsError(UnknownLimitError):

@@ -175,5 +175,5 @@ def shown(state: LimitState, kind: type[S]) -> S:
 def _required(table: LimitTable, limit_id: int) -> Limit:
     found = table.find(limit_id)
     if found is None:
-        raise UnknownLimitError(f"There is no limit {limit_id}; `weebill limits list` shows those that there are.")
+        raise UnknownLimitError.of(limit_id)
     return found

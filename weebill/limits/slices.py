@@ -11,6 +11,7 @@ from weebill.routing.patterns import captured
 
 BETWEEN: Final = "\0"
 _MAX_NAMES: Final = 64  # of models that are remembered for one key
+_MOST_SLASHES: Final = 2
 
 
 class Slice:
@@ -124,6 +125,9 @@ class Allowed:
         names = model.split(BETWEEN)
         # A suffix only says how deployments are sorted.
         names += [base for base, _, suffix in (name.rpartition(":") for name in names) if suffix in SUFFIXES]
+        # What comes before a slash only says who is to serve it: `openai/gpt-4o`, `openrouter/openai/gpt-4o`.
+        for _ in range(_MOST_SLASHES):
+            names += [rest for _, slash, rest in (name.partition("/") for name in names) if slash and rest not in names]
         return [each for each in self.limits if not each.model or self._matches(each, names)]
 
     def _matches(self, limit: Limit, names: list[str]) -> bool:

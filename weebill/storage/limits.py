@@ -117,7 +117,7 @@ class LimitRows:
         recall_all(self._connection, limit_id)
 
     def remove(self, limit_id: int, now: int) -> None:
-        """Takes a limit out of force, which may be set again, as another one."""
+        """Takes a limit out of force, which may be set again, as another one. Raises UnknownLimitError."""
         self._change("removed", limit_id, removed_at=now)
 
     def standing(self, limit_id: int, start: int) -> tuple[int, int]:
@@ -130,10 +130,10 @@ class LimitRows:
 
     def _change(self, act: str, limit_id: int, **values: int) -> None:
         before = self.find(limit_id)
-        if before is None:
-            return
-        updated = update(LIMITS).where(LIMITS.c.id == limit_id).values(**values)
-        self._connection.execute(updated.execution_options(**self._options))
+        updated = update(LIMITS).where(LIMITS.c.id == limit_id, _IN_FORCE).values(**values)
+        changed_rows = self._connection.execute(updated.execution_options(**self._options)).rowcount
+        if before is None or not changed_rows:  # another has removed it meanwhile
+            raise UnknownLimitError.of(limit_id)
         self._tell(before.subject)
         after = self.find(limit_id)
         changes = (structs.asdict(before), None) if after is None else changed(before, after)

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from weebill.config.ledger_errors import LedgerError
@@ -40,7 +40,8 @@ _LATE_S: Final = 1.5  # later than the server's own limit of a statement, which 
 _CONNECTIONS: Final = 4
 _QUEUE: Final = 0.8  # of the time until there is a connection, for others to be done with theirs
 _ATTEMPTS: Final = 5  # of a change that others are in the way of
-_REPEATED: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+# A serialization failure, a deadlock; what another change has made first: the next attempt sees it, and can say so.
+_REPEATED: Final = frozenset({"40001", "40P01", "23505"})
 _TICK_S: Final = 0.5
 # The transactions that a new one would not see: between two equal ones, none has been committed.
 _SNAPSHOT: Final = "SELECT pg_current_snapshot()::text"
@@ -142,8 +143,9 @@ class PostgresDatabase(Database):
         for _ in range(_ATTEMPTS - 1):
             try:
                 return self._run(lambda: self._write(change, alone))
-            except LedgerFailedError as error:
-                cause = error.__cause__  # the driver's own error where SQLAlchemy was passed by
+            except (LedgerFailedError, IntegrityError) as error:
+                # The driver's own error where SQLAlchemy was passed by.
+                cause = error.__cause__ if isinstance(error, LedgerFailedError) else error
                 if getattr(getattr(cause, "orig", cause), "sqlstate", "") not in _REPEATED:
                     raise
         return self._run(lambda: self._write(change, alone))
