@@ -61,7 +61,7 @@ def as_csv(transactions: Sequence[Transaction]) -> str:
     writer.writerow(_HEADINGS)
     for each in transactions:
         ends = "" if each.expires_at is None else _time(each.expires_at)
-        texts = map(_harmless, (each.reference, each.note, each.actor))
+        texts = map(harmless, (each.reference, each.note, each.actor))
         amounts = (dollars(each.amount_nano), dollars(each.balance_nano))
         writer.writerow((_time(each.at), each.id, each.kind, *amounts, ends, *texts))
     return file.getvalue()
@@ -113,5 +113,6 @@ def _time(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
+    """Returns a text as a cell of a table, so that it is no formula there, whoever has written it."""
     return f"'{text}" if text.startswith(_FORMULAS) else text

@@ -20,7 +20,7 @@ from weebill.accounts.shown import shown, status_of
 from weebill.accounts.tenancy import Page, Tenants
 from weebill.accounts.tenants import DEFAULT_PROJECT, Project, ServiceAccount, User
 from weebill.cli.errors import USAGE, CommandError, warn
-from weebill.cli.output import NOTHING, day, print_json, print_table
+from weebill.cli.output import NOTHING, cost, day, print_json, print_table
 from weebill.cli.times import moment, span_s
 from weebill.config.load import Sources, load_database
 from weebill.storage.keys import keys_in
@@ -28,7 +28,6 @@ from weebill.storage.opening import open_ledger
 from weebill.storage.tenants import tenants_in
 
 _NEVER = "never"
-_NANO = 1_000_000_000
 
 
 class Given(NamedTuple):
@@ -225,4 +224,4 @@ def _listed(names: Sequence[str], everything: str) -> str:
 
 
 def _dollars(use: KeyUse) -> str:
-    return f"${use.cost_nano / _NANO:.4f}"
+    return cost(use.cost_nano)

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 NOTHING = "-"
-_NUMBER: Final = re.compile(r"[-+]?\$?\d[\d,.]*(?:[kMB]| ?%| [kMGT]?B)?")
+_LEAST_SEEN_NANO: Final = 50_000
+_NUMBER: Final = re.compile(r"[-+<]?\$?\d[\d,.]*(?:[kMB]| ?%| [kMGT]?B)?")
 
 
 def console(stderr: bool = False) -> Console:
@@ -61,6 +62,11 @@ def count(number: int | None) -> str:
             return f"{value:.3g}{unit}"
         value /= 1000
     return f"{value:.3g}B"
+
+
+def cost(nano: int) -> str:
+    """Formats nano-dollars: `$12.5000`, and `<$0.0001` for less than can be seen of it."""
+    return "<$0.0001" if 0 < nano < _LEAST_SEEN_NANO else f"${nano / 1e9:,.4f}"
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ import msgspec
 import typer
 
 from weebill.cli.errors import USAGE, CommandError, warn
-from weebill.cli.output import NOTHING, count, print_table
+from weebill.cli.output import NOTHING, cost, count, print_table
 from weebill.cli.usage_files import Column, Sort, write_csv, write_parquet
 from weebill.config.load import Sources, load_database
 from weebill.storage.database import Database
@@ -27,7 +27,6 @@ from weebill.usage.spans import HOUR_S, BadSpanError, Bucket, zone_of
 
 MOST_SHOWN: Final = 200
 """Rows of a table on a terminal; files have all."""
-_NANO: Final = 1_000_000_000
 _BAR: Final = 16
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 _SUMS: Final = Amounts.__struct_fields__
@@ -224,7 +223,7 @@ def _amounts(sums: Amounts) -> Sequence[str]:
         count(sums.prompt_tokens),
         count(sums.cached_tokens),
         count(sums.completion_tokens),
-        NOTHING if sums.unpriced == sums.requests else f"${sums.cost_nano / _NANO:,.4f}",
+        NOTHING if sums.unpriced == sums.requests else cost(sums.cost_nano),
     )
 
 

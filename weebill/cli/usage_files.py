@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from weebill.billing.statements import harmless
 from weebill.cli.errors import CommandError
 
 Sort = Literal["text", "whole", "flag", "time"]
@@ -49,6 +50,7 @@ def _write_csv(write: Callable[[str], object], columns: Sequence[Column], batche
     writer.writerow([column.name for column in columns])
     times = [at for at, column in enumerate(columns) if column.sort == "time"]
     flags = [at for at, column in enumerate(columns) if column.sort == "flag"]
+    texts = [at for at, column in enumerate(columns) if column.sort == "text"]
     count = 0
     for batch in batches:
         for row in batch:
@@ -57,6 +59,8 @@ def _write_csv(write: Callable[[str], object], columns: Sequence[Column], batche
                 values[at] = (_EPOCH + timedelta(microseconds=int(str(values[at])))).isoformat()
             for at in flags:
                 values[at] = "true" if values[at] else "false"
+            for at in texts:
+                values[at] = harmless(str(values[at] or ""))
             writer.writerow(values)
             count += 1
     return count
