@@ -1,0 +1,196 @@
+"""`python -m bench.keys`: what the check of an API key costs a worker, where the ledger has a million of them.
+
+A real installation with its ledger process; this process asks it and remembers keys as a worker does.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Annotated, Final
+
+import msgspec
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection, insert
+
+from bench.contenders import weebill_program
+from bench.proc import BenchError, Service, free_port, resident_bytes
+from weebill.accounts.api_key import TOPIC
+from weebill.accounts.keyring import CAPACITY, KeyRing
+from weebill.accounts.pepper import key_digest, read_pepper
+from weebill.config.paths import Home
+from weebill.config.schema import DatabaseSettings
+from weebill.process.questions import Questions
+from weebill.storage.audit import EXEMPT
+from weebill.storage.keys import keys_in
+from weebill.storage.opening import open_ledger
+from weebill.storage.tables.ledger import API_KEYS
+
+KEYS: Final = 1_000_000
+MISS_MS: Final = 2.0
+HIT_US: Final = 2.0
+_BATCH: Final = 20_000
+_ROUNDS: Final = 20
+_BLOCK: Final = 256
+_WARM: Final = 100  # before anything is measured
+_START_S: Final = 60.0
+_CONFIG: Final = """\
+[database]
+{database}
+
+[server]
+port = {port}
+
+[local]
+models = []
+"""
+_COMMON: Final[dict[str, object]] = {
+    "role": "user", "hint": "sk-wb-...", "created_at": 1, "made_in": 1, "changed_in": 1, "networks": "[]",
+    "models": "[]", "endpoints": "[]", "local_only": False, "preferences": "{}",
+}  # fmt: skip
+
+
+class KeyChecks(msgspec.Struct, frozen=True, kw_only=True):
+    """The findings: of misses, each a question to the ledger process, the median and the 99th percentile; a hit; and
+    what the full cache of a worker takes.
+    """
+
+    database: str
+    keys: int
+    made_s: float
+    miss_ms: float
+    miss_p99_ms: float
+    hit_us: float
+    remembered: int
+    memory_bytes: int
+
+
+def measure_keys(count: int, url: str | None, told: Callable[[str], None]) -> KeyChecks:
+    """Fills an empty ledger with keys and checks some of them; on SQLite in a temporary folder, else at `url`.
+
+    Raises BenchError if Weebill does not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="weebill-bench-") as folder:
+        home = Home(Path(folder, "home"))
+        home.create()
+        begun = time.perf_counter()
+        with open_ledger(home, DatabaseSettings(url=url), patience_s=3600.0) as ledger:
+            keys_in(ledger, home)
+            pepper = read_pepper(home.pepper)
+            for first in range(0, count, _BATCH):
+                rows = [_row(number, pepper) for number in range(first, min(count, first + _BATCH))]
+                ledger.change(lambda connection, rows=rows: _insert(connection, rows))  # type: ignore[misc]
+            database = ledger.read(lambda connection: connection.dialect.name)
+        made_s = time.perf_counter() - begun
+        told(f"{count:,} keys on {database}")
+        of_database = "" if url is None else f'url = "{url}"'
+        Path(folder, "home", "weebill.toml").write_text(_CONFIG.format(database=of_database, port=free_port()))
+        log = Path(folder, "log")
+        service = Service([weebill_program(), "serve"], log=log, env={"WEEBILL_HOME": str(Path(folder, "home"))})
+        try:
+            misses, hit_us, memory = uvloop.run(_checked(home.ledger_socket, pepper, count, service))
+        finally:
+            service.stop()
+    misses.sort()
+    return KeyChecks(
+        database=database, keys=count, made_s=made_s, miss_ms=statistics.median(misses) * 1e3,
+        miss_p99_ms=misses[len(misses) * 99 // 100] * 1e3, hit_us=hit_us, remembered=min(count, CAPACITY),
+        memory_bytes=memory,
+    )  # fmt: skip
+
+
+def _token(number: int) -> bytes:
+    return f"sk-wb-{number:048x}".encode()
+
+
+def _row(number: int, pepper: bytes) -> dict[str, object]:
+    digest = key_digest(_token(number), pepper)
+    return {"id": f"key_{number}", "name": f"k{number}", "digest": digest, **_COMMON}
+
+
+def _insert(connection: Connection, rows: list[dict[str, object]]) -> None:
+    connection.execute(insert(API_KEYS).execution_options(**EXEMPT), rows)
+
+
+async def _checked(socket: Path, pepper: bytes, count: int, service: Service) -> tuple[list[float], float, int]:
+    """Returns the seconds of each miss, the microseconds of a hit, and the bytes that the full cache takes."""
+    followed: dict[str, KeyRing] = {}
+    questions = Questions(socket, followed)
+    ring = followed[TOPIC] = KeyRing(pepper, questions.ask)
+    questions.start()
+    try:
+        await ring.wait(_START_S)
+        if not ring.ready:
+            raise BenchError(f"no answer of the ledger process within {_START_S:.0f} s: {service.log_end()}")
+        tokens = [_token(number) for number in Random(15).sample(range(count), min(count, CAPACITY))]
+        for token in tokens[:_WARM]:
+            await ring.find(token)
+        before = resident_bytes(os.getpid())
+        misses = []
+        for token in tokens[_WARM:]:
+            begun = time.perf_counter()
+            found = await ring.find(token)
+            misses.append(time.perf_counter() - begun)
+            if found is None:
+                raise BenchError("a key that is in the ledger was not found")
+        memory = resident_bytes(os.getpid()) - before
+        return misses, _hit_us(ring, tokens), memory
+    finally:
+        questions.close()
+
+
+def _hit_us(ring: KeyRing, tokens: list[bytes]) -> float:
+    """Returns what a hit costs: the mean over all keys, by the least time of each few of them."""
+    blocks = [tokens[start : start + _BLOCK] for start in range(0, len(tokens), _BLOCK)]
+    least = [float("inf")] * len(blocks)
+    for _ in range(_ROUNDS):
+        for at, block in enumerate(blocks):
+            begun = time.perf_counter()
+            for token in block:
+                ring.known(token)
+            least[at] = min(least[at], time.perf_counter() - begun)
+    forgotten = sum(ring.known(token) is None for token in tokens)
+    if forgotten:
+        raise BenchError(f"{forgotten} keys were forgotten: has the ledger changed meanwhile?")
+    return sum(least) / len(tokens) * 1e6
+
+
+def keys_table(found: KeyChecks) -> Table:
+    """A row for each figure, marked by whether it is within the target."""
+    table = Table(
+        title=f"The check of a key, one of {found.keys:,} on {found.database}",
+        caption=f"the keys were made in {found.made_s:.0f} s",
+    )
+    table.add_column("check")
+    table.add_column("found", justify="right")
+    table.add_column("target", justify="right")
+    marks = {True: "✓", False: "✗"}
+    table.add_row("miss: a question to the ledger process, median", f"{found.miss_ms:.2f} ms",
+                  f"{marks[found.miss_ms < MISS_MS]} < {MISS_MS:g} ms")  # fmt: skip
+    table.add_row("99 of 100 misses", f"{found.miss_p99_ms:.2f} ms", "")
+    table.add_row("hit: one of those a worker remembers", f"{found.hit_us:.2f} us",
+                  f"{marks[found.hit_us < HIT_US]} < {HIT_US:g} us")  # fmt: skip
+    table.add_row(f"memory of a worker for the {found.remembered:,} keys it remembers at most",
+                  f"{found.memory_bytes / 2**20:.1f} MiB", "")  # fmt: skip
+    return table
+
+
+def main(
+    keys: Annotated[int, typer.Option(min=1000, help="Keys in the ledger.")] = KEYS,
+    url: Annotated[str | None, typer.Option(help="An empty PostgreSQL; SQLite by default.", show_default=False)] = None,
+) -> None:
+    """Shows what the check of an API key costs."""
+    console = Console()
+    console.print(keys_table(measure_keys(keys, url, lambda what: console.print(f"… {what}"))))
+
+
+if __name__ == "__main__":
+    typer.run(main)
