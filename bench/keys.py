@@ -5,10 +5,11 @@ A real installation with its ledger process; this process asks it and remembers 
 
 from __future__ import annotations
 
-import os
+import gc
 import statistics
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -22,7 +23,7 @@ from rich.table import Table
 from sqlalchemy import Connection, insert
 
 from bench.contenders import weebill_program
-from bench.proc import BenchError, Service, free_port, resident_bytes
+from bench.proc import BenchError, Service, free_port
 from weebill.accounts.api_key import TOPIC
 from weebill.accounts.keyring import CAPACITY, KeyRing
 from weebill.accounts.pepper import key_digest, read_pepper
@@ -40,6 +41,7 @@ HIT_US: Final = 2.0
 _BATCH: Final = 20_000
 _ROUNDS: Final = 20
 _BLOCK: Final = 256
+_WEIGHED: Final = 2048
 _WARM: Final = 100  # before anything is measured
 _START_S: Final = 60.0
 _CONFIG: Final = """\
@@ -60,7 +62,7 @@ _COMMON: Final[dict[str, object]] = {
 
 class KeyChecks(msgspec.Struct, frozen=True, kw_only=True):
     """The findings: of misses, each a question to the ledger process, the median and the 99th percentile; a hit; and
-    what the full cache of a worker takes.
+    what the cache of a worker takes when it is full.
     """
 
     database: str
@@ -102,8 +104,8 @@ def measure_keys(count: int, url: str | None, told: Callable[[str], None]) -> Ke
     misses.sort()
     return KeyChecks(
         database=database, keys=count, made_s=made_s, miss_ms=statistics.median(misses) * 1e3,
-        miss_p99_ms=misses[len(misses) * 99 // 100] * 1e3, hit_us=hit_us, remembered=min(count, CAPACITY),
-        memory_bytes=memory,
+        miss_p99_ms=misses[len(misses) * 99 // 100] * 1e3, hit_us=hit_us, remembered=CAPACITY,
+        memory_bytes=memory * CAPACITY,
     )  # fmt: skip
 
 
@@ -121,7 +123,7 @@ def _insert(connection: Connection, rows: list[dict[str, object]]) -> None:
 
 
 async def _checked(socket: Path, pepper: bytes, count: int, service: Service) -> tuple[list[float], float, int]:
-    """Returns the seconds of each miss, the microseconds of a hit, and the bytes that the full cache takes."""
+    """Returns the seconds of each miss, the microseconds of a hit, and the bytes that a key takes there."""
     followed: dict[str, KeyRing] = {}
     questions = Questions(socket, followed)
     ring = followed[TOPIC] = KeyRing(pepper, questions.ask)
@@ -133,7 +135,6 @@ async def _checked(socket: Path, pepper: bytes, count: int, service: Service) ->
         tokens = [_token(number) for number in Random(15).sample(range(count), min(count, CAPACITY))]
         for token in tokens[:_WARM]:
             await ring.find(token)
-        before = resident_bytes(os.getpid())
         misses = []
         for token in tokens[_WARM:]:
             begun = time.perf_counter()
@@ -141,10 +142,23 @@ async def _checked(socket: Path, pepper: bytes, count: int, service: Service) ->
             misses.append(time.perf_counter() - begun)
             if found is None:
                 raise BenchError("a key that is in the ledger was not found")
-        memory = resident_bytes(os.getpid()) - before
-        return misses, _hit_us(ring, tokens), memory
+        hit_us = _hit_us(ring, tokens)
+        return misses, hit_us, await _memory(KeyRing(pepper, questions.ask), tokens[:_WEIGHED])
     finally:
         questions.close()
+
+
+async def _memory(ring: KeyRing, tokens: list[bytes]) -> int:
+    """Returns the bytes that a key takes in a cache, the mean of some."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for token in tokens:
+            await ring.find(token)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] // len(tokens)
+    finally:
+        tracemalloc.stop()
 
 
 def _hit_us(ring: KeyRing, tokens: list[bytes]) -> float:

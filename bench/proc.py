@@ -128,15 +128,11 @@ def _name(pid: int) -> str:
     return Path(script).name
 
 
-def resident_bytes(pid: int) -> int:
-    """What a process has in memory."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
-
-
 def _memory(pid: int) -> Memory:
+    resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     pss = next(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
-    return Memory(rss=resident_bytes(pid), pss=pss)
+    return Memory(rss=resident, pss=pss)
 
 
 class Service:
