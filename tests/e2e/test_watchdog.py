@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import httpx
@@ -58,7 +58,7 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + WAIT_S
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def stand_still(running: Installation, module: str) -> psutil.Process:
@@ -111,24 +111,37 @@ def works(running: Installation) -> bool:
     )
 
 
-# That the watchdog sees processes that stand still is shown by `tests/supervisor`, for less.
-@pytest.mark.parametrize("fail", [loop, pytest.param(stand_still, marks=pytest.mark.slow)])
+def fail(running: Installation, module: str, looping: Collection[str]) -> psutil.Process:
+    """Have it loop, or stand still."""
+    return loop(running, module) if module in looping else stand_still(running, module)
+
+
+# One that loops uses a processor for as long as it is waited for.
+@pytest.mark.parametrize(
+    "looping",
+    [
+        (ENGINE, WORKER),
+        pytest.param((CONTROL, ENGINE, WORKER), marks=pytest.mark.slow),
+        pytest.param((), marks=pytest.mark.slow),
+    ],
+    ids=["two loop", "all loop", "none loops"],
+)
 def test_what_no_longer_answers_is_replaced_and_reported_in_one_line(
-    alone: Installation, fail: Callable[[Installation, str], psutil.Process], told: tuple[str, list[str]]
+    alone: Installation, looping: Collection[str], told: tuple[str, list[str]]
 ) -> None:
     log = alone.home / "serve.log"
     heard = told[1]
     wait_for(lambda: heard and heard[-1] == f"STATUS=Serving at {alone.url}", "the service manager to hear of it")
     heard_before = len(heard)
     begun = len(log.read_text())
-    failed = [fail(alone, CONTROL)]
+    failed = [fail(alone, CONTROL, looping)]
     assert readiness(alone) == 200, "what answers needs no control process"
-    failed.append(fail(alone, ENGINE))
+    failed.append(fail(alone, ENGINE, looping))
     wait_for(lambda: readiness(alone) == 503, "/readyz to be 503")
     assert failed[1].is_running()
-    if fail is loop:
+    if ENGINE in looping:
         assert hosts_own_health(failed[1]) == 200
-    failed.append(fail(alone, WORKER))
+    failed.append(fail(alone, WORKER, looping))
     wait_for(lambda: readiness(alone) is None, "/readyz to have nobody who answers")
     wait_for(lambda: not any(process.is_running() for process in failed), "their ends")
     wait_for(lambda: readiness(alone) == 200, "/readyz to be 200")
