@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,23 +12,26 @@ import pytest
 from msgspec import structs
 from sqlalchemy import insert as insert_into
 
-from tests.fixtures.databases import insert, rows
+from tests.fixtures.databases import execute, insert, rows
 from tests.fixtures.ledger import SQLITE
 from tests.fixtures.records import RECORD
 from tests.fixtures.upstream import running_upstream
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_limits import ask, priced
+from weebill.accounts.audit import command_line
 from weebill.billing.credits import Credits, Origin
 from weebill.billing.rates import Rate
-from weebill.ledger.credits import settle_all
+from weebill.ledger.credits import keep_up, settle_all
 from weebill.limits.setting import Limits
-from weebill.storage.credit_stops import is_hard, set_stop
+from weebill.storage.credit_stops import is_hard, keep_stop, set_stop
+from weebill.storage.credit_views import balance
 from weebill.storage.credits import CreditRows, credits_in
 from weebill.storage.database import Database
 from weebill.storage.limits import StoredLimits
 from weebill.storage.opening import open_ledger
 from weebill.storage.rates import add_rate
 from weebill.storage.tables.credits import CREDIT_RATES
+from weebill.storage.tenants import tenants_in
 from weebill.storage.usage import StoredUsage
 from weebill.usage.ingest import Ingester
 
@@ -104,6 +108,68 @@ def test_a_mark_up_lets_less_through(ledger: Database, books: Credits) -> None:
     assert left(ledger) == 0
     settle_all(ledger)
     assert left(ledger) == 125  # of the 500 that are left
+
+
+def rate(ledger: Database, project: str, parts: int | None, in_s: int, model: str = "*") -> None:
+    """A rate that begins, or has begun, in so many seconds."""
+    begins = int(time.time()) + in_s
+    ledger.change(lambda connection: add_rate(connection, Rate(project, model, parts, begins), begins))
+
+
+def test_rates_of_others_and_of_times_to_come_let_as_much_through(ledger: Database, books: Credits) -> None:
+    tenants = tenants_in(ledger, command_line())
+    other = tenants.create_project(tenants.create_organisation("other").id, "theirs")
+    books.grant(ORG, 1000, Origin("1"))
+    stop(ledger)
+    rate(ledger, other.id, 100_000_000, 0)
+    rate(ledger, "", 2_000_000, 300 * 86_400, "never")
+    rate(ledger, "", 5_000_000, -7200)
+    rate(ledger, "", None, -3700)
+    assert left(ledger) == 1000
+    rate(ledger, "", 4_000_000, 30)  # before stops are brought up to date again
+    assert left(ledger) == 250
+    rate(ledger, "proj_default", 8_000_000, 0)
+    assert left(ledger) == 125
+
+
+def test_a_rate_that_began_counts_and_one_that_has_ended_does_as_long_as_requests_are_under_way(
+    ledger: Database, books: Credits
+) -> None:
+    books.grant(ORG, 1000, Origin("1"))
+    stop(ledger)
+    now = int(time.time())
+    rate(ledger, "", 4_000_000, 86_400)
+    rate(ledger, "", None, 2 * 86_400)
+    assert left(ledger) == 1000
+    for before, at, expected in ((0, 0, 1000), (0, 86_399, 250), (86_399, 2 * 86_400, 250), (172_800, 176_500, 1000)):
+        execute(ledger, f"UPDATE credit_rates SET valid_from = valid_from - {at}")
+        keep_up(ledger, now - at + before, now)
+        assert left(ledger) == expected, at
+        execute(ledger, f"UPDATE credit_rates SET valid_from = valid_from + {at}")
+
+
+def test_a_rate_for_all_does_not_count_where_each_project_has_its_own(ledger: Database, books: Credits) -> None:
+    books.grant(ORG, 1000, Origin("1"))
+    stop(ledger)
+    rate(ledger, "", 10_000_000, -86_400)
+    rate(ledger, "proj_default", 2_000_000, -86_400)
+    assert left(ledger) == 500
+    tenants_in(ledger, command_line()).create_project(ORG, "more")
+    assert left(ledger) == 100
+
+
+def test_what_has_ended_is_not_available_before_it_is_posted(ledger: Database, books: Credits) -> None:
+    books.grant(ORG, 1000, Origin("1"))
+    books.grant(ORG, 500, Origin("2"), expires_at=int(time.time()) + 1000)
+    stop(ledger)
+    use(ledger, 100)
+    execute(ledger, "UPDATE credit_lots SET expires_at = expires_at - 1000 WHERE expires_at IS NOT NULL")
+    assert ledger.read(lambda connection: balance(connection, ORG)).available_nano == 1000
+    ledger.change(lambda connection: keep_stop(connection, ORG))
+    assert left(ledger) == 1000
+    settle_all(ledger)
+    assert left(ledger) == 1000
+    assert ledger.read(lambda connection: balance(connection, ORG)).available_nano == 1000
 
 
 def test_a_limit_that_somebody_removes_is_no_stop_any_more(ledger: Database, books: Credits) -> None:

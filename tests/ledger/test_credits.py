@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import time
 from functools import partial
 
 from msgspec import structs
@@ -68,6 +69,18 @@ async def test_each_nano_dollar_is_posted_once_whenever_it_is_killed(home: Home)
         assert ledger.read(verify).problems == []
         [(posted,)] = rows(ledger, "SELECT sum(amount_nano) FROM credit_entries WHERE account = 'usage'")
         assert posted == used
+
+
+async def test_credits_end_at_their_time_and_not_with_the_next_settlement(home: Home) -> None:
+    settings = Settings(credits=CreditSettings(settle_interval_s=60))
+    with open_ledger(home, SQLITE) as ledger:
+        async with ending(partial(ChildProcess.start, ROLE, home, settings=settings)) as start:
+            await (await start()).ready()
+            credits_in(ledger).grant("org_default", 1000, Origin("grant"), expires_at=int(time.time()) + 2)
+            async with asyncio.timeout(40):
+                while sums(ledger)[2]:
+                    await asyncio.sleep(0.1)
+        assert rows(ledger, "SELECT kind FROM credit_transactions ORDER BY id") == [("grant",), ("expiry",)]
 
 
 async def test_a_webhook_is_told_of_a_low_balance(home: Home) -> None:

@@ -21,6 +21,7 @@ WHOLE: Final = 1_000_000
 MOST_PARTS: Final = 1000 * WHOLE
 MOST_RATES: Final = 5000
 ALL_PROJECTS: Final = ""
+_EVERY: Final = WILDCARD.split(WILDCARD)
 _MOST_KNOWN: Final = 4096
 _MOST_PATTERN: Final = 200
 
@@ -39,6 +40,11 @@ class _Course(NamedTuple):
 
     begins: list[int]
     parts: list[int | None]
+
+    def parts_between(self, since: int, until: int) -> list[int | None]:
+        """Returns what holds at any time from `since` to `until`; None for times without a rate."""
+        first, last = bisect_right(self.begins, since), bisect_right(self.begins, until)
+        return [*(self.parts[first - 1 : first] if first else [None]), *self.parts[first:last]]
 
 
 def billed_nano(cost_nano: int, parts_per_million: int) -> int:
@@ -78,6 +84,27 @@ class Rates:
                 return parts
         return WHOLE
 
+    def highest(self, projects: Iterable[str], since: int, until: int) -> int:
+        """Returns the most parts per million that are billed for any request of `projects` that begins from `since` to
+        `until`, at least `WHOLE`.
+
+        A rate for all does not count for a project that has one of its own in its place all that time.
+        """
+        own: dict[str, list[tuple[list[str], _Course]]] = defaultdict(list)
+        for project, literals, course in self._courses:
+            own[project].append((literals, course))
+        most, seen_all = WHOLE, False
+        for project in projects:
+            mine = own.get(project, [])
+            most = max(most, _highest(mine, since, until))
+            covered = [literals for literals, course in mine if None not in course.parts_between(since, until)]
+            if _EVERY in covered or (seen_all and not covered):
+                continue
+            seen_all = seen_all or not covered
+            common = [(literals, course) for literals, course in own[ALL_PROJECTS] if literals not in covered]
+            most = max(most, _highest(common, since, until))
+        return most
+
     def _of(self, project: str, model: str) -> list[_Course]:
         known = self._known.get((project, model))
         if known is None:
@@ -89,6 +116,11 @@ class Rates:
                 if of in (ALL_PROJECTS, project) and _fits(literals, model)
             ]
         return known
+
+
+def _highest(courses: Iterable[tuple[list[str], _Course]], since: int, until: int) -> int:
+    found = [course.parts_between(since, until) for _, course in courses]
+    return max([parts for each in found for parts in each if parts is not None], default=0)
 
 
 def _fits(literals: list[str], model: str) -> bool:

@@ -6,9 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
+from sqlalchemy import Connection
 
 from weebill.accounts.pepper import read_pepper
 from weebill.billing.webhooks import Delivery, headers_of, secret_of
@@ -18,13 +20,15 @@ from weebill.config.paths import Home
 from weebill.images.fetching import is_public
 from weebill.ledger.webhooks import WebhookError, anywhere, call
 from weebill.storage.credit_alerts import end_delivery, forget_deliveries, next_due, take_due
-from weebill.storage.credits import credits_in, due_organisations
+from weebill.storage.credit_stops import keep_stop, rates_moved, stopped
+from weebill.storage.credits import CreditRows, credits_in, due_organisations, next_end
 from weebill.storage.database import Database
 from weebill.storage.mails import Mail, MailQueueFullError, StoredMails
 from weebill.storage.purchases import forget_events
 from weebill.storage.sealing import Vault
 
 _LOOK_S: Final = 5.0
+_SHORTEST_S: Final = 0.05
 _FORGET_S: Final = 3600.0
 
 
@@ -56,6 +60,19 @@ def settle_all(ledger: Database) -> int:
     if problem is not None:
         raise problem
     return count
+
+
+def keep_up(ledger: Database, before: int, now: int) -> None:
+    """Brings hard stops up to date at `now` if other rates count than at `before`. Raises LedgerError."""
+    if not ledger.read(lambda connection: rates_moved(connection, before, now)):
+        return
+
+    def keep(connection: Connection, organisation: str) -> None:
+        CreditRows(connection).lock(organisation)
+        keep_stop(connection, organisation)
+
+    for organisation in ledger.read(stopped):
+        ledger.change(partial(keep, organisation=organisation))
 
 
 def deliver(ledger: Database, home: Home, settings: CreditSettings) -> int:
@@ -122,7 +139,11 @@ class CreditWork:
         self._forget_at = 0.0
         self._stamp = ""
         self._due_at: int | None = None
-        self._settling = CreditsThread("credits", lambda: self.settings.settle_interval_s, self._settle)
+        self._settles_at = time.monotonic() + settings.settle_interval_s
+        self._ends = ""
+        self._ends_at: int | None = None
+        self._rates_at = 0
+        self._settling = CreditsThread("credits", self._until_settling, self._settle_if_due)
         self._delivering = CreditsThread("webhooks", lambda: _LOOK_S, self._deliver)
 
     def start(self) -> None:
@@ -134,6 +155,7 @@ class CreditWork:
         """Ends the threads, after usage has been ingested, which is posted."""
         self._delivering.finish(timeout_s)
         self._settling.finish(timeout_s)
+        self._settles_at = 0.0
         self._settling.turn()
 
     def _deliver(self) -> None:
@@ -145,10 +167,29 @@ class CreditWork:
             deliver(self._ledger, self._home, self.settings)
             self._stamp = ""
 
+    def _until_settling(self) -> float:
+        until = min(_LOOK_S, self.settings.settle_interval_s, self._settles_at - time.monotonic())
+        if self._ends_at is not None:
+            until = min(until, self._ends_at - time.time())
+        return max(_SHORTEST_S, until)
+
+    def _settle_if_due(self) -> None:
+        """Posts usage once an interval, and as soon as credits end, which may be spent until then."""
+        stamp = self._ledger.stamp()
+        if stamp != self._ends:
+            self._ends_at, self._ends = self._ledger.read(next_end), stamp
+        ended = self._ends_at is not None and self._ends_at <= time.time()
+        if time.monotonic() >= self._settles_at or ended:
+            self._settles_at = time.monotonic() + self.settings.settle_interval_s
+            self._ends, self._ends_at = "", None
+            self._settle()
+
     def _settle(self) -> None:
         settle_all(self._ledger)
+        now = int(time.time())
+        keep_up(self._ledger, self._rates_at, now)
+        self._rates_at = now
         if time.monotonic() >= self._forget_at:
-            now = int(time.time())
             self._ledger.change(lambda connection: forget_deliveries(connection, now))
             self._ledger.change(lambda connection: forget_events(connection, now))
             self._forget_at = time.monotonic() + _FORGET_S

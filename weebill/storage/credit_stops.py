@@ -4,25 +4,32 @@ The limit is of spend in all (`weebill.limits`), for the models `*`. Its amount 
 left of the credits. So requests reserve from credits before they are sent, and nothing more is spent than there is.
 
 Limits count costs, and credits what is billed. Where a rate is above 100 %, what is left is divided by the highest one
-that there is or will be: too little rather than too much is let through, and the rest with the next settlement.
+that a request of the organisation's may be billed by which is under way or begins soon: too little rather than too much
+is let through, and the rest with the next settlement.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select
 
 from weebill.accounts.audit import Author, command_line
-from weebill.billing.rates import WHOLE
+from weebill.billing.rates import ALL_PROJECTS, WHOLE, Rate, Rates
 from weebill.limits.limit import MOST, Limit
 from weebill.storage.limits import LimitRows
-from weebill.storage.tables.credits import CREDIT_RATES, CREDIT_STANDINGS, CREDIT_STOPS, CREDIT_USAGE
+from weebill.storage.tables.credits import CREDIT_LOTS, CREDIT_RATES, CREDIT_STANDINGS, CREDIT_STOPS, CREDIT_USAGE
 from weebill.storage.tables.limits import ALLOWANCES
+from weebill.storage.tables.tenants import PROJECTS
 
 _EVERY: Final = "*"
 _FOREVER: Final = 0
+_UNDER_WAY_S: Final = 3600
+"""For so long after it has begun a request may be under way, or its record wait in a journal."""
+_SOON_S: Final = 180
+"""By then stops are brought up to date again: several times the longest interval of settlements."""
 
 
 def is_hard(connection: Connection, organisation: str) -> bool:
@@ -61,18 +68,25 @@ def keep_stop(connection: Connection, organisation: str) -> None:
     if known is None:  # somebody has removed it: so there is no hard stop any more
         connection.execute(delete(CREDIT_STOPS).where(CREDIT_STOPS.c.organisation == organisation))
         return
-    settled, left = _settled_and_left(connection, organisation, limit)
-    amount = min(MOST, settled + left * WHOLE // _dearest(connection))
+    now = int(time.time())
+    settled, left = _settled_and_left(connection, organisation, limit, now)
+    amount = min(MOST, settled + left * WHOLE // _dearest(connection, organisation, now))
     if amount != known.amount:
-        limits.set_amount(limit, amount, int(time.time()))
+        limits.set_amount(limit, amount, now)
 
 
-def keep_stops(connection: Connection) -> None:
-    """Brings the limits of all hard stops up to date, after a change of rates."""
-    for organisation in (
-        connection.execute(select(CREDIT_STOPS.c.organisation).order_by("organisation")).scalars().all()
-    ):
-        keep_stop(connection, organisation)
+def stopped(connection: Connection) -> Sequence[str]:
+    """Returns the organisations with hard stops."""
+    return connection.execute(select(CREDIT_STOPS.c.organisation).order_by(CREDIT_STOPS.c.organisation)).scalars().all()
+
+
+def rates_moved(connection: Connection, before: int, now: int) -> bool:
+    """True if other rates count for stops at `now` than at `before`, in Unix seconds."""
+    begun = [
+        and_(CREDIT_RATES.c.valid_from > before + shift, CREDIT_RATES.c.valid_from <= now + shift)
+        for shift in (-_UNDER_WAY_S, 0, _SOON_S)
+    ]
+    return connection.execute(select(CREDIT_RATES.c.id).where(or_(*begun)).limit(1)).first() is not None
 
 
 def _limit_of(connection: Connection, organisation: str) -> int | None:
@@ -80,9 +94,9 @@ def _limit_of(connection: Connection, organisation: str) -> int | None:
     return connection.execute(limit).scalar()
 
 
-def _settled_and_left(connection: Connection, organisation: str, limit: int) -> tuple[int, int]:
-    """Returns what was settled of the limit, and what is left of the credits once all that was billed is posted, at
-    least 0.
+def _settled_and_left(connection: Connection, organisation: str, limit: int, now: int) -> tuple[int, int]:
+    """Returns what was settled of the limit, and what is left of the credits once all that was billed is posted and
+    what has ended is gone, at least 0.
 
     One statement: what is ingested between two would be in one of them alone, and make another amount of it, for which
     workers have to ask about each key of the organisation again.
@@ -94,11 +108,34 @@ def _settled_and_left(connection: Connection, organisation: str, limit: int) -> 
         CREDIT_STANDINGS.c.posted_nano,
         func.coalesce(settled.scalar_subquery(), 0),
         func.coalesce(billed.scalar_subquery(), 0),
+        ended_nano(organisation, now).scalar_subquery(),
     ).where(CREDIT_STANDINGS.c.organisation == organisation)
-    balance, posted, settled_nano, billed_nano = connection.execute(standing).one()
-    return settled_nano, max(0, balance + posted - billed_nano)
+    balance, posted, settled_nano, billed_nano, ended = connection.execute(standing).one()
+    return settled_nano, max(0, available(balance, billed_nano - posted, int(ended)))
 
 
-def _dearest(connection: Connection) -> int:
-    most = connection.execute(select(func.max(CREDIT_RATES.c.parts_per_million))).scalar()
-    return max(WHOLE, most or 0)
+def available(balance_nano: int, waiting_nano: int, ended_nano: int) -> int:
+    """Returns what is left of a balance once `waiting_nano` of usage is posted, which is of the credits that have ended
+    as far as they go, and the rest of these is gone.
+
+    >>> available(100, 30, 0), available(100, 30, 20), available(100, 30, 50)
+    (70, 70, 50)
+    """
+    return balance_nano - max(waiting_nano, ended_nano)
+
+
+def ended_nano(organisation: str, now: int) -> Select[int]:
+    """Selects what is left of credits whose time has come, and that are not ended yet."""
+    ended = (CREDIT_LOTS.c.organisation == organisation, CREDIT_LOTS.c.left_nano > 0, CREDIT_LOTS.c.expires_at <= now)
+    return select(func.coalesce(func.sum(CREDIT_LOTS.c.left_nano), 0)).where(*ended)
+
+
+def _dearest(connection: Connection, organisation: str, now: int) -> int:
+    projects = select(PROJECTS.c.id).where(PROJECTS.c.organisation_id == organisation)
+    its_own = or_(CREDIT_RATES.c.project == ALL_PROJECTS, CREDIT_RATES.c.project.in_(projects))
+    marked_up = select(CREDIT_RATES.c.id).where(its_own, CREDIT_RATES.c.parts_per_million > WHOLE).limit(1)
+    if connection.execute(marked_up).first() is None:
+        return WHOLE
+    found = select(*(CREDIT_RATES.c[name] for name in Rate._fields)).where(its_own).order_by(CREDIT_RATES.c.id)
+    rates = Rates(Rate(*row) for row in connection.execute(found))
+    return rates.highest(connection.execute(projects).scalars().all(), now - _UNDER_WAY_S, now + _SOON_S)

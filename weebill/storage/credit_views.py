@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, select
 
 from weebill.billing.statements import MOST_LISTED, Statement
-from weebill.storage.credit_stops import is_hard
+from weebill.storage.credit_stops import available, ended_nano, is_hard
 from weebill.storage.credits import CreditRows, standing_of, transactions_between
 from weebill.storage.tables.credits import CREDIT_TRANSACTIONS, CREDIT_USAGE
 
@@ -22,7 +23,8 @@ class Part(NamedTuple):
 
 
 class Balance(NamedTuple):
-    """An organisation's credits: `available_nano` is the balance less the usage that is not posted yet.
+    """An organisation's credits: `available_nano` is the balance less the usage that is not posted yet, and less what
+    has ended.
 
     `billed_nano` and `cost_nano` are of all its usage; `unpriced` counts requests whose price is not known. With a
     `hard_stop`, its requests are refused once nothing is available.
@@ -49,9 +51,10 @@ def balance(connection: Connection, organisation: str) -> Balance:
     ends: dict[int | None, int] = {}
     for lot in CreditRows(connection).lots(organisation):
         ends[lot.expires_at] = ends.get(lot.expires_at, 0) + lot.left_nano
-    parts = [Part(end, left) for end, left in ends.items()]
-    available, hard = standing.balance_nano - waiting, is_hard(connection, organisation)
-    return Balance(organisation, standing.balance_nano, available, billed, cost, unpriced, parts, hard)
+    parts = [Part(end, nano) for end, nano in ends.items()]
+    ended = connection.execute(ended_nano(organisation, int(time.time()))).scalar_one()
+    left, hard = available(standing.balance_nano, waiting, int(ended)), is_hard(connection, organisation)
+    return Balance(organisation, standing.balance_nano, left, billed, cost, unpriced, parts, hard)
 
 
 def statement(connection: Connection, organisation: str, since: int, until: int) -> Statement:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from weebill.accounts.audit import Act, Author
 from weebill.billing.credits import Credits, CreditTable, Standing
@@ -159,6 +159,12 @@ def due_organisations(connection: Connection, now: int) -> list[str]:
     for query in (used, ended):
         found.update(connection.execute(query.distinct().limit(MOST_SWEPT)).scalars())
     return sorted(found)
+
+
+def next_end(connection: Connection) -> int | None:
+    """Returns when the next credits end, in Unix seconds; None if none do."""
+    soonest = select(func.min(CREDIT_LOTS.c.expires_at)).where(CREDIT_LOTS.c.left_nano > 0)
+    return connection.execute(soonest).scalar()
 
 
 def transactions(connection: Connection, organisation: str, limit: int, before: str | None = None) -> list[Transaction]:

@@ -10,7 +10,7 @@ from weebill.accounts.audit import Act, Author
 from weebill.billing.errors import BadCreditError
 from weebill.billing.rates import ALL_PROJECTS, MOST_RATES, Rate, Rates, check_rate
 from weebill.storage.audit import INSTALLED, record
-from weebill.storage.credit_stops import keep_stops
+from weebill.storage.credit_stops import keep_stop, stopped
 from weebill.storage.owners import organisation_of_project
 from weebill.storage.tables.credits import CREDIT_RATES
 
@@ -32,13 +32,15 @@ def add_rate(
 ) -> None:
     """Makes a rate, an act of `author`, if any. Raises BadCreditError."""
     check_rate(rate, now)
-    if rate.project != ALL_PROJECTS and organisation_of_project(connection, rate.project) is None:
+    of = None if rate.project == ALL_PROJECTS else organisation_of_project(connection, rate.project)
+    if rate.project != ALL_PROJECTS and of is None:
         raise BadCreditError(f"There is no project {rate.project!r}.", "project")
     if connection.execute(select(func.count()).select_from(CREDIT_RATES)).scalar_one() >= MOST_RATES:
         raise BadCreditError(f"There are {MOST_RATES} rates already, past ones included.", "rates")
     made = insert(CREDIT_RATES).values(**rate._asdict(), made_at=now, note=note, actor=actor)
     connection.execute(made)
-    keep_stops(connection)
+    for organisation in stopped(connection) if of is None else [of]:
+        keep_stop(connection, organisation)
     if author is not None:
         act = Act(action="credits.rate_set", target=rate.project or INSTALLED, after=rate._asdict())
         record(connection, author, act)

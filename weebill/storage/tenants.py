@@ -15,6 +15,7 @@ from weebill.accounts.errors import UnknownTenantError
 from weebill.accounts.tenancy import KINDS, Page, Tenant, Tenants, TenantTable
 from weebill.accounts.tenants import Membership, Organisation, Project, Role, ServiceAccount, User
 from weebill.storage.audit import record
+from weebill.storage.credit_stops import keep_stop
 from weebill.storage.database import Database
 from weebill.storage.keys import KeyRows
 from weebill.storage.tables.ledger import API_KEYS
@@ -116,6 +117,8 @@ class TenantRows:
         values = {**structs.asdict(tenant), "changed_in": version, "made_in": version}
         self._connection.execute(insert(kept.table).values(**values))
         self._record(f"{kept.act}.created", tenant.id, tenant, None, tenant)
+        if isinstance(tenant, Project):  # to which other rates may apply than to the others of its organisation
+            keep_stop(self._connection, tenant.organisation_id)
 
     def replace(self, before: T, after: T) -> None:
         """Stores what is different."""
