@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,12 @@ from weebill.storage.advice.sqlite import advice as advice_of_sqlite
 LEDGER: Final = "ledger"
 _ALL_IN_USE: Final = "its connections are all in use"
 _BUSY: Final = "See what keeps it busy, and try again"
+# Where drivers and PostgreSQL quote values of a statement: what follows goes.
+_QUOTING: Final = re.compile(
+    r"(?P<kept>(?=\nDETAIL:)|invalid input for query argument \$\d+|invalid input syntax for type [\w ]+"
+    r"|invalid input value for enum \w+).*?(?P<sql>(?=\n\[SQL)|\Z)",
+    re.DOTALL,
+)
 
 
 class LedgerFailedError(LedgerError):
@@ -45,6 +52,7 @@ def typed_errors(what: str = LEDGER) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, DBAPIError) as error:
+        hide_values(error)
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         hint = advice_of_sqlite(cause) if isinstance(cause, sqlite3.Error) else advice_of_state(_state(error, cause))
         if hint:
@@ -52,6 +60,24 @@ def typed_errors(what: str = LEDGER) -> Iterator[None]:
         raise
     except AllInUseError as error:
         raise LedgerFailedError(TimeoutError(_ALL_IN_USE), _BUSY, what) from error
+
+
+def hide_values(error: BaseException | None) -> None:
+    """Takes values of the statement out of what an error of a database says, and those that it was made of.
+
+    Whoever logs it does not know that these may be somebody's address or what a client sent.
+    """
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        each = left.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        each.args = tuple(_QUOTING.sub(r"\g<kept>", arg) if isinstance(arg, str) else arg for arg in each.args)
+        if isinstance(getattr(each, "detail", None), str):
+            each.detail = None  # type: ignore[attr-defined]
+        left += [each.__cause__, each.__context__, getattr(each, "orig", None)]
 
 
 def _state(error: Exception, cause: BaseException) -> str | None:

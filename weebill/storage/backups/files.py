@@ -105,7 +105,7 @@ def private(path: Path) -> Iterator[Connection]:
             connection.execute("PRAGMA synchronous = OFF")
         return connection
 
-    engine: Engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool)
+    engine: Engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool, hide_parameters=True)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     try:
         with engine.begin() as connection:

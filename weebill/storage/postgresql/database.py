@@ -22,7 +22,7 @@ from weebill.config.ledger_errors import LedgerError
 from weebill.storage.advice.postgresql import advice, advice_on_connecting
 from weebill.storage.audit import recorded, watch
 from weebill.storage.database import Database
-from weebill.storage.errors import LedgerFailedError, NotAnsweringError, typed_errors
+from weebill.storage.errors import LedgerFailedError, NotAnsweringError, hide_values, typed_errors
 from weebill.storage.postgresql.locks import lock
 from weebill.storage.postgresql.outage import Outage
 from weebill.storage.schema import Schema
@@ -88,6 +88,7 @@ class PostgresDatabase(Database):
             pool_size=_CONNECTIONS,
             max_overflow=0,
             pool_timeout=_QUEUE * connect_timeout_s,
+            hide_parameters=True,
         )
         event.listen(self._engine.sync_engine, "checkout", _ping)
         watch(self._engine.sync_engine)
@@ -267,6 +268,7 @@ def _typed_errors(what: str) -> Iterator[None]:
         cause = error if str(error) else TimeoutError("it does not answer")
         raise NotAnsweringError(cause, advice(None), what) from error
     except asyncpg.PostgresError as error:  # as a connection is made
+        hide_values(error)
         raise NotAnsweringError(error, advice(error.sqlstate) or advice(None), what) from error
     except asyncpg.InterfaceError as error:
         raise LedgerFailedError(error, advice(None), what) from error

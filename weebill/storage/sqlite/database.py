@@ -146,7 +146,7 @@ def _engine(opened: Callable[[], OpenFile], begin: str, connections: int, timeou
     pool = QueuePool(creator, pool_size=connections, max_overflow=0, timeout=timeout_s, dialect=dialect)
     if (complete := dialect.on_connect()) is not None:  # adds functions that SQLite may lack
         event.listen(pool, "connect", lambda connection, _: complete(connection))
-    engine = Engine(pool, dialect, _URL, execution_options={"compiled_cache": _compiled})
+    engine = Engine(pool, dialect, _URL, hide_parameters=True, execution_options={"compiled_cache": _compiled})
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     event.listen(engine, "checkout", _check)
     return engine
