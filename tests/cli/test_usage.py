@@ -135,8 +135,28 @@ def test_what_is_kept_of_somebody_is_erased(used):
     assert said.startswith("Erased 0 requests, 0 stored answers")  # whose key nobody knows
     assert "- backups of the ledger" in said
     assert "one of" in used.fails(2, "usage", "erase")
-    assert "one of" in used.fails(2, "usage", "erase", "--org", "org_default", "--end-user", "ann")
+    assert "one of" in used.fails(2, "usage", "erase", "--org", "org_default", "--project", "proj_default")
+    assert "Erased 0 requests" in used.ok("usage", "erase", "--org", "Default", "--end-user", "ann", "--yes")
     assert "no organisation" in used.fails(1, "usage", "erase", "--org", "org_x")
+
+
+def test_an_end_user_of_several_organisations_is_asked_about(weebill, tmp_path):
+    weebill.ok("orgs", "create", "Acme")
+    weebill.ok("projects", "create", "Shop", "--org", "Acme")
+    weebill.ok("keys", "create", "a")
+    weebill.ok("keys", "create", "b", "--project", "Shop")
+    keys = [json.loads(weebill.ok("keys", "show", name, "--json"))["id"] for name in ("a", "b")]
+    with open_ledger(weebill.home, SQLITE) as ledger:
+        insert(ledger, [msgspec.structs.replace(RECORDS[0], request_id=key, key_id=key) for key in keys])
+    for words in (("erase", "--yes"), ("export-tenant", "-o", str(tmp_path / "ann.zip"))):
+        said = weebill.fails(2, "usage", *words, "--end-user", "ann")
+        assert "(Acme)" in said
+        assert "org_default" in said
+    assert not (tmp_path / "ann.zip").exists()
+    assert "Erased 1 requests" in weebill.ok("usage", "erase", "--end-user", "ann", "--project", "Shop", "--yes")
+    said = weebill.ok("usage", "erase", "--end-user", "ann", "--yes")
+    assert "Erased 1 requests" in said
+    assert "of end user ann of org_default." in said
 
 
 def test_what_is_kept_of_somebody_is_written(used, tmp_path):

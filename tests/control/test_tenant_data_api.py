@@ -48,7 +48,10 @@ async def test_somebodys_data_is_fetched_and_erased(control: ControlProcess, adm
 
 WRONG: list[tuple[dict[str, str], int, str]] = [
     ({}, 400, "project"),
-    ({"project": "proj_default", "end_user": "ann"}, 400, "project"),
+    ({"project": "proj_default", "organization": "org_default"}, 400, "project"),
+    ({"project": "proj_default", "organization": "org_default", "end_user": "ann"}, 400, "project"),
+    ({"project": "proj_none", "end_user": "ann"}, 404, "project"),
+    ({"organization": "org_none", "end_user": "ann"}, 404, "organization"),
     ({"project": ""}, 400, "project"),
     ({"project": "proj_none"}, 404, "project"),
     ({"organization": "org_none"}, 404, "organization"),
@@ -62,3 +65,34 @@ async def test_what_is_not_one_tenant_is_refused_by_name(control: ControlProcess
             erased = await client.post("/api/v1/erasures", json=given)
             for answer in (exported, erased):
                 assert (answer.status_code, answer.json()["error"]["param"]) == (status, param), given
+
+
+async def test_an_end_user_of_several_organisations_is_asked_about(
+    control: ControlProcess, home: Home, admin: str
+) -> None:
+    async with control.client(admin) as client:
+        acme = (await client.post("/api/v1/organizations", json={"name": "Acme"})).json()["id"]
+        [project] = (await client.get(f"/api/v1/organizations/{acme}/projects")).json()["data"] or [
+            (await client.post(f"/api/v1/organizations/{acme}/projects", json={"name": "web"})).json()
+        ]
+        keys = [
+            (await client.post(f"/api/v1/projects/{each}/api_keys", json={"name": "k"})).json()["key"]["id"]
+            for each in ("proj_default", project["id"])
+        ]
+        write(home, [structs.replace(RECORD, key_id=key, labels=Labels("1")) for key in keys])
+        with open_ledger(home, SQLITE) as ledger:
+            assert Ingester(StoredUsage(ledger), home.journal).run() == 2
+        for asked in (
+            await client.get("/api/v1/export", params={"end_user": "1"}),
+            await client.post("/api/v1/erasures", json={"end_user": "1"}),
+        ):
+            error = asked.json()["error"]
+            assert (asked.status_code, error["code"], error["param"]) == (409, "several_organizations", "organization")
+            assert acme in error["message"]
+            assert "org_default" in error["message"]
+        erased = (await client.post("/api/v1/erasures", json={"end_user": "1", "organization": acme})).json()
+        assert (erased["requests"], erased["end_user"], erased["organization"]) == (1, "1", acme)
+        log = (await client.get(f"/api/v1/organizations/{acme}/audit")).json()["data"]
+        assert "usage.erase" in [each["action"] for each in log]
+        left = (await client.post("/api/v1/erasures", json={"end_user": "1", "project": "proj_default"})).json()
+        assert (left["requests"], left["project"]) == (1, "proj_default")

@@ -12,19 +12,21 @@ from pathlib import Path
 import msgspec
 import pytest
 from journal_process import make_record
-from test_reports import HOLDERS, tenants
+from test_reports import HOLDERS, put, tenants
 
-from tests.fixtures.databases import insert, rows
+from tests.fixtures.databases import execute, insert, rows
 from weebill.accounts.audit import command_line
 from weebill.auto.learning import Audited, Content, Decided, Pair, Report
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
 from weebill.storage.database import Database
+from weebill.storage.end_users import SeveralOrganisationsError
 from weebill.storage.opening import open_outcomes, open_responses
 from weebill.storage.outcomes import OutcomeStore
 from weebill.storage.responses import ResponseStore
+from weebill.storage.tables.tenants import ORGANISATIONS
 from weebill.storage.tenant_archive import archive
-from weebill.storage.tenant_stores import Tenant, TenantKind, opened_stores
+from weebill.storage.tenant_stores import Tenant, TenantKind, located, opened_stores
 from weebill.storage.usage_erasure import Erased, erase
 from weebill.storage.usage_totals import recent
 from weebill.usage.records import Labels
@@ -63,26 +65,34 @@ def used(ledger: Database, home: Home, database_settings: DatabaseSettings) -> D
     return ledger
 
 
+def found(ledger: Database, tenant: Tenant) -> Tenant:
+    located_tenant = ledger.read(partial(located, tenant=tenant))
+    assert located_tenant is not None
+    return located_tenant
+
+
 def written(
     ledger: Database, home: Home, settings: DatabaseSettings, tenant: Tenant, folder: Path
 ) -> dict[str, list[dict[str, object]]]:
     """What another program makes of the file, by the name of the member."""
-    file = folder / f"{tenant.id}.zip"
+    file = folder / f"{tenant.id}-{tenant.organisation}.zip"
     with opened_stores(ledger, home, settings) as stores:
         file.write_bytes(b"".join(archive(stores, tenant)))
     subprocess.run(["unzip", "-tq", file], check=True, stdout=subprocess.DEVNULL)
-    found = {}
+    members = {}
     with zipfile.ZipFile(file) as packed:
         for name in packed.namelist():
             lines = packed.read(name).decode()
-            found[name] = [json.loads(lines)] if name == "manifest.json" else list(map(json.loads, lines.splitlines()))
-    return found
+            members[name] = (
+                [json.loads(lines)] if name == "manifest.json" else list(map(json.loads, lines.splitlines()))
+            )
+    return members
 
 
 def gone(ledger: Database, home: Home, settings: DatabaseSettings, kind: TenantKind, name: str) -> tuple[int, int, int]:
     erased = Erased()
     with opened_stores(ledger, home, settings) as stores:
-        erase(stores, Tenant(kind, name), command_line(), lambda: None, erased)
+        erase(stores, found(ledger, Tenant(kind, name)), command_line(), lambda: None, erased)
     return erased.requests, erased.answers, erased.outcomes
 
 
@@ -102,26 +112,26 @@ def test_a_tenants_data_is_written_and_erased(
     used: Database, home: Home, database_settings: DatabaseSettings, tmp_path: Path,
     kind: TenantKind, name: str, requests: set[str], keys: int, answers: int,
 ) -> None:  # fmt: skip
-    tenant = Tenant(kind, name)
+    tenant = found(used, Tenant(kind, name))
     before = kept(used)
-    found = written(used, home, database_settings, tenant, tmp_path)
-    assert {each["request_id"] for each in found["requests.jsonl"]} == requests
-    assert len(found["feedback.jsonl"]) == 2 * len(requests)
-    assert {each["request_id"] for each in found["feedback.jsonl"]} == requests
-    assert len(found.get("keys.jsonl", [])) == keys
-    assert len({each["id"] for each in found.get("responses.jsonl", [])}) == answers
-    assert "digest" not in str(found.get("keys.jsonl", []))
-    [manifest] = found["manifest.json"]
+    members = written(used, home, database_settings, tenant, tmp_path)
+    assert {each["request_id"] for each in members["requests.jsonl"]} == requests
+    assert len(members["feedback.jsonl"]) == 2 * len(requests)
+    assert {each["request_id"] for each in members["feedback.jsonl"]} == requests
+    assert len(members.get("keys.jsonl", [])) == keys
+    assert len({each["id"] for each in members.get("responses.jsonl", [])}) == answers
+    assert "digest" not in str(members.get("keys.jsonl", []))
+    [manifest] = members["manifest.json"]
     assert manifest[kind] == name
-    assert manifest["rows"] == {each: len(rows) for each, rows in found.items() if each != "manifest.json"}
-    tags = [each["tags"] for each in found["requests.jsonl"] if each["end_user"] == "ann"]
+    assert manifest["rows"] == {each: len(rows) for each, rows in members.items() if each != "manifest.json"}
+    tags = [each["tags"] for each in members["requests.jsonl"] if each["end_user"] == "ann"]
     assert tags == [{"team": "x"}] * len({each for each in requests if each.endswith("ann")})
 
     assert gone(used, home, database_settings, kind, name) == (len(requests), answers, 2 * len(requests))
     assert kept(used) == before - requests
     empty = written(used, home, database_settings, tenant, tmp_path)
     assert {each: rows for each, rows in empty.items() if each.endswith(".jsonl") and each != "keys.jsonl"} == {
-        each: [] for each in found if each.endswith(".jsonl") and each != "keys.jsonl"
+        each: [] for each in members if each.endswith(".jsonl") and each != "keys.jsonl"
     }
     others = 2 * (len(before) - len(requests))
     with open_outcomes(home) as outcomes:
@@ -129,8 +139,41 @@ def test_a_tenants_data_is_written_and_erased(
         assert rows(outcomes, "SELECT count(*) FROM contents") == [(others,)]
         assert rows(outcomes, "SELECT count(*) FROM decisions") == [(others // 2,)]
     assert gone(used, home, database_settings, kind, name) == (0, 0, 0)
-    logged = rows(used, "SELECT action, target FROM audit_log WHERE action = 'usage.erase'")
-    assert logged == [("usage.erase", "an end user" if kind == "end_user" else name)] * 2
+    logged = rows(used, "SELECT target, organisation_id FROM audit_log WHERE action = 'usage.erase'")
+    target = "an end user" if kind == "end_user" else name
+    # An end user of whom nothing is left is no organisation's.
+    assert logged == [(target, "org_a"), (target, None if kind == "end_user" else "org_a")]
+
+
+def test_an_end_user_is_one_of_an_organisations_or_of_a_projects(
+    used: Database, home: Home, database_settings: DatabaseSettings, tmp_path: Path
+) -> None:
+    used.change(partial(put, table=ORGANISATIONS, id="org_b", name="B", created_at=1, changed_in=1))
+    execute(used, "UPDATE projects SET organisation_id = 'org_b' WHERE id = 'proj_b'")  # of key_1
+    ann = Tenant("end_user", "ann")
+    with pytest.raises(SeveralOrganisationsError) as several:
+        found(used, ann)
+    assert several.value.said == "org_a (A), org_b (B)"
+    assert used.read(partial(located, tenant=ann._replace(organisation="org_c"))) is None
+    assert used.read(partial(located, tenant=ann._replace(project="proj_c"))) is None
+
+    of_a, of_b = found(used, ann._replace(organisation="org_a")), found(used, ann._replace(project="proj_b"))
+    for tenant, request in ((of_a, "key_0-ann"), (of_b, "key_1-ann")):
+        members = written(used, home, database_settings, tenant, tmp_path)
+        assert {each["request_id"] for each in members["requests.jsonl"]} == {request}
+        assert {each["request_id"] for each in members["feedback.jsonl"]} == {request}
+        assert members["manifest.json"][0]["organization"] == tenant.organisation
+
+    before = kept(used)
+    erased = Erased()
+    with opened_stores(used, home, database_settings) as stores:
+        erase(stores, of_b, command_line(), lambda: None, erased)
+    assert (erased.requests, erased.outcomes) == (1, 2)
+    assert kept(used) == before - {"key_1-ann"}
+    left = "FROM usage_label_series AS label JOIN usage_series AS series ON series.id = label.series"
+    assert sorted(rows(used, f"SELECT key_id {left} WHERE name = 'end_user'")) == [("key_0",), ("key_2",)]
+    assert rows(used, "SELECT organisation_id FROM audit_log WHERE action = 'usage.erase'") == [("org_b",)]
+    assert gone(used, home, database_settings, "end_user", "ann") == (2, 0, 4)  # which one organisation has now
 
 
 def test_an_erasure_that_is_broken_off_is_taken_up_again(

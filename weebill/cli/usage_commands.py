@@ -153,7 +153,8 @@ def erase_usage(
 ) -> None:
     """Delete all requests of an organisation, a project or an end user, their ratings, and stored answers.
 
-    Sums of keys and models stay: they name nobody. `weebill usage export-tenant` writes all of it first.
+    Sums of keys and models stay: they name nobody. `weebill usage export-tenant` writes all of it first. With
+    --end-user, --org or --project says whose, where several have one of that name.
     """
     from weebill.cli.usage_keeping import erase, tenant_of
 
@@ -169,7 +170,10 @@ def export_tenant(
     end_user: EndUserOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Write all that is kept of an organisation, a project or an end user to a ZIP file of JSON Lines."""
+    """Write all that is kept of an organisation, a project or an end user to a ZIP file of JSON Lines.
+
+    With --end-user, --org or --project says whose, where several have one of that name.
+    """
     from weebill.cli.usage_keeping import export_tenant, tenant_of
 
     export_tenant(sources_of(context, config), tenant_of(org, project, end_user), output)

@@ -12,16 +12,18 @@ from typing import Final
 
 import typer
 
-from weebill.accounts.audit import Act, command_line
+from weebill.accounts.audit import command_line
 from weebill.cli.errors import USAGE, CommandError
 from weebill.cli.named import organisation_of, project_of
 from weebill.cli.output import print_table
 from weebill.config.load import Sources, load_database
 from weebill.storage.audit import record
+from weebill.storage.database import Database
+from weebill.storage.end_users import SeveralOrganisationsError
 from weebill.storage.opening import open_ledger
 from weebill.storage.responses import StoreError
 from weebill.storage.tenant_archive import archive
-from weebill.storage.tenant_stores import Stores, Tenant, TenantKind, opened_stores
+from weebill.storage.tenant_stores import Stores, Tenant, located, opened_stores
 from weebill.storage.usage_erasure import Erased, not_reached
 from weebill.storage.usage_erasure import erase as erase_all
 from weebill.storage.usage_retention import COUNTS_ONLY, EVERYWHERE, MOST_DAYS, rules, set_rule
@@ -73,9 +75,7 @@ def erase(sources: Sources, tenant: Tenant, yes: bool) -> None:
 def export_tenant(sources: Sources, tenant: Tenant, target: Path) -> None:
     """Writes all data of a tenant to a new file."""
     with _stores(sources, tenant) as (stores, tenant):
-        stores.ledger.change(
-            partial(record, author=command_line(), act=Act(action="usage.export", target=tenant.written))
-        )
+        stores.ledger.change(partial(record, author=command_line(), act=tenant.act("usage.export")))
         try:
             with target.open("xb") as file:
                 target.chmod(0o600)
@@ -88,12 +88,14 @@ def export_tenant(sources: Sources, tenant: Tenant, target: Path) -> None:
 
 
 def tenant_of(org: str, project: str, end_user: str) -> Tenant:
-    """Returns the one that is given. Raises CommandError."""
-    kinds: tuple[tuple[TenantKind, str], ...] = (("organization", org), ("project", project), ("end_user", end_user))
-    given = [Tenant(kind, name) for kind, name in kinds if name]
-    if len(given) != 1:
-        raise CommandError("give one of --org, --project and --end-user", exit_code=USAGE)
-    return given[0]
+    """Returns the one that is given, by its name or id. Raises CommandError."""
+    if org and project:
+        raise CommandError("give one of --org and --project", exit_code=USAGE)
+    if end_user:
+        return Tenant("end_user", end_user, org or None, project or None)
+    if org or project:
+        return Tenant("organization", org) if org else Tenant("project", project)
+    raise CommandError("give one of --org, --project and --end-user", exit_code=USAGE)
 
 
 @contextmanager
@@ -101,19 +103,34 @@ def _stores(sources: Sources, tenant: Tenant) -> Iterator[tuple[Stores, Tenant]]
     """Opens all that is kept of a tenant, and finds the one that is named. Raises CommandError, UnknownTenantError."""
     database = load_database(sources)
     with open_ledger(sources.home, database) as ledger:
-        if tenant.kind == "organization":
-            tenant = Tenant(tenant.kind, organisation_of(ledger, tenant.id))
-        elif tenant.kind == "project":
-            tenant = Tenant(tenant.kind, project_of(ledger, tenant.id))
+        found = _found(ledger, tenant)
         try:
             with opened_stores(ledger, sources.home, database) as stores:
-                yield stores, tenant
+                yield stores, found
         except StoreError as error:
             raise CommandError(str(error)) from error
 
 
+def _found(ledger: Database, tenant: Tenant) -> Tenant:
+    """Returns a tenant by its ids, of which names may be given. Raises CommandError, UnknownTenantError."""
+    match tenant.kind:
+        case "organization":
+            tenant = tenant._replace(id=organisation_of(ledger, tenant.id))
+        case "project":
+            tenant = tenant._replace(id=project_of(ledger, tenant.id))
+        case "end_user":
+            organisation = None if tenant.organisation is None else organisation_of(ledger, tenant.organisation)
+            project = None if tenant.project is None else project_of(ledger, tenant.project)
+            tenant = tenant._replace(organisation=organisation, project=project)
+    try:
+        return ledger.read(partial(located, tenant=tenant)) or tenant
+    except SeveralOrganisationsError as error:
+        raise CommandError(str(error), f"give one with --org: {error.said}", USAGE) from error
+
+
 def _named(tenant: Tenant) -> str:
-    return f"{tenant.kind.replace('_', ' ')} {tenant.id}"
+    within = tenant.project or tenant.organisation if tenant.kind == "end_user" else None
+    return f"{tenant.kind.replace('_', ' ')} {tenant.id}{f' of {within}' if within else ''}"
 
 
 def _said(days: int | None) -> str:

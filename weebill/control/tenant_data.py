@@ -15,7 +15,6 @@ from fastapi import Query
 from msgspec import UNSET, UnsetType, structs
 from pydantic import BaseModel, ConfigDict, Field
 
-from weebill.accounts.audit import Act
 from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import Asking
 from weebill.control.answers import Archive, Json, available
@@ -24,9 +23,10 @@ from weebill.control.refusals import answering
 from weebill.control.routing import Routes
 from weebill.storage.audit import record
 from weebill.storage.database import Database
+from weebill.storage.end_users import SeveralOrganisationsError
 from weebill.storage.responses import StoreError
 from weebill.storage.tenant_archive import archive
-from weebill.storage.tenant_stores import Stores, Tenant, TenantKind, is_known, opened_stores
+from weebill.storage.tenant_stores import Stores, Tenant, located, opened_stores
 from weebill.storage.usage_erasure import Erased, erase, not_reached
 from weebill.wire.errors import ApiError
 
@@ -39,7 +39,7 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class NewErasure(BaseModel):
-    """The body of `POST /api/v1/erasures`: exactly one of its members."""
+    """The body of `POST /api/v1/erasures`: one of its members; or an end user, and which organisation or project's."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -77,20 +77,18 @@ class TenantDataRoutes:
         project: _Name | None = None,
         end_user: _Name | None = None,
     ) -> Archive:
-        """Exports all that is kept of an organisation, a project or an end user."""
+        """Exports all that is kept of an organisation, a project or an end user, perhaps of one of those alone."""
         tenant = self._known(organization, project, end_user)
         parts = self._parts(tenant)
         first = next(parts)  # so that errors are answered as such
         with answering():
-            self._ledger.change(
-                partial(record, author=actor.author, act=Act(action="usage.export", target=tenant.written))
-            )
+            self._ledger.change(partial(record, author=actor.author, act=tenant.act("usage.export")))
         name = _UNSAFE.sub("-", tenant.id)[:100]
         headers = {"content-disposition": f'attachment; filename="{tenant.kind}-{name}.zip"'}
         return Archive(_after(first, parts), headers)
 
     def _erase(self, actor: Asking, new: NewErasure) -> Json[ErasureShown]:
-        """Erases all that is kept of an organisation, a project or an end user."""
+        """Erases all that is kept of an organisation, a project or an end user, perhaps of one of those alone."""
         tenant = self._known(new.organization, new.project, new.end_user)
         until = time.monotonic() + LONGEST_S
         erased = Erased()
@@ -112,7 +110,8 @@ class TenantDataRoutes:
             done=done,
             not_reached=not_reached(tenant),
         )
-        return Json(structs.replace(shown, **{tenant.kind: tenant.id}))
+        given = {name: id_ for name, id_ in new.model_dump().items() if id_ is not None}
+        return Json(structs.replace(shown, **given))
 
     def _parts(self, tenant: Tenant) -> Iterator[bytes]:
         with self._opened() as stores, _stores_answering():
@@ -133,23 +132,31 @@ class TenantDataRoutes:
             self._free.release()
 
     def _known(self, organization: str | None, project: str | None, end_user: str | None) -> Tenant:
-        kinds: tuple[tuple[TenantKind, str | None], ...] = (
-            ("organization", organization),
-            ("project", project),
-            ("end_user", end_user),
-        )
-        given = [Tenant(kind, name) for kind, name in kinds if name is not None]
-        if len(given) != 1:
-            raise ApiError(
-                400, "Give one of organization, project and end_user.", code="invalid_value", param="project"
-            )
-        [tenant] = given
-        with available():
-            known = self._ledger.read(partial(is_known, tenant=tenant))
-        if not known:
-            message = f"There is no {tenant.kind} {tenant.id!r}."
-            raise ApiError(404, message, code=f"{tenant.kind}_not_found", param=tenant.kind)
-        return tenant
+        tenant = _asked(organization, project, end_user)
+        try:
+            with available():
+                known = self._ledger.read(partial(located, tenant=tenant))
+        except SeveralOrganisationsError as error:
+            message = f"{error}: {error.said}. Give one of them as organization."
+            raise ApiError(409, message, code="several_organizations", param="organization") from error
+        if known is None:
+            kind = "project" if project is not None else "organization"
+            message = f"There is no {kind} {project or organization!r}."
+            raise ApiError(404, message, code=f"{kind}_not_found", param=kind)
+        return known
+
+
+def _asked(organization: str | None, project: str | None, end_user: str | None) -> Tenant:
+    """Returns the tenant that is meant. Raises ApiError."""
+    if organization is None or project is None:
+        if end_user is not None:
+            return Tenant("end_user", end_user, organization, project)
+        if organization is not None:
+            return Tenant("organization", organization)
+        if project is not None:
+            return Tenant("project", project)
+    message = "Give one of organization, project and end_user, or end_user with one of the others."
+    raise ApiError(400, message, code="invalid_value", param="project")
 
 
 class _LateError(Exception):

@@ -82,11 +82,20 @@ def _files(stores: Stores, tenant: Tenant) -> Iterator[tuple[str, _Rows]]:
 
 def _manifest(tenant: Tenant, counts: Mapping[str, int]) -> Mapping[str, object]:
     made = datetime.fromtimestamp(int(time.time()), UTC).isoformat().replace("+00:00", "Z")
-    return {"format": FORMAT, "made_at": made, tenant.kind: tenant.id, "rows": counts}
+    within = {"organization": tenant.organisation, "project": tenant.project} if tenant.kind == "end_user" else {}
+    of = {name: id_ for name, id_ in within.items() if id_ is not None}
+    return {"format": FORMAT, "made_at": made, **of, tenant.kind: tenant.id, "rows": counts}
 
 
 def _pages(ledger: Database, tenant: Tenant) -> Iterator[list[tuple[object, ...]]]:
-    return records(ledger, Span(0, LATEST_H), {tenant.kind: (tenant.id,)})
+    filters: dict[str, tuple[str | None, ...]] = {tenant.kind: (tenant.id,)}
+    if tenant.kind == "end_user":
+        nobodys = (None,) if tenant.or_nobodys else ()
+        if tenant.project is not None:
+            filters["project"] = (tenant.project,)
+        else:
+            filters["organization"] = (tenant.organisation, *nobodys)
+    return records(ledger, Span(0, LATEST_H), filters)
 
 
 def _requests(ledger: Database, tenant: Tenant) -> _Rows:

@@ -4,32 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from weebill.accounts.audit import Act
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
 from weebill.storage.database import Database
+from weebill.storage.end_users import SeveralOrganisationsError, organisations_with
 from weebill.storage.opening import open_outcomes, open_responses
 from weebill.storage.tables.ledger import API_KEYS
 from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS
 
 TenantKind = Literal["organization", "project", "end_user"]
 
-_TABLES: Final = {"organization": ORGANISATIONS, "project": PROJECTS}
-
 
 class Tenant(NamedTuple):
-    """An organisation, a project, or somebody whom clients make requests for, by what clients call them."""
+    """An organisation, a project, or somebody whom clients make requests for, by what clients call them.
+
+    An end user is one of an organisation's or of a project's: others may call somebody else by the same name. Requests
+    with keys that are not known any more are of nobody else, and count if it is `or_nobodys`.
+    """
 
     kind: TenantKind
     id: str
+    organisation: str | None = None
+    project: str | None = None
+    or_nobodys: bool = False
 
     @property
     def written(self) -> str:
         """The target of acts in the audit log: an end user's name does not belong there, as it could not be erased."""
         return "an end user" if self.kind == "end_user" else self.id
+
+    def act(self, action: str) -> Act:
+        """Returns an act on this tenant's data."""
+        return Act(action=action, target=self.written, organisation_id=self.organisation)
 
 
 class Stores(NamedTuple):
@@ -52,10 +63,24 @@ def opened_stores(ledger: Database, home: Home, settings: DatabaseSettings) -> I
         yield Stores(ledger, responses, outcomes)
 
 
-def is_known(connection: Connection, tenant: Tenant) -> bool:
-    """Returns True if there is such an organisation or project; everybody may be an end user."""
-    table = _TABLES.get(tenant.kind)
-    return table is None or connection.scalar(select(table.c.id).where(table.c.id == tenant.id)) is not None
+def located(connection: Connection, tenant: Tenant) -> Tenant | None:
+    """Returns a tenant with its organisation; None if there is no such organisation or project.
+
+    Raises SeveralOrganisationsError for an end user of several, unless one of them or a project is given.
+    """
+    if tenant.kind == "end_user" and tenant.organisation is None and tenant.project is None:
+        found = organisations_with(connection, tenant.id)
+        if len(found) > 1:
+            raise SeveralOrganisationsError(tenant.id, found)
+        return tenant._replace(organisation=next(iter(found), None), or_nobodys=True)
+    project = tenant.id if tenant.kind == "project" else tenant.project
+    if project is not None:
+        wanted = select(PROJECTS.c.organisation_id).where(PROJECTS.c.id == project)
+    else:
+        given = tenant.id if tenant.kind == "organization" else tenant.organisation
+        wanted = select(ORGANISATIONS.c.id).where(ORGANISATIONS.c.id == given)
+    organisation = connection.scalar(wanted)
+    return None if organisation is None else tenant._replace(organisation=organisation)
 
 
 def projects_of(connection: Connection, tenant: Tenant) -> frozenset[str]:

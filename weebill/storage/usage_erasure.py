@@ -9,9 +9,10 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, select
 
-from weebill.accounts.audit import Act, Author
+from weebill.accounts.audit import Author
 from weebill.storage.audit import record
 from weebill.storage.database import Database
+from weebill.storage.end_users import is_within
 from weebill.storage.label_rows import begin_erasing
 from weebill.storage.outcomes_of_requests import forget_outcomes
 from weebill.storage.responses import ResponseStore
@@ -61,9 +62,9 @@ def erase(stores: Stores, tenant: Tenant, author: Author, pause: Callable[[], No
     `pause` is called after each transaction; if it raises, the rest may be erased later. Of an end user, requests that
     are recorded meanwhile may stay, so that this ends however many come. Raises LedgerError, StoreError.
     """
-    stores.ledger.change(partial(record, author=author, act=Act(action="usage.erase", target=tenant.written)))
+    stores.ledger.change(partial(record, author=author, act=tenant.act("usage.erase")))
     if tenant.kind == "end_user":
-        _erase_end_user(stores, tenant.id, erased, pause)
+        _erase_end_user(stores, tenant, erased, pause)
     else:
         _erase_projects(stores, stores.ledger.read(partial(projects_of, tenant=tenant)), erased, pause)
 
@@ -87,13 +88,14 @@ def _erase_projects(stores: Stores, projects: Collection[str], erased: Erased, p
             pause()
 
 
-def _erase_end_user(stores: Stores, end_user: str, erased: Erased, pause: Callable[[], None]) -> None:
+def _erase_end_user(stores: Stores, tenant: Tenant, erased: Erased, pause: Callable[[], None]) -> None:
     ledger = stores.ledger
     last = _last(ledger, USAGE_ENTRIES)
-    while found := ledger.read(partial(_requests_of, end_user=end_user, last=last)):
+    while found := ledger.read(partial(_requests_of, tenant=tenant, last=last)):
         _erase_used(stores, USAGE_ENTRIES.name, found, erased, pause)
-    condition = (USAGE_LABEL_SERIES.c.name == END_USER) & (USAGE_LABEL_SERIES.c.value == end_user)
-    _erase_sums(ledger, condition, pause)
+    series = select(USAGE_SERIES.c.id).where(_is_of(tenant, USAGE_SERIES.c.key_id))
+    named = (USAGE_LABEL_SERIES.c.name == END_USER) & (USAGE_LABEL_SERIES.c.value == tenant.id)
+    _erase_sums(ledger, named & USAGE_LABEL_SERIES.c.series.in_(series), pause)
 
 
 def _erase_used(stores: Stores, of: str, used: Sequence[Used], erased: Erased, pause: Callable[[], None]) -> None:
@@ -104,16 +106,20 @@ def _erase_used(stores: Stores, of: str, used: Sequence[Used], erased: Erased, p
     erased.requests += len(used)
 
 
-def _requests_of(connection: Connection, end_user: str, last: int) -> list[Used]:
+def _requests_of(connection: Connection, tenant: Tenant, last: int) -> list[Used]:
     entries = USAGE_ENTRIES.c
     found = (
         select(entries.id, USAGE_KINDS.c.key_id, entries.started_at, entries.labels, entries.request_id)
         .join_from(USAGE_LABELS, USAGE_ENTRIES, entries.labels == USAGE_LABELS.c.id)
         .join(USAGE_KINDS, USAGE_KINDS.c.id == entries.kind)
-        .where(USAGE_LABELS.c.end_user == end_user, entries.id <= last)
+        .where(USAGE_LABELS.c.end_user == tenant.id, _is_of(tenant, USAGE_KINDS.c.key_id), entries.id <= last)
         .limit(MOST_DELETED)
     )
     return [Used(*row) for row in connection.execute(found)]
+
+
+def _is_of(tenant: Tenant, key_id: ColumnElement[str]) -> ColumnElement[bool]:
+    return is_within(key_id, tenant.organisation, tenant.project, or_nobodys=tenant.or_nobodys)
 
 
 def _last(ledger: Database, table: Table) -> int:

@@ -39,8 +39,11 @@ Row = tuple[object, ...]
 _Holder = tuple[str | None, str | None, str | None]
 
 
-def records(ledger: Database, span: Span, filters: Mapping[str, Sequence[str]]) -> Iterator[list[Row]]:
-    """Yields the requests that began in a span, as `RECORD_COLUMNS`; `filters` are as a report's."""
+def records(ledger: Database, span: Span, filters: Mapping[str, Sequence[str | None]]) -> Iterator[list[Row]]:
+    """Yields the requests that began in a span, as `RECORD_COLUMNS`; `filters` are as a report's.
+
+    None among the values of an organisation, a project or a user is for requests of which none is known.
+    """
     after = 0
     while True:
         found = ledger.read(partial(_page, span=span, filters=filters, after=after))
@@ -51,7 +54,7 @@ def records(ledger: Database, span: Span, filters: Mapping[str, Sequence[str]]) 
 
 
 def _page(
-    connection: Connection, span: Span, filters: Mapping[str, Sequence[str]], after: int
+    connection: Connection, span: Span, filters: Mapping[str, Sequence[str | None]], after: int
 ) -> tuple[int, list[Row]] | None:
     """Returns the id of the last request that was looked at, and the rows of those that count; None at the end."""
     started = USAGE.c.started_at
@@ -84,7 +87,7 @@ def _holders(connection: Connection, keys: set[str]) -> dict[str, _Holder]:
     return {id_: (organisation, project, user) for id_, organisation, project, user in connection.execute(found)}
 
 
-def _counts(row: Row, belongs: Mapping[str, str | None], filters: Mapping[str, Sequence[str]]) -> bool:
+def _counts(row: Row, belongs: Mapping[str, str | None], filters: Mapping[str, Sequence[str | None]]) -> bool:
     for name, values in filters.items():
         if name in belongs and belongs[name] not in values:
             return False
