@@ -26,9 +26,13 @@ OWNER_NAME: Final = "Owner"
 
 
 class Issued(NamedTuple):
-    """A one-time token for a person, to be mailed or shown; `user` is None if there is none with the address yet."""
+    """A one-time token for a person, to be mailed or shown; `user` is None if there is none with the address yet.
+
+    `id` is an invitation's.
+    """
 
     token: str
+    id: str
     ticket: Ticket
     user: User | None
 
@@ -260,7 +264,7 @@ class People:
     ) -> Issued:
         """Issues a token; the act is recorded unless it is of somebody whom nobody knows."""
         more = {"user_id": None if user is None else user.id, "organisation_id": organisation_id, "role": role}
-        token = self._sign_ins.issue(table, purpose, email, **more)
+        token, id_ = self._sign_ins.issue(table, purpose, email, **more)
         ticket = Ticket(
             purpose=purpose, email=email, created_at=0, ends_at=0, organisation_id=organisation_id, role=role
         )
@@ -269,7 +273,7 @@ class People:
             after = None if role is None else {"email": email, "role": role}
             act = Act(action=f"{purpose}.issued", target=target, organisation_id=organisation_id, after=after)
             table.record(author, act)
-        return Issued(token, ticket, user)
+        return Issued(token, id_, ticket, user)
 
 
 def manages_installation(roles: Mapping[str, Role]) -> bool:
@@ -316,11 +320,24 @@ def _by_address(
 
 
 def _join(table: SignInTable, user: User, ticket: Ticket, visitor: Visitor, credits_nano: int | None) -> None:
-    """Makes a user a member of the organisation of an invitation, or the owner of a new one."""
+    """Makes a user a member of the organisation of an invitation, or the owner of a new one.
+
+    Raises TenantConflictError if the organisation is archived, and for a member with another role.
+    """
     tenants = table.tenants(by_user(user, visitor))
     if ticket.organisation_id is not None and ticket.role is not None:
-        if tenants.member(ticket.organisation_id, user.id) is None:
+        organisation = tenants.find(Organisation, ticket.organisation_id)
+        member = tenants.member(ticket.organisation_id, user.id)
+        if organisation is not None and organisation.archived_at is not None:
+            message = (
+                f"The organisation {organisation.name!r} is archived; ask its owners to restore it, and join then."
+            )
+            raise TenantConflictError(message, "archived")
+        if member is None:
             tenants.add_member(_membership(ticket.organisation_id, user, ticket.role))
+        elif member.role != ticket.role:
+            message = f"{user.email} is a member already, as {member.role}; admins can make it {ticket.role}."
+            raise TenantConflictError(message, "is_member")
         return
     now = int(time.time())
     made = Organisation(id=_new_id(Organisation), name=user.name, created_at=now)

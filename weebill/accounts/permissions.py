@@ -77,15 +77,21 @@ PERMISSIONS: Final[Mapping[Permission, Grant]] = {
 }
 
 
+IN_ARCHIVED: Final[frozenset[Permission]] = frozenset({"organization.read", "organization.archive"})
+"""The permissions that an organisation's owners keep while it is archived: to see that there is one, and restore it."""
+
+
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """The one who asks: with power over the whole installation, or with roles by organisation.
 
-    A service account's role holds in its project alone, `project_id`. `user_id` is that of a user, who may hold keys.
+    `archived` are the ids of archived organisations that it owns, in which `IN_ARCHIVED` hold. A service account's
+    role holds in its project alone, `project_id`. `user_id` is that of a user, who may hold keys.
     """
 
     author: Author
     installation: bool = False
     roles: Mapping[str, Role] = {}
+    archived: frozenset[str] = frozenset()
     project_id: str | None = None
     user_id: str | None = None
 
@@ -99,6 +105,14 @@ class Target(NamedTuple):
     organisation_id: str | None = None
     project_id: str | None = None
     user_id: str | None = None
+
+
+def acting(actor: Actor, permission: Permission) -> Actor:
+    """Returns an actor with the roles that count for a permission, those in archived organisations among them."""
+    if permission not in IN_ARCHIVED:
+        return actor
+    owned: dict[str, Role] = dict.fromkeys(actor.archived, "owner")
+    return msgspec.structs.replace(actor, roles={**owned, **actor.roles})
 
 
 def sees(actor: Actor, target: Target) -> bool:

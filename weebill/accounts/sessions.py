@@ -16,7 +16,9 @@ Means = Literal["password", "password and code", "password and recovery code", "
 MOST_SESSIONS: Final = 50
 """Of a user; the one that was not used for longest makes room."""
 MOST_TICKETS: Final = 3
-"""Of an address for a purpose; the earliest makes room. So a flood of requests leaves few tokens that are valid."""
+"""Of an address for a purpose; the earliest makes room. So a flood of requests leaves few tokens that are valid. Of
+invitations to an organisation there is one.
+"""
 MOST_INVITATIONS: Final = 1000
 """Of an organisation, that are listed."""
 SEEN_EVERY_S: Final = 60
@@ -114,6 +116,11 @@ def token_digest(kind: Kind, token: str, pepper: bytes, of: str = "") -> bytes |
     if not 0 < len(token) <= _LONGEST_TOKEN or not token.isascii():
         return None
     return key_digest(_PLACES[kind] + of.encode() + token.encode(), pepper)
+
+
+def invitation_id(digest: bytes) -> str:
+    """Returns the id of an invitation by the hash of its token, which is of no use to accept it."""
+    return f"inv_{digest[:8].hex()}"
 
 
 def is_over(session: Session, now: float, idle_s: float) -> bool:

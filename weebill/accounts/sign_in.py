@@ -24,6 +24,7 @@ from weebill.accounts.sessions import (
     Session,
     Ticket,
     Visitor,
+    invitation_id,
     is_over,
     new_token,
     token_digest,
@@ -46,6 +47,9 @@ class SignInTable(Protocol):
 
     def roles(self, user_id: str) -> Mapping[str, Role]:
         """Returns a user's roles, by the ids of the organisations; not of archived ones."""
+
+    def archived_of(self, user_id: str) -> frozenset[str]:
+        """Returns the ids of archived organisations that a user owns."""
 
     def pay_in_advance(self, organisation_id: str, nano: int, author: Author) -> None:
         """Gives an organisation so many nano-dollars, and has it refused once they are used up."""
@@ -146,11 +150,12 @@ class Opened(NamedTuple):
 
 
 class Present(NamedTuple):
-    """The person who sends a request with a session."""
+    """The person who sends a request with a session; `archived` are organisations that it owns and that are so."""
 
     session: Session
     user: User
     roles: Mapping[str, Role]
+    archived: frozenset[str] = frozenset()
 
 
 class SignIns:
@@ -249,7 +254,7 @@ class SignIns:
             user = None if session is None or is_over(session, time.time(), idle_s) else table.user(session.user_id)
             if session is None or user is None or user.disabled_at is not None:
                 return None
-            return Present(session, user, table.roles(user.id))
+            return Present(session, user, table.roles(user.id), table.archived_of(user.id))
 
         found = self.book.read(query)
         if found is not None and time.time() >= found.session.seen_at + SEEN_EVERY_S:
@@ -279,14 +284,14 @@ class SignIns:
 
         return self.book.change(change)
 
-    def issue(self, table: SignInTable, purpose: Purpose, email: str, **more: str | None) -> str:
-        """Returns a new one-time token for a purpose, within a transaction."""
+    def issue(self, table: SignInTable, purpose: Purpose, email: str, **more: str | None) -> tuple[str, str]:
+        """Returns a new one-time token for a purpose, and its id as an invitation, within a transaction."""
         now, token = int(time.time()), new_token()
         ticket = Ticket(purpose=purpose, email=email, created_at=now, ends_at=now + TICKET_S[purpose])
         digest = token_digest("ticket", token, self._pepper)
         assert digest is not None  # noqa: S101 - of a token of our own
         table.add_ticket(structs.replace(ticket, **more), digest)
-        return token
+        return token, invitation_id(digest)
 
     def peek(self, token: str, purpose: Purpose) -> Ticket | None:
         """Returns the meaning of a token that is valid, which stays so."""

@@ -17,7 +17,7 @@ from weebill.accounts.api_key import ApiKey
 from weebill.accounts.audit import Author
 from weebill.accounts.keyring import KeyDirectory
 from weebill.accounts.known_key import KnownKey, not_admitted
-from weebill.accounts.permissions import PERMISSIONS, Actor, Permission, Target, may, sees
+from weebill.accounts.permissions import PERMISSIONS, Actor, Permission, Target, acting, may, sees
 from weebill.control.permits import PERMITS
 from weebill.control.refusals import answering
 from weebill.control.sign_in.guard import Guard
@@ -26,6 +26,7 @@ from weebill.storage.targets import LEADING, role_of_account, targets_of, unknow
 from weebill.wire.errors import ApiError
 
 _SCHEME = "bearer"
+_BELONGING: Final = "organization.read"
 _HELD: Final = frozenset({"key_id", "limit_id", "subject"})  # ids of what somebody may hold
 
 
@@ -112,9 +113,12 @@ def check(ledger: Database, actor: Actor, permission: Permission, ids: Mapping[s
         raise denied(permission)
     leading = {name: id_ for name, id_ in ids.items() if name in LEADING}
     if not leading:
+        if permission == _BELONGING and actor.user_id is not None:
+            return  # also who belongs to none may list them
         if any(role in grant.roles | grant.own for role in actor.roles.values()):
             return
         raise denied(permission)
+    actor = acting(actor, permission)
     with answering():
         targets = ledger.read(lambda connection: targets_of(connection, leading))
         # Admin keys, and providers' keys of the installation, are nobody's but the installation's.

@@ -34,6 +34,7 @@ class NewInvitation(BaseModel):
 class InvitationMade(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="invitation"):
     """An invitation, with its link, which is shown only now."""
 
+    id: str
     email: str
     role: Role | None
     link: str
@@ -70,12 +71,12 @@ class InvitationRoutes:
     async def _invite(
         self, request: Request, actor: Asking, organization_id: str, given: NewInvitation
     ) -> Created[InvitationMade]:
-        """Invites somebody to an organisation."""
+        """Invites somebody to an organisation; an open invitation of the same address is of no use from then on."""
         issued = await self._door.invite(actor, organization_id, given.email, given.role)
         # Only for who has asked, so the host that was asked may be in it.
         origin = self._door.settings.origin or Site(request, self._door.settings).origin
         ticket, link = issued.ticket, link_of(origin, "invitation", issued.token)
-        return Created(InvitationMade(email=ticket.email, role=ticket.role, link=link))
+        return Created(InvitationMade(id=issued.id, email=ticket.email, role=ticket.role, link=link))
 
     async def _withdraw(self, actor: Asking, organization_id: str, invitation_id: str) -> Json[InvitationWithdrawn]:
         """Ends an invitation, whose link is of no use from then on."""

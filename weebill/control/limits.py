@@ -111,7 +111,8 @@ class LimitRoutes:
         return Json(shown(state, LimitRemoved))
 
     def _limits(self, actor: Actor) -> Limits:
-        return Limits(StoredLimits(self._ledger, actor.author, reach_of(actor, "limits.read")))
+        reaches = reach_of(actor, "limits.read"), reach_of(actor, "credits.read")
+        return Limits(StoredLimits(self._ledger, actor.author, *reaches))
 
 
 def _check_level(actor: Actor, subject: str) -> None:

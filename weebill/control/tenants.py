@@ -137,15 +137,16 @@ class TenantRoutes:
     def _organisations(
         self, actor: Asking, limit: Limit = DEFAULT_LIMIT, after: After = None, include_archived: bool = False
     ) -> Json[Listed[OrganizationShown]]:
-        """Lists organisations that one belongs to, or all."""
+        """Lists organisations that one belongs to, or all; the archived ones are those that one owns."""
         page = Page(limit + 1, after, include_archived)
         with answering():
             tenants = self._tenants(actor)
             if actor.installation:
                 found = tenants.page(Organisation, page)
             else:  # those of one person are few
-                own = [tenants.find(Organisation, id_) for id_ in sorted(actor.roles) if after is None or id_ > after]
-                found = [each for each in own if include_archived or each.archived_at is None][: limit + 1]
+                ids = sorted({*actor.roles, *(actor.archived if include_archived else ())})
+                own = [tenants.find(Organisation, id_) for id_ in ids if after is None or id_ > after]
+                found = own[: limit + 1]
         return listed([shown_organisation(each) for each in found], limit, _id_of)
 
     def _create_organisation(self, actor: Asking, new: NewOrganisation) -> Created[OrganizationShown]:

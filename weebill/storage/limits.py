@@ -16,7 +16,7 @@ from weebill.limits.windows import DAY_S, window_at
 from weebill.storage.allowances import held_of, recall_all
 from weebill.storage.audit import EXEMPT, record
 from weebill.storage.database import Database
-from weebill.storage.reach import limits_within
+from weebill.storage.reach import limits_within, stops_within
 from weebill.storage.tables.ledger import API_KEYS, USAGE_DAILY
 from weebill.storage.tables.limits import ALLOWANCES, LEASES, LIMITS
 from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS, USERS
@@ -36,21 +36,28 @@ _FIELDS: Final = (
 class StoredLimits:
     """The `LimitBook` of `weebill.limits.setting`; changes are by `author`, by default whoever runs this process.
 
-    Limits that are not within `reach`, if it is given, are not listed.
+    Limits that are not within `reach`, if it is given, are not listed; those of hard stops are not there unless the
+    credits are within `credits_reach`.
     """
 
-    def __init__(self, ledger: Database, author: Author | None = None, reach: Reach | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Database,
+        author: Author | None = None,
+        reach: Reach | None = None,
+        credits_reach: Reach | None = None,
+    ) -> None:
         self._ledger = ledger
         self._author = author or command_line()
-        self._reach = reach
+        self._reaches = reach, credits_reach
 
     def read(self, query: Callable[[LimitTable], T]) -> T:
         """Returns the result of `query` on the limits as they are at one moment."""
-        return self._ledger.read(lambda connection: query(LimitRows(connection, self._author, self._reach)))
+        return self._ledger.read(lambda connection: query(LimitRows(connection, self._author, *self._reaches)))
 
     def change(self, change: Callable[[LimitTable], T]) -> T:
         """Returns the result of `change` once its changes are kept."""
-        return self._ledger.change(lambda connection: change(LimitRows(connection, self._author, self._reach)))
+        return self._ledger.change(lambda connection: change(LimitRows(connection, self._author, *self._reaches)))
 
 
 class LimitRows:
@@ -60,9 +67,16 @@ class LimitRows:
     without one, they follow from something else, and are nobody's act.
     """
 
-    def __init__(self, connection: Connection, author: Author | None = None, reach: Reach | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        author: Author | None = None,
+        reach: Reach | None = None,
+        credits_reach: Reach | None = None,
+    ) -> None:
         self._connection = connection
         self._within = () if reach is None else (limits_within(reach),)
+        self._shown = () if credits_reach is None else (stops_within(credits_reach),)
         self._author = author
         self._options = EXEMPT if author is None else {}
 
@@ -175,7 +189,7 @@ class LimitRows:
         return min(MOST, int(found.scalar_one()))
 
     def _found(self, *conditions: ColumnElement[bool], most: int = 1) -> list[Limit]:
-        found = select(*_FIELDS).where(_IN_FORCE, *conditions).order_by(LIMITS.c.id).limit(most)
+        found = select(*_FIELDS).where(_IN_FORCE, *self._shown, *conditions).order_by(LIMITS.c.id).limit(most)
         return [_limit(*row) for row in self._connection.execute(found)]
 
 

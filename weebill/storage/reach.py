@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, Select, and_, false, or_, select
 
 from weebill.accounts.permissions import Reach, Target
+from weebill.storage.tables.credits import CREDIT_STOPS
 from weebill.storage.tables.ledger import API_KEYS
 from weebill.storage.tables.limits import LIMITS
 from weebill.storage.tables.tenants import MEMBERSHIPS, PROJECTS
@@ -29,6 +30,13 @@ def projects_within(reach: Reach) -> Select[str]:
 def limits_within(reach: Reach) -> ColumnElement[bool]:
     """Returns the condition that a limit is within reach: one of the keys, or one of what they all belong to."""
     return or_(false(), LIMITS.c.subject.in_(ids_within(reach)), *(_concerns(target) for target in reach))
+
+
+def stops_within(reach: Reach) -> ColumnElement[bool]:
+    """Returns the condition that a limit is not the hard stop of credits out of reach: what is left of it is theirs."""
+    organisations = [target.organisation_id for target in reach if target.project_id is None]
+    hidden = select(CREDIT_STOPS.c.limit_id).where(CREDIT_STOPS.c.organisation.not_in(organisations))
+    return LIMITS.c.id.not_in(hidden)
 
 
 def _keys() -> Select[str]:

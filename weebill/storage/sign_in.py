@@ -13,7 +13,16 @@ from sqlalchemy import Connection, RowMapping, Table, delete, insert, select, up
 
 from weebill.accounts.audit import Act, Author
 from weebill.accounts.pepper import read_pepper
-from weebill.accounts.sessions import MOST_INVITATIONS, MOST_TICKETS, Credentials, Invitation, Purpose, Session, Ticket
+from weebill.accounts.sessions import (
+    MOST_INVITATIONS,
+    MOST_TICKETS,
+    Credentials,
+    Invitation,
+    Purpose,
+    Session,
+    Ticket,
+    invitation_id,
+)
 from weebill.accounts.sign_in import SignIns, SignInTable
 from weebill.accounts.tenants import Role, User
 from weebill.billing.credits import Origin, Posting
@@ -88,6 +97,12 @@ class SignInRows:
         held = held.where(MEMBERSHIPS.c.user_id == user_id, ORGANISATIONS.c.archived_at.is_(None))
         return {id_: msgspec.convert(role, Role) for id_, role in self._connection.execute(held)}
 
+    def archived_of(self, user_id: str) -> frozenset[str]:
+        """Returns the ids of archived organisations that a user owns."""
+        held = select(MEMBERSHIPS.c.organisation_id).join_from(MEMBERSHIPS, ORGANISATIONS)
+        owned = held.where(MEMBERSHIPS.c.user_id == user_id, MEMBERSHIPS.c.role == "owner")
+        return frozenset(self._connection.scalars(owned.where(ORGANISATIONS.c.archived_at.is_not(None))))
+
     def first_owner(self, organisation_id: str) -> User | None:
         """Returns the earliest of an organisation's owners who is not disabled."""
         owners = select(*(USERS.c[name] for name in User.__struct_fields__)).join_from(MEMBERSHIPS, USERS)
@@ -160,13 +175,17 @@ class SignInRows:
         self._connection.execute(delete(SESSIONS).where(SESSIONS.c.id == session_id))
 
     def add_ticket(self, ticket: Ticket, digest: bytes) -> None:
-        """Stores a ticket, in place of the earliest of `MOST_TICKETS`, and forgets those that have ended."""
+        """Stores a ticket, in place of the earliest of `MOST_TICKETS`, and forgets those that have ended.
+
+        An invitation is in place of any other to the same organisation: there is one role that it gives.
+        """
         ended = select(TICKETS.c.digest).where(TICKETS.c.ends_at <= int(time.time())).limit(_MOST_FORGOTTEN)
         of_both = (TICKETS.c.email == ticket.email, TICKETS.c.purpose == ticket.purpose)
         others = select(TICKETS.c.digest).where(*of_both)
-        if ticket.purpose == "invitation":  # to several organisations, by different people
-            others = others.where(TICKETS.c.organisation_id == ticket.organisation_id)
-        surplus = others.order_by(TICKETS.c.created_at.desc(), TICKETS.c.digest).offset(MOST_TICKETS - 1)
+        most = MOST_TICKETS
+        if ticket.purpose == "invitation":
+            others, most = others.where(TICKETS.c.organisation_id == ticket.organisation_id), 1
+        surplus = others.order_by(TICKETS.c.created_at.desc(), TICKETS.c.digest).offset(most - 1)
         gone = [*self._connection.scalars(ended), *self._connection.scalars(surplus.limit(_MOST_FORGOTTEN))]
         self._connection.execute(delete(TICKETS).where(TICKETS.c.digest.in_(gone)))
         self._connection.execute(insert(TICKETS).values(**structs.asdict(ticket), digest=digest))
@@ -184,7 +203,7 @@ class SignInRows:
         found = select(TICKETS).where(*_INVITES, TICKETS.c.organisation_id == organisation_id, TICKETS.c.ends_at > now)
         ordered = found.order_by(TICKETS.c.created_at, TICKETS.c.email, TICKETS.c.digest).limit(MOST_INVITATIONS)
         return [
-            msgspec.convert({**row, "id": _invitation_id(row["digest"])}, Invitation)
+            msgspec.convert({**row, "id": invitation_id(row["digest"])}, Invitation)
             for row in self._connection.execute(ordered).mappings()
         ]
 
@@ -192,7 +211,7 @@ class SignInRows:
         """Removes an open invitation."""
         of_address = select(TICKETS.c.digest).where(*_INVITES, TICKETS.c.email == invitation.email)
         digests = self._connection.scalars(of_address).all()
-        gone = [digest for digest in digests if _invitation_id(digest) == invitation.id]
+        gone = [digest for digest in digests if invitation_id(digest) == invitation.id]
         self._connection.execute(delete(TICKETS).where(TICKETS.c.digest.in_(gone)))
 
     def drop_tickets(self, email: str, purpose: Purpose) -> None:
@@ -231,10 +250,6 @@ class SignInRows:
         fields = [table.c[field] for field in kind.__struct_fields__]
         row = self._connection.execute(select(*fields).where(table.c[name] == value)).mappings().one_or_none()
         return None if row is None else _made(kind, row)
-
-
-def _invitation_id(digest: bytes) -> str:
-    return f"inv_{digest[:8].hex()}"
 
 
 def _made(kind: type[S], row: RowMapping) -> S:

@@ -55,5 +55,6 @@ class Guard:
             author=by_user(present.user, self.site(request).visitor),
             installation=manages_installation(present.roles),
             roles=present.roles,
+            archived=present.archived,
             user_id=present.user.id,
         )
