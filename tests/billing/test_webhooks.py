@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from tests.fixtures.databases import execute, rows
 from tests.fixtures.mail import serving
 from weebill.billing.credits import Credits, Origin
-from weebill.billing.webhooks import DELAYS_S, Alert, secret_of
+from weebill.billing.errors import BadCreditError
+from weebill.billing.webhooks import DELAYS_S, Alert, check_alert, secret_of
 from weebill.config.accounts import MailSettings
 from weebill.config.credits import CreditSettings
 from weebill.config.paths import Home
@@ -206,3 +208,40 @@ def test_a_sender_that_dies_leaves_the_message_to_the_next(ledger: Database, hom
     assert ledger.change(lambda connection: take_due(connection, now + LEASE_S - 1)) == []
     [again] = ledger.change(lambda connection: take_due(connection, now + LEASE_S))
     assert (again.message, again.attempt) == (taken.message, 2)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "localhost",
+            "localhost.",
+            "api.localhost",
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "[::1]",
+            "10.1.2.3",
+        ),
+        *("[::ffff:192.168.0.1]", "169.254.169.254", "[fe80::1%25lo]", "0.0.0.0", "100.64.0.1"),
+    ],
+)
+def test_an_address_that_is_seen_to_be_private_is_refused_at_once(host: str) -> None:
+    for url in (f"http://{host}/x", f"https://{host}:8443/x"):
+        with pytest.raises(BadCreditError, match="private_webhooks") as refused:
+            check_alert(1, url)
+        assert refused.value.param == "url"
+        check_alert(1, url, private=True)
+
+
+@pytest.mark.parametrize("host", ["example.com", "1.1.1.1", "[2606:4700::1111]", "10.example.com", "intranet"])
+def test_a_name_is_asked_about_only_when_it_is_called(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = socket.getaddrinfo
+
+    def numeric(host: str, port: object, *, flags: int) -> object:
+        assert flags == socket.AI_NUMERICHOST
+        return known(host, None, flags=flags)
+
+    monkeypatch.setattr(socket, "getaddrinfo", numeric)
+    check_alert(1, f"https://{host}/hook")

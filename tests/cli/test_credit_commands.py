@@ -63,6 +63,7 @@ WRONG = [
     (("rate", "+1", "--project", "proj_none"), "--project: There is no project"),
     (("rate", "+1", "--from", "2001-01-01"), "--from: A rate begins now or later"),
     (("alert", "--below", "1", "--url", "ftp://h"), "--url: A webhook's address"),
+    (("alert", "--url", "https://10.0.0.1/"), "--url: A webhook is on the public internet"),
     (("alert", "--url", "http://u:p@h/"), "--url: A webhook's address"),
     (("alert", "--mail", "ann"), "--mail: An address for mails is like"),
     (("alert", "--mail", "ann@example.com"), "--mail: no mail is sent here\nhint: set `host` in [mail]"),

@@ -92,6 +92,7 @@ WRONG = [
     ("POST", "rates", {"parts_per_million": 1, "valid_from": 1}, 400, "valid_from"),
     ("POST", "rates", {"parts_per_million": 1, "project": "proj_none"}, 400, "project"),
     ("PUT", "alert", {"below": "1", "url": "ftp://h"}, 400, "url"),
+    ("PUT", "alert", {"below": "1", "url": "http://127.0.0.1:1/x"}, 400, "url"),
     ("PUT", "alert", {"below": "1", "url": "", "mail": "a@b, c@d"}, 400, "mail"),
     ("PUT", "alert", {"below": "1", "url": "", "mail": "ann@example.com"}, 400, "mail"),
     ("GET", "transactions?limit=0", None, 400, "limit"),

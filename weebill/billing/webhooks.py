@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import base64
 import hmac
+import ipaddress
+import socket
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from weebill.billing.errors import BadCreditError
 from weebill.billing.money import MOST_BALANCE
 from weebill.config.accounts import is_address
+from weebill.config.proxies import is_loopback
+from weebill.images.fetching import is_public
 
 DELAYS_S: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """The waits between attempts: ten of them, over some three days."""
@@ -70,8 +74,12 @@ def headers_of(message: str, at: int, body: bytes, secret: str) -> dict[str, str
     return {"webhook-id": message, "webhook-timestamp": str(at), "webhook-signature": signature}
 
 
-def check_alert(low_nano: int | None, url: str, mail: str = "") -> None:
-    """Raises BadCreditError for a balance that cannot be, or an address that no message can be sent to."""
+def check_alert(low_nano: int | None, url: str, mail: str = "", *, private: bool = False) -> None:
+    """Raises BadCreditError for a balance that cannot be, or an address that no message can be sent to.
+
+    A webhook's that is seen to be on this machine or in a private network is no such, unless `private`; where a name
+    leads is seen only when it is called.
+    """
     if low_nano is not None and abs(low_nano) > MOST_BALANCE:
         raise BadCreditError("No balance can be as high as that.", "below")
     if mail and not is_address(mail):
@@ -85,3 +93,16 @@ def check_alert(low_nano: int | None, url: str, mail: str = "") -> None:
         fits = False
     if not fits or len(url) > _MOST_URL or not url.isascii() or not url.isprintable() or " " in url:
         raise BadCreditError("A webhook's address is like https://example.com/hook.", "url")
+    if not private and _is_seen_private((parts.hostname or "").rstrip(".")):
+        message = "A webhook is on the public internet; [credits] private_webhooks allows others."
+        raise BadCreditError(message, "url")
+
+
+def _is_seen_private(host: str) -> bool:
+    if is_loopback(host):
+        return True
+    try:  # all ways to write an address, such as 127.1, and no name
+        found = socket.getaddrinfo(host.partition("%")[0], None, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return False
+    return not all(is_public(ipaddress.ip_address(at[0])) for *_, at in found)

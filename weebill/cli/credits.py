@@ -167,8 +167,9 @@ def alert(sources: Sources, org: str, below: str | None, told: Told, new_secret:
         url, mail = _given(told.url, here.url), _given(told.mail, here.mail)
         wanted = Alert(here.low_nano if below is None else low, url, number, mail)
         if wanted != here:
-            check_alert(wanted.low_nano, wanted.url, wanted.mail)
-            if wanted.mail and not load(sources).settings.mail.host:
+            settings = load(sources).settings
+            check_alert(wanted.low_nano, wanted.url, wanted.mail, private=settings.credits.private_webhooks)
+            if wanted.mail and not settings.mail.host:
                 raise CommandError("--mail: no mail is sent here", "set `host` in [mail]", USAGE)
             ledger.change(lambda connection: set_alert(connection, of, wanted, int(time.time()), command_line()))
     typer.echo(f"below    {NOTHING if wanted.low_nano is None else _money(wanted.low_nano)}")

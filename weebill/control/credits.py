@@ -221,7 +221,7 @@ class CreditRoutes:
 
         with answering():
             self._check(organisation)
-            check_alert(low, new.url, new.mail)
+            check_alert(low, new.url, new.mail, private=self._overview.settings.credits.private_webhooks)
             if new.mail and not self._overview.settings.mail.host:
                 raise ApiError(
                     400, "No mail is sent here: set `host` in `[mail]`.", code="mail_not_configured", param="mail"
