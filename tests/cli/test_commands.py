@@ -1,3 +1,5 @@
+import json
+import os
 import re
 import socket
 import stat
@@ -276,6 +278,32 @@ def test_a_reader_that_has_seen_enough_is_no_failure_to_shout_about(weebill):
     assert process.stderr.read() == ""
     process.stderr.close()
     process.wait(60)
+
+
+def closed(weebill, redirected, *arguments):
+    """Runs a command whose streams a shell has closed."""
+    shell = ["sh", "-c", f'exec "$@" {redirected}', "sh", *COMMAND, *arguments]
+    return subprocess.run(shell, env=weebill.env, capture_output=True, text=True, timeout=60)
+
+
+def test_streams_may_be_closed(weebill):
+    for redirected in (">&-", "<&- >&-", "<&- >&- 2>&-"):
+        done = closed(weebill, redirected, "orgs", "list")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), redirected
+    refused = closed(weebill, ">&-", "orgs", "show", "Nowhere")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: ")
+    assert closed(weebill, "2>&-", "orgs", "show", "Nowhere").returncode == 1
+    # Nothing that was printed is in a file that was opened in place of standard output.
+    assert json.loads(weebill.ok("orgs", "list", "--json"))[0]["id"] == "org_default"
+
+
+def test_a_reader_of_errors_may_be_gone(weebill):
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [*COMMAND, "orgs", "show", "Nowhere"]
+    with open(theirs, "w") as gone:
+        assert subprocess.run(command, env=weebill.env, stdout=gone, stderr=gone, timeout=60).returncode == 1
 
 
 def test_colour_is_for_terminals(weebill):

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
+
+from tests.fixtures.databases import insert
+from tests.fixtures.ledger import SQLITE
+from tests.fixtures.records import RECORD
+from weebill.storage.opening import open_ledger
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +61,23 @@ def test_what_is_kept_is_of_whoever_is_named(weebill, tmp_path):
     assert "of organization org_" in weebill.ok("usage", "erase", "--org", "Acme", "--yes")
     assert shop in weebill.ok("usage", "export-tenant", "--project", "Shop", "-o", str(tmp_path / "shop.zip"))
     assert "Nowhere" in weebill.fails(1, "usage", "retention", "--project", "Nowhere", "--days", "3")
+
+
+def test_usage_is_of_whoever_is_named(weebill):
+    weebill.ok("keys", "create", "k", "--project", "Shop")
+    weebill.ok("keys", "create", "other")
+    shop = id_of(weebill, "projects", "show", "Shop")
+    used = [
+        msgspec.structs.replace(RECORD, request_id=name, key_id=id_of(weebill, "keys", "show", name))
+        for name in ("k", "other")
+    ]
+    with open_ledger(weebill.home, SQLITE) as ledger:
+        insert(ledger, used)
+    since = ("--since", "2025-01-01", "--bucket", "all", "--json")
+    for only in ("organization=Acme", "project=Shop", f"project={shop}"):
+        assert json.loads(weebill.ok("usage", "--only", only, *since))["requests"] == 1
+        exported = weebill.ok("usage", "export", "--only", only, "--since", "2025-01-01", "--csv", "-")
+        assert len(exported.splitlines()) == 2
+    assert "Nowhere" in weebill.fails(1, "usage", "--only", "organization=Nowhere")
+    assert weebill.ok("usage", "--only", "user=Bob@example.com", *since) == ""
+    assert weebill.ok("usage", "--only", "organization=org_gone", *since) == ""

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import typer
@@ -62,7 +63,8 @@ def run(command: Callable[[], object]) -> int:
         explanation = explain(error)
         if explanation is None:
             raise
-        show(explanation)
+        with suppress(BrokenPipeError):
+            show(explanation)
         if isinstance(error, OSError):
             _discard_output()
         return explanation.exit_code

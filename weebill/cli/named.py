@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import Final
 
 from weebill.accounts.audit import command_line
 from weebill.accounts.errors import UnknownTenantError
+from weebill.accounts.tenancy import KINDS, Tenant
 from weebill.accounts.tenants import Organisation, Project, User
 from weebill.cli.errors import USAGE, CommandError
 from weebill.limits.limit import SeveralSubjectsError, UnknownLimitError
@@ -24,6 +26,29 @@ def organisation_of(ledger: Database, given: str) -> str:
 def project_of(ledger: Database, given: str) -> str:
     """Returns the id of a project."""
     return tenants_in(ledger, command_line()).find(Project, given).id
+
+
+def user_of(ledger: Database, given: str) -> str:
+    """Returns the id of a user, by that or by the e-mail address."""
+    return tenants_in(ledger, command_line()).find(User, given).id
+
+
+def id_in(ledger: Database, dimension: str, given: str) -> str:
+    """Returns what usage is told apart by: of an organisation, a project or a user the id, else what is given.
+
+    An id need not be of anybody who is still there.
+    """
+    kind, find = _NAMED.get(dimension, (None, None))
+    if kind is None or find is None or not given or given.startswith(KINDS[kind].prefix):
+        return given
+    return find(ledger, given)
+
+
+_NAMED: Final[Mapping[str, tuple[type[Tenant], Callable[[Database, str], str]]]] = {
+    "organization": (Organisation, organisation_of),
+    "project": (Project, project_of),
+    "user": (User, user_of),
+}
 
 
 def subject_of(ledger: Database, limits: Limits, given: str) -> str:

@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from weebill.cli.errors import USAGE, CommandError, warn
+from weebill.cli.named import id_in
 from weebill.cli.output import NOTHING, cost, count, print_table
 from weebill.cli.usage_files import Column, Sort, write_csv, write_parquet
 from weebill.config.load import Sources, load_database
@@ -54,14 +55,17 @@ class Given(NamedTuple):
     by: Sequence[str]
     only: Sequence[str]
 
-    def filters(self) -> dict[str, list[str]]:
-        """Returns the values of each dimension that count. Raises CommandError."""
+    def filters(self, ledger: Database) -> dict[str, list[str]]:
+        """Returns the values of each dimension that count, ids in place of names.
+
+        Raises CommandError, and UnknownTenantError for a name that nobody has.
+        """
         given: dict[str, list[str]] = {}
         for text in self.only:
             name, sign, value = text.partition("=")
             if not sign or name in _OPTIONS:
                 raise CommandError(f"--only: {text!r} is no NAME=VALUE", "such as --only model=mini", USAGE)
-            given.setdefault(name, []).append(value)
+            given.setdefault(name, []).append(id_in(ledger, name, value))
         return given
 
     def query(self, filters: Mapping[str, list[str]]) -> ReportQuery:
@@ -97,8 +101,8 @@ class Files(NamedTuple):
 
 def show(sources: Sources, given: Given, files: Files, as_json: bool) -> None:
     """Prints a report, or writes it to a file."""
-    query = given.query(given.filters())
     with open_ledger(sources.home, load_database(sources)) as ledger, _named_by_options():
+        query = given.query(given.filters(ledger))
         if files.csv is not None or files.parquet is not None:
             files.write(_report_columns(query), _report_rows(ledger, query))
         elif as_json:
@@ -111,10 +115,10 @@ def show(sources: Sources, given: Given, files: Files, as_json: bool) -> None:
 
 def export(sources: Sources, given: Given, files: Files) -> None:
     """Writes single requests to a file."""
-    filters = given.filters()
-    # Unlike in reports, several labels may count at once.
-    span = given.query({name: values for name, values in filters.items() if not is_label(name)}).span
     with open_ledger(sources.home, load_database(sources)) as ledger:
+        filters = given.filters(ledger)
+        # Unlike in reports, several labels may count at once.
+        span = given.query({name: values for name, values in filters.items() if not is_label(name)}).span
         batches: Iterator[list[Sequence[object]]] = (list(batch) for batch in records(ledger, span, filters))
         files.write([Column(name, _sort(name)) for name in RECORD_COLUMNS], batches)
 

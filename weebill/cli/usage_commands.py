@@ -37,7 +37,10 @@ ZoneOption = Annotated[
 OnlyOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--only", metavar="NAME=VALUE", help="Of this alone, such as model=mini; repeatable.", show_default=False
+        "--only",
+        metavar="NAME=VALUE",
+        help="Of this alone, such as model=mini or project=web; repeatable.",
+        show_default=False,
     ),
 ]
 CsvOption = Annotated[
