@@ -261,8 +261,10 @@ async def test_odd_bodies_are_refused(place: Place) -> None:
         for given in ({}, {"email": 1, "password": "x"}, {"email": EMAIL, "password": "x" * 2000}):
             answer = await browser.post("/api/v1/auth/sign-in", json=given)
             assert answer.status_code == 400
-        odd = {"email": "a@b.example\nBcc: c@d.example", "password": "nul\0nul nul nul"}
+        odd = {"email": "a@b.example\nBcc: c@d.example", "password": "\t\n\x7f of no use"}
         assert (await browser.post("/api/v1/auth/sign-in", json=odd)).status_code == 401
+        nul = await browser.post("/api/v1/auth/sign-in", json={**odd, "password": "nul\0nul nul nul"})
+        assert (nul.status_code, nul.json()["error"]["param"]) == (400, "password")
 
 
 def hidden(page: httpx.Response, action: str) -> dict[str, str]:
