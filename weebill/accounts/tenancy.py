@@ -99,7 +99,7 @@ class TenantTable(Protocol):
         """Changes the role of a member."""
 
     def remove_member(self, membership: Membership) -> None:
-        """Removes a membership, and revokes the keys that the user holds in the organisation."""
+        """Removes a membership, and revokes the keys that the user holds in the organisation, and invitations to it."""
 
     def other_owners(self, organisation_id: str, user_id: str) -> int:
         """Counts the owners who are not disabled, but for one user."""
@@ -243,7 +243,7 @@ class Tenants:
         return self._book.change(change)
 
     def remove_member(self, organisation_id: str, user_id: str, *, by_owner: bool = True) -> Membership:
-        """Ends a membership, and revokes the keys that the user holds in the organisation; not of the last owner.
+        """Ends a membership, revokes the user's keys in the organisation and invitations to it; not of the last owner.
 
         Raises OwnersOnlyError.
         """

@@ -19,6 +19,7 @@ from weebill.storage.credit_stops import keep_stop
 from weebill.storage.database import Database
 from weebill.storage.keys import KeyRows
 from weebill.storage.tables.ledger import API_KEYS
+from weebill.storage.tables.sign_in import TICKETS
 from weebill.storage.tables.tenants import MEMBERSHIPS, ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USERS
 from weebill.storage.versions import KEYS_VERSION, raise_version
 
@@ -172,8 +173,11 @@ class TenantRows:
         self._record_member("changed", membership, {"role": membership.role}, {"role": role})
 
     def remove_member(self, membership: Membership) -> None:
-        """Removes a membership, and revokes the keys that the user holds in the organisation."""
+        """Removes a membership, and revokes the keys that the user holds in the organisation, and invitations to it."""
         self._connection.execute(delete(MEMBERSHIPS).where(*_is(membership)))
+        email = select(USERS.c.email).where(USERS.c.id == membership.user_id).scalar_subquery()
+        back = (TICKETS.c.email == email, TICKETS.c.organisation_id == membership.organisation_id)
+        self._connection.execute(delete(TICKETS).where(*back))
         self._record_member("removed", membership, {"role": membership.role}, None)
         held = (
             select(API_KEYS.c.id)

@@ -118,6 +118,18 @@ async def test_a_members_role_is_not_changed_by_an_invitation(place: Place) -> N
     assert place.people.join(token, "invitation", "", None, visitor, Lifetimes(1, 1)) is not None
 
 
+async def test_an_invitation_does_not_let_in_who_was_removed(place: Place) -> None:
+    acme = acme_of(place, owner="bob@example.com")
+    token = place.people.invite(acme.id, EMAIL, "admin", CLERK).token
+    tenants = tenants_in(place.ledger, CLERK)
+    user = tenants.create_user(EMAIL)
+    tenants.add_member(acme.id, user.id, "viewer")
+    tenants.remove_member(acme.id, user.id)
+    assert refused(await join(place, token)) == (400, "invalid_token")
+    again = place.people.invite(acme.id, EMAIL, "viewer", CLERK).token
+    assert (await join(place, again)).status_code == 200
+
+
 async def test_a_hard_stop_tells_its_balance_only_to_whom_credits_are_shown(place: Place) -> None:
     people = {"owner": EMAIL, "viewer": "vera@example.com", "billing": "bill@example.com", "admin": "al@example.com"}
     acme = acme_of(place, **people)
