@@ -12,13 +12,15 @@ import io
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import traceback
-from contextlib import redirect_stdout
+from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
 from functools import cache
 from typing import Final, NoReturn, TypedDict
 
@@ -122,20 +124,44 @@ def _serve(requests: socket.socket) -> None:
 
     compile_statements()
     _practise()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes that wait for the commands
+    running: dict[int, socket.socket] = {}
+    ended, end = socket.socketpair()
+    end.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.set_wakeup_fd(end.fileno(), warn_on_full_buffer=False)
     gc.freeze()
     while True:
+        ready, _, _ = select.select([requests, ended], [], [])
+        if ended in ready:
+            ended.recv(_REQUEST_BYTES)
+            _tell(running)
+            continue
         request, fds, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, 1 + _STREAMS)
         if not request:
             return
         asked: Request = json.loads(request)
         for module in _LOADED_LATE.get(" ".join(asked["arguments"][:1]), ()):
             importlib.import_module(module)
-        if os.fork() == 0:
-            requests.close()
-            _attend(asked, *fds)
-        for fd in fds:
+        status, *streams = fds
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for each in (requests, ended, end, *running.values()):
+                each.close()
+            os.close(status)
+            _run(asked, streams)
+        for fd in streams:
             os.close(fd)
+        running[pid] = socket.socket(fileno=status)
+
+
+def _tell(running: dict[int, socket.socket]) -> None:
+    """Tell of the commands that have ended how they did."""
+    with suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            with running.pop(found[0]) as status, suppress(OSError):  # nobody may want to know any more
+                status.send(str(os.waitstatus_to_exitcode(found[1])).encode())
 
 
 def _practise() -> None:
@@ -152,19 +178,7 @@ def _practise() -> None:
             command()(["--home", folder, *words.split()], standalone_mode=False)
 
 
-def _attend(request: Request, status_fd: int, *streams: int) -> NoReturn:
-    """Fork the command, wait for its end, tell how it ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    pid = os.fork()
-    if pid == 0:
-        os.close(status_fd)
-        _run(request, streams)
-    with socket.socket(fileno=status_fd) as status:
-        status.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
-    os._exit(0)
-
-
-def _run(request: Request, streams: tuple[int, ...]) -> NoReturn:
+def _run(request: Request, streams: Sequence[int]) -> NoReturn:
     code = 1
     try:
         for known, fd in enumerate(streams):

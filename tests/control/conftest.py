@@ -18,10 +18,12 @@ from weebill.storage.keys import open_keys
 
 
 @pytest.fixture
-def home() -> Iterator[Home]:
+def home(made_file: Path) -> Iterator[Home]:
+    """One with an empty ledger."""
     # Not below tmp_path: the path of a Unix socket has room for some 100 bytes.
     home = Home(Path(tempfile.mkdtemp(prefix="weebill-test-")))
     home.create()
+    shutil.copyfile(made_file, home.database)
     yield home
     shutil.rmtree(home.root)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from functools import cache
 from random import Random
 from typing import Any, Final, NamedTuple, get_args
 
@@ -144,6 +145,10 @@ def conform(world: World, who: str, examples: int) -> None:
     document = document_of(world)
     asking = Asking(document, world.ids)
 
+    @cache
+    def validator(schema: str) -> jsonschema_rs.Validator:
+        return jsonschema_rs.validator_for({**json.loads(schema), "components": document["components"]})
+
     async def ask() -> None:
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
@@ -161,8 +166,7 @@ def conform(world: World, who: str, examples: int) -> None:
         kind = answer.headers["content-type"].partition(";")[0]
         assert kind in content, asked
         if kind == "application/json":
-            schema = {**content[kind]["schema"], "components": document["components"]}
-            jsonschema_rs.validator_for(schema).validate(answer.json())
+            validator(json.dumps(content[kind]["schema"])).validate(answer.json())
             assert status != 503 or answer.json()["error"]["code"] in NOT_THERE, asked
 
     asyncio.run(ask())

@@ -195,9 +195,7 @@ def test_a_record_that_breaks_an_invariant_is_refused(home: Home, ledger: Databa
 MOST = 2**53 - 1
 
 
-@pytest.mark.parametrize(
-    ("said", "kept", "flags"),
-    [
+ODD: list[tuple[dict[str, int | None], dict[str, int], str]] = [
         ({"prompt_tokens": 2**32 - 1}, {}, ""),
         ({"prompt_tokens": 2**32}, {}, "tokens"),
         ({"completion_tokens": 10**12, "reasoning_tokens": 10**12}, {}, "tokens"),
@@ -211,21 +209,23 @@ MOST = 2**53 - 1
         ({"cost_nano": 2**70}, {"cost_nano": MOST}, "cost"),
         ({"cost_nano": None}, {}, ""),
         ({"cost_nano": 7, "cost_reported": True}, {}, ""),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_so_is_kept_and_flagged(
-    home: Home, ledger: Database, said: dict[str, int | None], kept: dict[str, int], flags: str
-) -> None:
-    odd = msgspec.structs.replace(make_record("odd"), **said)
-    lines = b"".join(msgspec.json.encode(each) + b"\n" for each in (make_record("a"), odd, make_record("b")))
-    (home.journal / "1-w0-00-000000.jsonl").write_bytes(lines)
-    assert Ingester(StoredUsage(ledger), home.journal).run() == 3
-    assert rows(ledger, "SELECT * FROM quarantine") == []
-    found = newest(ledger, 10)[1].record
-    assert found == msgspec.structs.replace(odd, flags=flags, **kept)
-    days = totals(ledger, "day")
-    assert sum(day.requests for day in days) == 3
-    assert sum(day.prompt_tokens for day in days) == found.prompt_tokens + 20
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_so_is_kept_and_flagged(home: Home, ledger: Database) -> None:
+    prompts = 0
+    for number, (said, kept, flags) in enumerate(ODD):
+        odd = msgspec.structs.replace(make_record("odd"), **said)
+        lines = b"".join(msgspec.json.encode(each) + b"\n" for each in (make_record("a"), odd, make_record("b")))
+        (home.journal / f"1-w0-00-{number:06}.jsonl").write_bytes(lines)
+        assert Ingester(StoredUsage(ledger), home.journal).run() == 3
+        assert rows(ledger, "SELECT * FROM quarantine") == []
+        found = newest(ledger, 10)[1].record
+        assert found == msgspec.structs.replace(odd, flags=flags, **kept)
+        prompts += found.prompt_tokens + 20
+        days = totals(ledger, "day")
+        assert sum(day.requests for day in days) == 3 * (number + 1)
+        assert sum(day.prompt_tokens for day in days) == prompts
 
 
 def test_sums_have_an_end_and_no_overflow(ledger: Database) -> None:

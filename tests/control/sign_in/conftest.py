@@ -1,24 +1,22 @@
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from tests.control.sign_in.place import Place
 from tests.fixtures.ledger import SQLITE
 from weebill.config.paths import Home
+from weebill.control.sign_in import hashing
 from weebill.storage.opening import open_ledger
 
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
-@pytest.fixture
-def home() -> Iterator[Home]:
-    home = Home(Path(tempfile.mkdtemp(prefix="weebill-test-")))
-    home.create()
-    yield home
-    shutil.rmtree(home.root)
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing, "_hasher", lambda: QUICK)
 
 
 @pytest.fixture
