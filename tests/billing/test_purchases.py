@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.fixtures.databases import rows
+from tests.fixtures.databases import execute, rows
 from tests.fixtures.stripe import Stripe, signed, stripe_emulator
 from weebill.billing.credits import Origin
 from weebill.billing.errors import BadCreditError, UnknownTransactionError
@@ -237,6 +237,45 @@ def test_the_operator_refunds_a_purchase_or_a_part_of_it(shop: Shop) -> None:
     assert (shop.balance, sum(each["amount"] for each in shop.stripe.refunds)) == (-5, 2500)
     with pytest.raises(UnknownTransactionError):
         shop.purchases.refund(ORG, "ctx_none", None, force=False)
+
+
+def test_of_two_refunds_at_once_the_second_one_finds_what_the_first_one_leaves(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payments = [shop.buy(30), shop.buy(30)]
+    one, other = [each.id for each in shop.ledger.read(lambda connection: transactions(connection, ORG, 9))]
+    credits_in(shop.ledger).adjust(ORG, -50 * NANO, Origin("used"))
+    ask, refused = shop.service.refund, []
+
+    def refund(payment: str, cents: int, once: str) -> None:
+        """As Stripe works on the first one, others are asked for."""
+        monkeypatch.setattr(shop.service, "refund", ask)
+        for purchase, dollars in ((one, 9), (other, 9)):
+            with pytest.raises(BadCreditError) as error:
+                shop.purchases.refund(ORG, purchase, dollars * NANO, force=False)
+            refused.append(str(error.value))
+        ask(payment, cents, once)
+
+    monkeypatch.setattr(shop.service, "refund", refund)
+    shop.purchases.refund(ORG, one, 10 * NANO, force=False)
+    assert ["under way" in each for each in refused] == [True, False]
+    assert (shop.balance, [each["amount"] for each in shop.stripe.refunds]) == (0, [1000])
+    assert {each["payment_intent"] for each in shop.stripe.refunds} <= set(payments)
+
+
+def test_a_refund_whose_answer_is_lost_is_found_before_the_next_one(shop: Shop) -> None:
+    shop.buy(30)
+    [purchase] = shop.ledger.read(lambda connection: transactions(connection, ORG, 9))
+    shop.stripe.lose_answers = 1
+    with pytest.raises(StripeFailedError):
+        shop.purchases.refund(ORG, purchase.id, 10 * NANO, force=False)
+    with pytest.raises(BadCreditError, match="under way"):
+        shop.purchases.refund(ORG, purchase.id, 25 * NANO, force=False)
+    execute(shop.ledger, "UPDATE credit_checkouts SET refunding_at = refunding_at - 200")
+    with pytest.raises(BadCreditError, match=r"Whole cents of the 20\.00"):
+        shop.purchases.refund(ORG, purchase.id, 25 * NANO, force=False)
+    shop.purchases.refund(ORG, purchase.id, None, force=False)
+    assert (shop.balance, [each["amount"] for each in shop.stripe.refunds]) == (0, [2000, 1000])
 
 
 def test_what_is_too_old_to_come_is_forgotten(shop: Shop) -> None:

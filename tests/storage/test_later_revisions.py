@@ -62,6 +62,7 @@ UNDONE: Final = {
     "0022": ("DROP TABLE borrowers",),
     "0023": tuple(f"ALTER TABLE {name} DROP COLUMN mail" for name in ("credit_standings", "webhook_deliveries")),
     "0024": ("DROP TABLE usage_project_sums", "DROP TABLE usage_project_series"),
+    "0026": tuple(f"ALTER TABLE credit_checkouts DROP COLUMN {name}" for name in ("refunding_nano", "refunding_at")),
     "0025": ("DROP TABLE journal_ends", "ALTER TABLE borrowers DROP COLUMN account"),
 }
 

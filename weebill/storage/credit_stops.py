@@ -20,7 +20,14 @@ from weebill.accounts.audit import Author, command_line
 from weebill.billing.rates import ALL_PROJECTS, WHOLE, Rate, Rates
 from weebill.limits.limit import MOST, Limit
 from weebill.storage.limits import LimitRows
-from weebill.storage.tables.credits import CREDIT_LOTS, CREDIT_RATES, CREDIT_STANDINGS, CREDIT_STOPS, CREDIT_USAGE
+from weebill.storage.tables.credits import (
+    CREDIT_CHECKOUTS,
+    CREDIT_LOTS,
+    CREDIT_RATES,
+    CREDIT_STANDINGS,
+    CREDIT_STOPS,
+    CREDIT_USAGE,
+)
 from weebill.storage.tables.limits import ALLOWANCES
 from weebill.storage.tables.tenants import PROJECTS
 
@@ -95,23 +102,27 @@ def _limit_of(connection: Connection, organisation: str) -> int | None:
 
 
 def _settled_and_left(connection: Connection, organisation: str, limit: int, now: int) -> tuple[int, int]:
-    """Returns what was settled of the limit, and what is left of the credits once all that was billed is posted and
-    what has ended is gone, at least 0.
+    """Returns what was settled of the limit, and what is left of the credits once all that was billed is posted,
+    and what has ended or is being paid back is gone, at least 0.
 
     One statement: what is ingested between two would be in one of them alone, and make another amount of it, for which
     workers have to ask about each key of the organisation again.
     """
     settled = select(ALLOWANCES.c.settled).where(ALLOWANCES.c.limit_id == limit, ALLOWANCES.c.start == _FOREVER)
     billed = select(CREDIT_USAGE.c.billed_nano).where(CREDIT_USAGE.c.organisation == organisation)
+    refunding = select(func.coalesce(func.sum(CREDIT_CHECKOUTS.c.refunding_nano), 0)).where(
+        CREDIT_CHECKOUTS.c.organisation == organisation
+    )
     standing = select(
         CREDIT_STANDINGS.c.balance_nano,
         CREDIT_STANDINGS.c.posted_nano,
         func.coalesce(settled.scalar_subquery(), 0),
         func.coalesce(billed.scalar_subquery(), 0),
         ended_nano(organisation, now).scalar_subquery(),
+        refunding.scalar_subquery(),
     ).where(CREDIT_STANDINGS.c.organisation == organisation)
-    balance, posted, settled_nano, billed_nano, ended = connection.execute(standing).one()
-    return settled_nano, max(0, available(balance, billed_nano - posted, int(ended)))
+    balance, posted, settled_nano, billed_nano, ended, refunded = connection.execute(standing).one()
+    return settled_nano, max(0, available(balance, billed_nano - posted, int(ended)) - int(refunded))
 
 
 def available(balance_nano: int, waiting_nano: int, ended_nano: int) -> int:

@@ -26,6 +26,7 @@ from weebill.billing.purchases import (
 )
 from weebill.billing.transactions import Transaction
 from weebill.config.credits import StripeSettings
+from weebill.storage.credit_stops import keep_stop
 from weebill.storage.credits import CreditRows, of_purchase
 from weebill.storage.database import Database
 from weebill.storage.tables.credits import CREDIT_CHECKOUTS, STRIPE_EVENTS
@@ -35,6 +36,8 @@ KEPT_S: Final = 90 * 86_400
 MOST_OPEN: Final = 100
 """Purchases of one organisation that were begun within an hour."""
 _HOUR_S: Final = 3600
+_REFUND_S: Final = 180
+"""After that, Stripe is not about to do any more what it was asked for."""
 _COLUMNS: Final = [CREDIT_CHECKOUTS.c[name] for name in Checkout._fields]
 
 log = logging.getLogger(__name__)
@@ -90,24 +93,32 @@ class Purchases:
 
         Raises BadCreditError if more than is left would be paid back, unless `force`, and UnknownTransactionError.
         """
-        checkout, left, balance = self._ledger.read(
-            lambda connection: _refundable(connection, organisation, transaction)
+        self._finish_refunds(organisation)
+        # Kept before Stripe is asked: of two at once, the second one finds what the first one leaves.
+        checkout, nano, once = self._ledger.change(
+            lambda connection: _begin_refund(connection, organisation, transaction, amount_nano, force=force)
         )
-        nano = left if amount_nano is None else amount_nano
-        if nano % NANO_PER_CENT or not 0 < nano <= left:
-            raise BadCreditError(f"Whole cents of the {dollars(left)} dollars that are left can be refunded.", "amount")
-        if nano > balance and not force:
-            raise BadCreditError(f"Only {dollars(balance)} dollars are not used; `force` refunds more.", "amount")
-        # The same refund if the answer got lost and it is asked for again; another one once this one is posted.
-        once = f"{checkout.id}:{left}:{nano}"
         self._service.refund(checkout.payment, nano // NANO_PER_CENT, once)
+        self._post_refund(checkout, nano, author)
+        return self._ledger.read(lambda connection: of_purchase(connection, transaction))
+
+    def _finish_refunds(self, organisation: str) -> None:
+        """Posts what came of refunds whose answers were lost."""
+        before = int(time.time()) - _REFUND_S
+        for checkout, nano in self._ledger.read(lambda connection: _refunding(connection, organisation, before)):
+            self._post_refund(checkout, nano, None)
+
+    def _post_refund(self, checkout: Checkout, nano: int, author: Author | None) -> None:
         taken = self._service.taken_back(checkout.payment)
 
-        def post(connection: Connection) -> list[Transaction]:
-            post_purchase(Posting(CreditRows(connection, author), organisation), checkout, taken)
-            return of_purchase(connection, transaction)
+        def post(connection: Connection) -> None:
+            posting = Posting(CreditRows(connection, author), checkout.organisation)
+            mine = (CREDIT_CHECKOUTS.c.id == checkout.id, CREDIT_CHECKOUTS.c.refunding_nano == nano)
+            connection.execute(update(CREDIT_CHECKOUTS).where(*mine).values(refunding_nano=0))
+            post_purchase(posting, checkout, taken)
+            keep_stop(connection, checkout.organisation)
 
-        return self._ledger.change(post)
+        self._ledger.change(post)
 
 
 def forget_events(connection: Connection, now: int) -> None:
@@ -158,6 +169,45 @@ def _heard(connection: Connection, event: Event, checkout: Checkout, session: Se
     row = {"kind": event.kind[:100], "at": int(time.time()), "result": result[:200]}
     connection.execute(insert(STRIPE_EVENTS).values(id=event.id, **row))
     return result
+
+
+def _begin_refund(
+    connection: Connection, organisation: str, transaction: str, amount_nano: int | None, *, force: bool
+) -> tuple[Checkout, int, str]:
+    """Notes that a part of a purchase is about to be paid back; returns the purchase, the part, and a text by which
+    Stripe does so once. Raises BadCreditError.
+    """
+    CreditRows(connection).lock(organisation)
+    checkout, left, balance = _refundable(connection, organisation, transaction)
+    nano = left if amount_nano is None else amount_nano
+    if nano % NANO_PER_CENT or not 0 < nano <= left:
+        raise BadCreditError(f"Whole cents of the {dollars(left)} dollars that are left can be refunded.", "amount")
+    others = 0
+    for other, refunding in _refunding(connection, organisation):
+        if other.id != checkout.id:
+            others += refunding
+        elif refunding != nano:
+            raise BadCreditError(
+                f"A refund of {dollars(refunding)} dollars of this purchase is under way: ask for the same one again, "
+                f"or for another one in {_REFUND_S} seconds.",
+                "amount",
+            )
+    if nano > balance - others and not force:
+        unused = dollars(max(0, balance - others))
+        raise BadCreditError(f"Only {unused} dollars are not used; `force` refunds more.", "amount")
+    begun = {"refunding_nano": nano, "refunding_at": int(time.time())}
+    connection.execute(update(CREDIT_CHECKOUTS).where(CREDIT_CHECKOUTS.c.id == checkout.id).values(begun))
+    keep_stop(connection, organisation)
+    # The same refund if the answer got lost and it is asked for again; another one once this one is posted.
+    return checkout, nano, f"{checkout.id}:{left}:{nano}"
+
+
+def _refunding(connection: Connection, organisation: str, before: int | None = None) -> list[tuple[Checkout, int]]:
+    """Returns the purchases of which a refund is under way, that began before a time if one is given, and how much."""
+    begun = () if before is None else (CREDIT_CHECKOUTS.c.refunding_at < before,)
+    here = (CREDIT_CHECKOUTS.c.organisation == organisation, CREDIT_CHECKOUTS.c.refunding_nano > 0)
+    found = select(CREDIT_CHECKOUTS.c.refunding_nano, *_COLUMNS).where(*here, *begun)
+    return [(Checkout(*columns), nano) for nano, *columns in connection.execute(found)]
 
 
 def _refundable(connection: Connection, organisation: str, transaction: str) -> tuple[Checkout, int, int]:

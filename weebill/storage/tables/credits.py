@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Identity, Index, Named, Table, TypedColumns
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Identity, Index, Named, Table, TypedColumns, text
 
 from weebill.storage.tables.ledger import LEDGER
 from weebill.storage.tables.types import Flag, String, Whole
@@ -133,12 +133,17 @@ class _CreditCheckouts(TypedColumns):
     payment = Column(String, nullable=False)
     made_at = Column(Whole, nullable=False)
     actor = Column(String, nullable=False)
+    refunding_nano = Column(Whole, nullable=False, server_default=text("0"))
+    refunding_at = Column(Whole, nullable=False, server_default=text("0"))
 
 
 CREDIT_CHECKOUTS: Final = Table(
     "credit_checkouts", LEDGER, _CreditCheckouts, sqlite_strict=True, sqlite_with_rowid=False
 )
-"""The purchases that Stripe's Checkout sessions were made for, and once one is paid, Stripe's name of the payment."""
+"""The purchases that Stripe's Checkout sessions were made for, and once one is paid, Stripe's name of the payment.
+
+`refunding_nano` is what Stripe is asked to pay back, at `refunding_at`, until that is posted.
+"""
 Index("credit_checkouts_of_organisation", CREDIT_CHECKOUTS.c.organisation, CREDIT_CHECKOUTS.c.made_at)
 
 
