@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from weebill.ledger.credits import keep_up, settle_all
 from weebill.limits.setting import Limits
 from weebill.storage.credit_stops import is_hard, keep_stop, set_stop
 from weebill.storage.credit_views import balance
-from weebill.storage.credits import CreditRows, credits_in
+from weebill.storage.credits import CreditRows, credits_in, transactions
 from weebill.storage.database import Database
 from weebill.storage.limits import StoredLimits
 from weebill.storage.opening import open_ledger
@@ -170,6 +171,8 @@ def test_what_has_ended_is_not_available_before_it_is_posted(ledger: Database, b
     settle_all(ledger)
     assert left(ledger) == 1000
     assert ledger.read(lambda connection: balance(connection, ORG)).available_nano == 1000
+    [latest, *_] = ledger.read(lambda connection: transactions(connection, ORG, 9))
+    assert (latest.kind, latest.amount_nano, latest.purchase) == ("expiry", -400, "")
 
 
 def test_a_limit_that_somebody_removes_is_no_stop_any_more(ledger: Database, books: Credits) -> None:
@@ -200,7 +203,12 @@ async def test_requests_are_refused_once_credits_are_used_up_and_never_spend_mor
             if answers[-1].status_code != 200:
                 break
         assert {each.status_code for each in answers} == {200, 402}
-        assert answers[-1].json()["error"]["code"] == "insufficient_quota"
+        error = answers[-1].json()["error"]
+        assert error["code"] == "insufficient_quota"
+        assert re.search(
+            r"the credits of the organisation org_default are good for \$[0-9.]+ of that", error["message"]
+        )
+        assert "'*'" not in error["message"]
         [(balance,)] = rows(ledger, "SELECT balance_nano FROM credit_standings")
         assert 0 <= balance < 100_000  # less than one more request may take
         books.grant(ORG, 10**9, Origin("2"))

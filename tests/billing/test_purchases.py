@@ -15,7 +15,7 @@ from tests.fixtures.databases import execute, rows
 from tests.fixtures.stripe import Stripe, signed, stripe_emulator
 from weebill.billing.credits import Origin
 from weebill.billing.errors import BadCreditError, UnknownTransactionError
-from weebill.billing.money import NANO
+from weebill.billing.money import NANO, read_dollars
 from weebill.billing.purchases import ForgedEventError, StripeFailedError
 from weebill.billing.stripe_service import StripeService
 from weebill.storage.credit_checks import verify
@@ -276,6 +276,41 @@ def test_a_refund_whose_answer_is_lost_is_found_before_the_next_one(shop: Shop) 
         shop.purchases.refund(ORG, purchase.id, 25 * NANO, force=False)
     shop.purchases.refund(ORG, purchase.id, None, force=False)
     assert (shop.balance, [each["amount"] for each in shop.stripe.refunds]) == (0, [2000, 1000])
+
+
+def test_an_archived_organisation_gets_no_credits_but_what_was_begun(shop: Shop) -> None:
+    begun = shop.begin()
+    execute(shop.ledger, "UPDATE organisations SET archived_at = 1")
+    with pytest.raises(BadCreditError, match="is archived"):
+        shop.begin()
+    with pytest.raises(BadCreditError, match="is archived"):
+        credits_in(shop.ledger).grant(ORG, NANO, Origin("1"))
+    assert len(shop.stripe.sessions) == 1
+    assert shop.hear(shop.stripe.event("checkout.session.completed", shop.stripe.pay(begun))) == "posted 1"
+    credits_in(shop.ledger).adjust(ORG, -5 * NANO, Origin("2"))
+    assert shop.balance == 20
+
+
+def test_a_correction_is_of_something(shop: Shop) -> None:
+    with pytest.raises(BadCreditError, match="of 0 changes nothing"):
+        credits_in(shop.ledger).adjust(ORG, 0, Origin("1"))
+
+
+@pytest.mark.parametrize(
+    ("text", "nano"),
+    [("12", 12 * NANO), ("$0.5", NANO // 2), ("-$1.000000001", -NANO - 1), (" .25 ", NANO // 4), ("3.", 3 * NANO)],
+)
+def test_amounts_are_read_as_people_write_them(text: str, nano: int) -> None:
+    assert read_dollars(text) == nano
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "$", "1_000", "1,000", "\u0661\u0662", "1e3", "0.0000000001", "1.0000000000", "4000000000.1",
+             "NaN", "1$", "--1", "9" * 5000],
+)  # fmt: skip
+def test_what_is_no_amount_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no amount in dollars"):
+        read_dollars(text)
 
 
 def test_what_is_too_old_to_come_is_forgotten(shop: Shop) -> None:

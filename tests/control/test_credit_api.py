@@ -98,6 +98,7 @@ WRONG = [
     ("GET", "transactions?limit=0", None, 400, "limit"),
     ("GET", "transactions/ctx_none", None, 404, None),
     ("GET", "statement?since=-1", None, 400, "since"),
+    ("GET", "statement?since=2&until=1", None, 400, "since"),
     ("POST", "checkout", {"amount": "25"}, 404, None),
 ]
 

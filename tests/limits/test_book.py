@@ -12,6 +12,7 @@ from msgspec import Raw
 from weebill.limits.book import Book, Hold
 from weebill.limits.limit import Limit
 from weebill.limits.questions import Borrow, Granted, Lent, Recalled, Wanted
+from weebill.limits.refusals import refusal
 from weebill.limits.slices import Allowed, Short
 from weebill.limits.windows import window_at
 from weebill.process.questions import Position, Unanswered, encode
@@ -210,3 +211,29 @@ async def test_what_is_free_again_before_the_question_is_put_goes_back_with_it()
         await waiting
     await asyncio.sleep(0.01)
     assert lease == 1
+
+
+async def test_a_refusal_after_more_was_charged_than_was_reserved_says_what_is_left_of_that() -> None:
+    """The ledger has not ingested the answer yet: nobody holds what it took, and it is gone all the same."""
+    limit = msgspec.structs.replace(LIMIT, measure="tokens", amount=1000)
+
+    def grants(wanted: Wanted) -> Granted:
+        fits = wanted.used + wanted.need <= 1000
+        granted = wanted.used + wanted.need if fits else 100
+        return Granted(wanted.limit, wanted.start, granted, 1000 - min(granted, 900), 0, 1000)
+
+    book = Ledger(grants).book
+    first = hold(book, limit=limit)
+    await covered(first, 100)
+    first.settle("ok", 990, 0)
+    with pytest.raises(Short) as short:
+        await covered(hold(book, limit=limit), 50)
+    assert short.value.slice.left == 10
+    message = str(refusal(short.value, AT))
+    assert "may take up to 50 tokens, and 10 tokens are left" in message
+
+
+async def covered(held: Hold, tokens: int) -> None:
+    waiting = held.cover(tokens, 0)
+    if waiting is not None:
+        await waiting

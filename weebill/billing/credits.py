@@ -54,6 +54,9 @@ class CreditTable(Protocol):
         One that had no credits has some from now on: what it was billed before counts as posted.
         """
 
+    def is_archived(self, organisation: str) -> bool:
+        """True if an organisation is archived."""
+
     def lots(self, organisation: str) -> list[Lot]:
         """Returns the lots that are not used up, in the order of their use."""
 
@@ -133,7 +136,6 @@ class Posting:
                 "expiry",
                 [Entry("credits", -lot.left_nano, lot.number), Entry("expired", lot.left_nano)],
                 Origin(f"expiry:{lot.transaction}", "weebill"),
-                purchase=lot.transaction,
             )
             for lot in self._table.lots(self._organisation)
             if lot.expires_at is not None and lot.expires_at <= self._now
@@ -227,6 +229,12 @@ def _same(earlier: Transaction, organisation: str, kind: Kind, change: int) -> T
     return earlier
 
 
+def check_open(archived: bool, organisation: str) -> None:
+    """Raises BadCreditError for an organisation that is archived: its keys could not use what it gets."""
+    if archived:
+        raise BadCreditError(f"{organisation} is archived: restore it before it gets credits.", "organisation")
+
+
 def _check_amount(amount_nano: int) -> None:
     if not 0 < amount_nano <= MOST_AMOUNT:
         most = dollars(MOST_AMOUNT)
@@ -241,15 +249,20 @@ class Credits:
 
     def grant(self, organisation: str, amount_nano: int, origin: Origin, expires_at: int | None = None) -> Transaction:
         """Gives credits that nobody has paid. Raises BadCreditError, CreditConflictError, LedgerError."""
-        return self._book.change(
-            lambda table: Posting(table, organisation).give("grant", amount_nano, origin, expires_at)
-        )
+
+        def grant(table: CreditTable) -> Transaction:
+            check_open(table.is_archived(organisation), organisation)
+            return Posting(table, organisation).give("grant", amount_nano, origin, expires_at)
+
+        return self._book.change(grant)
 
     def adjust(self, organisation: str, amount_nano: int, origin: Origin) -> Transaction:
         """Corrects a balance, upwards or downwards. Raises BadCreditError, CreditConflictError, LedgerError."""
 
         def adjust(table: CreditTable) -> Transaction:
             posting = Posting(table, organisation)
+            if not amount_nano:
+                raise BadCreditError("A correction of 0 changes nothing: an amount is above or below it.", "amount")
             if amount_nano < 0:
                 return posting.take(-amount_nano, origin)
             return posting.give("adjustment", amount_nano, origin)

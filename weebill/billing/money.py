@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
 from typing import Final
 
 NANO: Final = 1_000_000_000
@@ -12,6 +12,7 @@ MOST_AMOUNT: Final = 100_000_000 * NANO
 MOST_BALANCE: Final = 4_000_000_000 * NANO
 """The greatest balance, and debt, of an organisation: 64 bits have room for twice as much."""
 _PLACES: Final = 9
+_AMOUNT: Final = re.compile(r"(?P<sign>-?)\$?(?P<whole>[0-9]{0,12})(?:\.(?P<rest>[0-9]{0,9}))?")
 _SHOWN_PLACES: Final = 2
 
 
@@ -21,14 +22,11 @@ def read_dollars(text: str) -> int:
     >>> read_dollars("12.5"), read_dollars("-$0.000000001")
     (12500000000, -1)
     """
-    plain = text.strip().replace("$", "", 1)
-    try:
-        nano = Decimal(plain).scaleb(_PLACES)
-        if not nano.is_finite() or nano != nano.to_integral_value() or abs(nano) > MOST_BALANCE:
-            raise ValueError
-        return int(nano)
-    except (InvalidOperation, ValueError):
-        raise ValueError(f"{text!r} is no amount in dollars, with at most nine decimals") from None
+    found = _AMOUNT.fullmatch(text.strip())
+    digits = "" if found is None else found["whole"] + (found["rest"] or "").ljust(_PLACES, "0")
+    if found is None or not (found["whole"] or found["rest"]) or int(digits) > MOST_BALANCE:
+        raise ValueError(f"{text!r} is no amount in dollars, such as 12.50, with at most nine decimals")
+    return -int(digits) if found["sign"] else int(digits)
 
 
 def dollars(nano: int) -> str:

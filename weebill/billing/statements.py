@@ -11,6 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Final, NamedTuple
 
+from weebill.billing.errors import BadCreditError
 from weebill.billing.money import dollars
 from weebill.billing.transactions import Transaction
 
@@ -52,6 +53,12 @@ class Statement(NamedTuple):
     def ended_nano(self) -> int:
         """The balance after the last transaction."""
         return self.transactions[-1].balance_nano if self.transactions else self.opening_nano
+
+
+def check_span(since: int, until: int) -> None:
+    """Raises BadCreditError for a statement that would end before it begins."""
+    if since > until:
+        raise BadCreditError("A statement begins before it ends.", "since")
 
 
 def as_csv(transactions: Sequence[Transaction]) -> str:

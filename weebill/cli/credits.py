@@ -18,7 +18,7 @@ from weebill.accounts.pepper import read_pepper
 from weebill.billing.credits import Origin
 from weebill.billing.errors import BadCreditError, UnknownTransactionError
 from weebill.billing.money import dollars, read_dollars
-from weebill.billing.statements import MOST_LISTED, as_csv, as_page, receipt
+from weebill.billing.statements import MOST_LISTED, as_csv, as_page, check_span, receipt
 from weebill.billing.transactions import Transaction
 from weebill.billing.webhooks import Alert, check_alert, secret_of
 from weebill.cli.errors import USAGE, CommandError, warn
@@ -47,6 +47,8 @@ _OPTIONS = {
     "project": "--project",
     "model": "--model",
     "valid_from": "--from",
+    "since": "--from",
+    "organisation": "--org",
     "parts_per_million": "PERCENT",
 }
 
@@ -113,6 +115,7 @@ def print_statement(sources: Sources, org: str, since: str, until: str, form: Fo
     begin = moment(since, now, "--from") if since else 0
     end = moment(until, now, "--until") if until else int(now) + 1
     with opened_for(sources, org) as (ledger, of):
+        check_span(begin, end)
         found = ledger.read(lambda connection: statement(connection, of, begin, end))
     if len(found.transactions) == MOST_LISTED:
         warn(f"only the first {MOST_LISTED} transactions are listed; narrow it down by --from and --until")

@@ -21,7 +21,7 @@ from weebill.billing.credits import Origin
 from weebill.billing.errors import BadCreditError, CreditConflictError, UnknownTransactionError
 from weebill.billing.money import read_dollars
 from weebill.billing.rates import Rate
-from weebill.billing.statements import as_csv, as_page, receipt
+from weebill.billing.statements import as_csv, as_page, check_span, receipt
 from weebill.billing.transactions import MOST_NOTE
 from weebill.billing.webhooks import Alert, check_alert, secret_of
 from weebill.config.ledger_errors import LedgerError
@@ -193,6 +193,8 @@ class CreditRoutes:
         form: Annotated[Form, Query(alias="format")] = "json",
     ) -> Json[StatementShown] | Text:
         """Shows the statement of an organisation over a time."""
+        with answering():
+            check_span(since, until)
         end = min(until, int(time.time()) + 1)
         found = self._read(actor, organisation, lambda connection, of: statement(connection, of, since, end))
         if form == "json":

@@ -18,6 +18,8 @@ MOST: Final = 2**53 - 1
 """The greatest amount; every JSON reader represents it exactly."""
 MOST_OF_ONE: Final = 10
 """The most limits of one subject; a request's record has the ids of all that it is held to."""
+OF_CREDITS: Final = WILDCARD
+"""The model of a limit that follows credits (`weebill.storage.credit_stops`): people's have none for it."""
 
 _WINDOWS: Final[dict[Measure, tuple[Window, ...]]] = {
     "requests": ("minute", "day", "month", "none"),
@@ -124,4 +126,4 @@ def checked(limit: Limit) -> Limit:
     model = limit.model.strip()
     if len(model) > _LONGEST_PATTERN or not model.isprintable():
         raise BadLimitError(f"{model[:_LONGEST_PATTERN]!r} cannot be a model's name.", "model")
-    return msgspec.structs.replace(limit, model="" if model == WILDCARD else model)
+    return msgspec.structs.replace(limit, model="" if model == OF_CREDITS else model)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, get_args
 
-from weebill.limits.limit import Limit, amount_of
+from weebill.limits.limit import OF_CREDITS, Limit, amount_of
 from weebill.limits.slices import Short, Slice
 from weebill.limits.windows import FOREVER
 from weebill.wire.errors import ApiError, OverLimit
@@ -52,6 +52,12 @@ def refusal(short: Short, now: float) -> OverLimit:
         message = f"This request is over {what}, of which none is left.{_when(slice_, now)}"
         return OverLimit(429, message, code=code, retry_after=again)
     left, needed = amount_of(limit.measure, slice_.left), amount_of(limit.measure, need)
+    if limit.model == OF_CREDITS:
+        message = (
+            f"This request may cost up to {needed}, before mark-ups, and the credits of the {limit.level} "
+            f"{limit.subject} are good for {left} of that now. Buy credits, or ask for less by a smaller `max_tokens`."
+        )
+        return OverLimit(402, message, code="insufficient_quota", type="insufficient_quota")
     message = (
         f"This request may take up to {needed}, and {left} are left of {what}."
         f"{'' if impossible else _when(slice_, now)} A smaller `max_tokens` lowers what it may take."
@@ -80,8 +86,7 @@ def lines_of(kind: Kind, slices: Sequence[Slice], now: float, lines: Lines) -> b
     """Returns the header lines for limits of one measure: of the one that has the least left."""
     tightest, least = None, 0
     for each in slices:
-        free = each.free
-        left = each.available + free if free > 0 else each.available
+        left = each.left
         if tightest is None or left < least:
             tightest, least = each, left
     return b"" if tightest is None else lines(kind, tightest, least, now)

@@ -58,8 +58,10 @@ class Slice:
 
     @property
     def left(self) -> int:
-        """The amount that may be used yet, as far as this worker knows."""
-        return max(0, self.free) + self.available
+        """The amount that may be used yet, as far as this worker knows: `free` is below 0 by what the ledger has not
+        ingested yet of what was charged unforeseen.
+        """
+        return max(0, self.free + self.available)
 
     def give_back(self) -> None:
         """Takes what is free out of use; the ledger process is to be told then."""

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, sele
 
 from weebill.accounts.audit import Author, command_line
 from weebill.billing.rates import ALL_PROJECTS, WHOLE, Rate, Rates
-from weebill.limits.limit import MOST, Limit
+from weebill.limits.limit import MOST, OF_CREDITS, Limit
 from weebill.storage.limits import LimitRows
 from weebill.storage.tables.credits import (
     CREDIT_CHECKOUTS,
@@ -31,7 +31,6 @@ from weebill.storage.tables.credits import (
 from weebill.storage.tables.limits import ALLOWANCES
 from weebill.storage.tables.tenants import PROJECTS
 
-_EVERY: Final = "*"
 _FOREVER: Final = 0
 _UNDER_WAY_S: Final = 3600
 """For so long after it has begun a request may be under way, or its record wait in a journal."""
@@ -54,7 +53,7 @@ def set_stop(connection: Connection, organisation: str, *, hard: bool, author: A
     now = int(time.time())
     if hard and limit is None:
         made = limits.add(
-            Limit(id=0, subject=organisation, measure="spend", window="none", amount=0, model=_EVERY,
+            Limit(id=0, subject=organisation, measure="spend", window="none", amount=0, model=OF_CREDITS,
                   created_at=now, changed_at=now)
         )  # fmt: skip
         connection.execute(insert(CREDIT_STOPS).values(organisation=organisation, limit_id=made.id))

@@ -15,6 +15,7 @@ from weebill.storage.audit import record
 from weebill.storage.credit_alerts import note_balance
 from weebill.storage.credit_stops import keep_stop
 from weebill.storage.database import Database
+from weebill.storage.owners import is_archived
 from weebill.storage.postgresql.locks import lock
 from weebill.storage.tables.credits import (
     CREDIT_ENTRIES,
@@ -81,6 +82,10 @@ class CreditRows:
         made = insert(CREDIT_STANDINGS).values(organisation=organisation, **values, webhook_url="", webhook_secrets=0)
         self._connection.execute(made)
         return begun
+
+    def is_archived(self, organisation: str) -> bool:
+        """True if an organisation is archived."""
+        return is_archived(self._connection, organisation)
 
     def lots(self, organisation: str) -> list[Lot]:
         """Returns the lots that are not used up, in the order of their use."""

@@ -52,6 +52,12 @@ def is_organisation(connection: Connection, organisation: str) -> bool:
     return found.first() is not None
 
 
+def is_archived(connection: Connection, organisation: str) -> bool:
+    """Returns True if there is an organisation with this id that is archived."""
+    found = connection.execute(select(ORGANISATIONS.c.archived_at).where(ORGANISATIONS.c.id == organisation))
+    return found.scalar() is not None
+
+
 def organisation_of_project(connection: Connection, project: str) -> str | None:
     """Returns the organisation of a project, by its id; None if there is no such project."""
     return connection.execute(select(PROJECTS.c.organisation_id).where(PROJECTS.c.id == project)).scalar()

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, delete, insert, select, update
 
 from weebill.accounts.audit import Author
-from weebill.billing.credits import Posting
+from weebill.billing.credits import Posting, check_open
 from weebill.billing.errors import BadCreditError, UnknownTransactionError
 from weebill.billing.money import NANO_PER_CENT, dollars
 from weebill.billing.purchases import (
@@ -29,6 +29,7 @@ from weebill.config.credits import StripeSettings
 from weebill.storage.credit_stops import keep_stop
 from weebill.storage.credits import CreditRows, of_purchase
 from weebill.storage.database import Database
+from weebill.storage.owners import is_archived
 from weebill.storage.tables.credits import CREDIT_CHECKOUTS, STRIPE_EVENTS
 
 KEPT_S: Final = 90 * 86_400
@@ -132,6 +133,7 @@ def forget_events(connection: Connection, now: int) -> None:
 
 
 def _add(connection: Connection, checkout: Checkout, now: int) -> None:
+    check_open(is_archived(connection, checkout.organisation), checkout.organisation)
     recent = select(CREDIT_CHECKOUTS.c.id).where(
         CREDIT_CHECKOUTS.c.organisation == checkout.organisation,
         CREDIT_CHECKOUTS.c.made_at > now - _HOUR_S,

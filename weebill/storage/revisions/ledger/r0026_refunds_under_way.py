@@ -1,4 +1,4 @@
-"""What Stripe is asked to pay back of a purchase, until that is posted.
+"""The part of a purchase that Stripe is asked to pay back, until that is posted.
 
 Revision ID: 0026
 Revises: 0025
