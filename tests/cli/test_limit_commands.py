@@ -78,7 +78,7 @@ def test_what_a_lost_machine_holds_is_shown_and_released(weebill):
     weebill.ok("limits", "set", "ci", "spend", "5")
     with sqlite3.connect(weebill.home.database) as ledger:
         ledger.execute("INSERT INTO leases VALUES (1, 0, 'w1', 3000000000, 1000000000, 1)")
-        ledger.execute("INSERT INTO borrowers VALUES ('w1', 'gone-1', strftime('%s') + 600, NULL)")
+        ledger.execute("INSERT INTO borrowers VALUES ('w1', 'gone-1', strftime('%s') + 600, NULL, '')")
     shown = weebill.ok("limits", "machines")
     assert "gone-1" in shown
     assert "$2.00" in shown

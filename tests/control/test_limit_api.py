@@ -72,7 +72,7 @@ async def test_what_a_lost_machine_holds_is_shown_and_released(control: ControlP
         assert (missing.status_code, missing.json()["error"]["code"]) == (404, "machine_not_found")
         with sqlite3.connect(control.home.database) as ledger:
             ledger.execute("INSERT INTO leases VALUES (?, 0, 'w1', 300, 100, 1)", (limit,))
-            ledger.execute("INSERT INTO borrowers VALUES ('w1', 'gone-1', strftime('%s') + 600, NULL)")
+            ledger.execute("INSERT INTO borrowers VALUES ('w1', 'gone-1', strftime('%s') + 600, NULL, '')")
         alive = await client.post(f"{path}/gone-1/release")
         assert (alive.status_code, alive.json()["error"]["code"]) == (409, "machine_alive")
         with sqlite3.connect(control.home.database) as ledger:
