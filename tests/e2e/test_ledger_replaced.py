@@ -146,7 +146,9 @@ async def test_nothing_is_lost_and_all_is_said(tmp_path: Path) -> None:
                 async with asyncio.timeout(30):
                     while await works(running, made.strip()):
                         await asyncio.sleep(0.05)
-            await eventually(lambda: rows(ledgers.path).total() > 0)
+                # By now all have noticed, and the next change is another one to them.
+                newest, _ = seen.answered[-1]
+                await eventually(lambda newest=newest: newest in rows(ledgers.path))
             before_emptied = time.monotonic()
             await asyncio.sleep(1)
             shutil.copyfile(ledgers.backup(), ledgers.keep())

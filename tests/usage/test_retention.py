@@ -22,7 +22,7 @@ from weebill.storage import usage_deletion
 from weebill.storage.database import Database
 from weebill.storage.opening import open_ledger, open_responses
 from weebill.storage.responses import ResponseStore
-from weebill.storage.tenant_stores import Tenant, TenantKind, opened_stores
+from weebill.storage.tenant_stores import Tenant, TenantKind, located, opened_stores
 from weebill.storage.usage import StoredUsage
 from weebill.storage.usage_erasure import Erased, erase
 from weebill.storage.usage_retention import COUNTS_ONLY, EVERYWHERE, Sweeper, rules, set_rule
@@ -48,7 +48,9 @@ def erased(
     """The numbers of requests, answers and outcomes that are erased."""
     found = Erased()
     with opened_stores(ledger, home, settings) as stores:
-        erase(stores, Tenant(kind, name), command_line(), lambda: None, found)
+        tenant = stores.ledger.read(partial(located, tenant=Tenant(kind, name)))
+        assert tenant is not None
+        erase(stores, tenant, command_line(), lambda: None, found)
     return found.requests, found.answers, found.outcomes
 
 
