@@ -40,7 +40,8 @@ _SOON_S: Final = 180
 
 def is_hard(connection: Connection, organisation: str) -> bool:
     """Returns True if an organisation is refused once its credits are used up."""
-    return _limit_of(connection, organisation) is not None
+    limit = _limit_of(connection, organisation)
+    return limit is not None and LimitRows(connection).find(limit) is not None
 
 
 def set_stop(connection: Connection, organisation: str, *, hard: bool, author: Author | None = None) -> None:
