@@ -46,12 +46,16 @@ class IngestThread(threading.Thread):
     def run(self) -> None:
         """Ingests until `finish` is called, and then once more."""
         yield_to_others()
-        while not self._finishing.is_set():
+        last = False
+        while True:
             try:
                 self._ingest()
+                return
             except Exception as error:  # any error: without this thread the journals would fill up unnoticed
                 self._report(error)
-                self._pause(_RETRY_S)
+            if last:
+                return
+            last = self._pause(_RETRY_S)  # the ledger may be back by then
 
     def finish(self, timeout_s: float) -> None:
         """Ingests the remaining records and stops; after `timeout_s`, the rest is left to the next start."""
