@@ -180,6 +180,10 @@ def test_a_limit_that_somebody_removes_is_no_stop_any_more(ledger: Database, boo
     [state] = Limits(StoredLimits(ledger)).list(ORG)
     Limits(StoredLimits(ledger)).remove(state.limit.id)
     assert not ledger.read(lambda connection: is_hard(connection, ORG)), "at once"
+    stop(ledger)
+    assert ledger.read(lambda connection: is_hard(connection, ORG)), "it can be set again"
+    [state] = Limits(StoredLimits(ledger)).list(ORG)
+    Limits(StoredLimits(ledger)).remove(state.limit.id)
     books.grant(ORG, 1000, Origin("1"))
     assert not ledger.read(lambda connection: is_hard(connection, ORG))
 

@@ -40,8 +40,7 @@ _SOON_S: Final = 180
 
 def is_hard(connection: Connection, organisation: str) -> bool:
     """Returns True if an organisation is refused once its credits are used up."""
-    limit = _limit_of(connection, organisation)
-    return limit is not None and LimitRows(connection).find(limit) is not None
+    return _limit_of(connection, organisation) is not None
 
 
 def set_stop(connection: Connection, organisation: str, *, hard: bool, author: Author | None = None) -> None:
@@ -52,17 +51,18 @@ def set_stop(connection: Connection, organisation: str, *, hard: bool, author: A
     limits = LimitRows(connection, author or command_line())
     limit = _limit_of(connection, organisation)
     now = int(time.time())
-    if hard and limit is None:
+    if hard == (limit is not None):
+        return
+    connection.execute(delete(CREDIT_STOPS).where(CREDIT_STOPS.c.organisation == organisation))
+    if limit is None:
         made = limits.add(
             Limit(id=0, subject=organisation, measure="spend", window="none", amount=0, model=OF_CREDITS,
                   created_at=now, changed_at=now)
         )  # fmt: skip
         connection.execute(insert(CREDIT_STOPS).values(organisation=organisation, limit_id=made.id))
         keep_stop(connection, organisation)
-    elif not hard and limit is not None:
-        if limits.find(limit) is not None:
-            limits.remove(limit, now)
-        connection.execute(delete(CREDIT_STOPS).where(CREDIT_STOPS.c.organisation == organisation))
+    else:
+        limits.remove(limit.id, now)
 
 
 def keep_stop(connection: Connection, organisation: str) -> None:
@@ -70,16 +70,11 @@ def keep_stop(connection: Connection, organisation: str) -> None:
     limit = _limit_of(connection, organisation)
     if limit is None:
         return
-    limits = LimitRows(connection)
-    known = limits.find(limit)
-    if known is None:  # somebody has removed it: so there is no hard stop any more
-        connection.execute(delete(CREDIT_STOPS).where(CREDIT_STOPS.c.organisation == organisation))
-        return
     now = int(time.time())
-    settled, left = _settled_and_left(connection, organisation, limit, now)
+    settled, left = _settled_and_left(connection, organisation, limit.id, now)
     amount = min(MOST, settled + left * WHOLE // _dearest(connection, organisation, now))
-    if amount != known.amount:
-        limits.set_amount(limit, amount, now)
+    if amount != limit.amount:
+        LimitRows(connection).set_amount(limit.id, amount, now)
 
 
 def stopped(connection: Connection) -> Sequence[str]:
@@ -96,9 +91,11 @@ def rates_moved(connection: Connection, before: int, now: int) -> bool:
     return connection.execute(select(CREDIT_RATES.c.id).where(or_(*begun)).limit(1)).first() is not None
 
 
-def _limit_of(connection: Connection, organisation: str) -> int | None:
+def _limit_of(connection: Connection, organisation: str) -> Limit | None:
+    """Returns the limit of a hard stop; None where somebody has removed it: so there is no hard stop any more."""
     limit = select(CREDIT_STOPS.c.limit_id).where(CREDIT_STOPS.c.organisation == organisation)
-    return connection.execute(limit).scalar()
+    found = connection.execute(limit).scalar()
+    return None if found is None else LimitRows(connection).find(found)
 
 
 def _settled_and_left(connection: Connection, organisation: str, limit: int, now: int) -> tuple[int, int]:
