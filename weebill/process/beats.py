@@ -14,6 +14,13 @@ async def next_beat(interval_s: float) -> None:
     await asyncio.sleep(until_beat(interval_s))
 
 
+async def set_or_due(event: asyncio.Event, within_s: float) -> None:
+    """Waits until an event is set, as it is after so many seconds at the latest."""
+    timer = asyncio.get_running_loop().call_later(within_s, event.set)
+    await event.wait()
+    timer.cancel()
+
+
 def until_beat(interval_s: float) -> float:
     """Returns the seconds until then."""
     left_s = interval_s - asyncio.get_running_loop().time() % interval_s

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from weebill.process.beats import until_beat
+from weebill.process.beats import set_or_due, until_beat
 from weebill.process.effort import Effort
 
 # Between two Pings: a hang is noticed at most this much later than the limit. All children get theirs at once.
@@ -87,9 +87,7 @@ class Heartbeat:
                     self._doubt(True)
                 if 0 < self._limit_s() <= overdue_s:
                     return owed_s
-            pause = asyncio.get_running_loop().call_later(until_beat(_INTERVAL_S), self._hurried.set)
-            await self._hurried.wait()
-            pause.cancel()
+            await set_or_due(self._hurried, until_beat(_INTERVAL_S))
 
     def _doubt(self, doubtful: bool) -> None:
         if doubtful != self.doubtful:

@@ -31,7 +31,7 @@ from weebill.config.schema import EngineSettings, LocalSettings
 from weebill.models.needs import window_of
 from weebill.models.sharing import SharedModel, shared
 from weebill.models.store import ServedModel
-from weebill.process.beats import until_beat
+from weebill.process.beats import set_or_due, until_beat
 from weebill.supervisor.child import Child
 from weebill.supervisor.pooled_model import PooledModel
 
@@ -197,10 +197,7 @@ class Pool:
     async def keep(self) -> None:
         """Advances again and again."""
         while True:
-            later = TICK_S if self._moves() else until_beat(_QUIET_TICK_S)
-            tick = asyncio.get_running_loop().call_later(later, self._due.set)
-            await self._due.wait()
-            tick.cancel()
+            await set_or_due(self._due, TICK_S if self._moves() else until_beat(_QUIET_TICK_S))
             self._due.clear()
             try:
                 self.advance()
