@@ -240,8 +240,10 @@ class People:
 
         def change(table: SignInTable) -> Opened | None:
             user_id = table.identity(identity.issuer, identity.subject)
-            known = None if user_id is None else table.user(user_id)
-            user = known if user_id is not None else _by_address(table, identity, sign_up, visitor, credits_nano)
+            if user_id is not None:
+                user = table.user(user_id)
+            else:
+                user = _by_address(table, identity, sign_up, visitor, credits_nano)
             if user is None or user.disabled_at is not None:
                 return None
             if user_id is None:

@@ -11,7 +11,7 @@ import msgspec
 import typer
 from msgspec import UNSET
 
-from weebill.accounts.api_key import ApiKey, KeyRole, KeyUse
+from weebill.accounts.api_key import ApiKey, KeyRole
 from weebill.accounts.audit import command_line
 from weebill.accounts.errors import BadKeyError
 from weebill.accounts.keys import CreatedKey, Keys, Owner
@@ -113,7 +113,7 @@ def list_keys(sources: Sources, revoked: bool, project: str | None, quiet: bool,
         rows = (
             (
                 key.id, key.name, *([key.project_id] if several else ()), key.role, key.hint, day(key.created_at),
-                day(use.last_used_at), str(use.requests), _dollars(use), _status(key),
+                day(use.last_used_at), str(use.requests), cost(use.cost_nano), _status(key),
             )
             for key, use in found
         )  # fmt: skip
@@ -149,7 +149,7 @@ def show(sources: Sources, id_or_name: str, as_json: bool) -> None:
         "last used": day(use.last_used_at),
         "requests": f"{use.requests}, {use.failures} of them failed" if use.failures else str(use.requests),
         "tokens": f"{use.prompt_tokens} read, {use.cached_tokens} of them cached; {use.completion_tokens} written",
-        "cost": _dollars(use) + (f", and {use.unpriced} requests of unknown price" if use.unpriced else ""),
+        "cost": cost(use.cost_nano) + (f", and {use.unpriced} requests of unknown price" if use.unpriced else ""),
     }
     if several:
         lines |= {"project": key.project_id, "held by": key.user_id or key.service_account_id or NOTHING}
@@ -221,7 +221,3 @@ def _overlaps(key: ApiKey) -> bool:
 
 def _listed(names: Sequence[str], everything: str) -> str:
     return ", ".join(names) or everything
-
-
-def _dollars(use: KeyUse) -> str:
-    return cost(use.cost_nano)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
 from weebill.accounts.audit import command_line
@@ -58,17 +57,10 @@ def subject_of(ledger: Database, limits: Limits, given: str) -> str:
     """
     if (by_id := _limited(limits, given)) == given:
         return given
-    tenants = tenants_in(ledger, command_line())
     found = [] if by_id is None else [by_id]
-    finders: list[Callable[[str], Organisation | Project | User]] = [
-        partial(tenants.find, Organisation),
-        partial(tenants.find, Project),
-    ]
-    if "@" in given:
-        finders.append(partial(tenants.find, User))
-    for find in finders:
+    for find in (organisation_of, project_of, user_of) if "@" in given else (organisation_of, project_of):
         with suppress(UnknownTenantError):
-            found.append(find(given).id)
+            found.append(find(ledger, given))
     if not found:
         raise UnknownLimitError(f"There is nobody with the id or name {given!r}.")
     if len(found) > 1:
