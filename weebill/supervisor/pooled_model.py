@@ -11,7 +11,7 @@ from weebill.supervisor.backoff import Backoff
 from weebill.supervisor.child import Child
 from weebill.supervisor.suspects import Suspects
 
-_FIRST_RETRY_S: Final = 5.0
+FIRST_RETRY_S: Final = 5.0
 _LONGEST_RETRY_S: Final = 300.0
 
 
@@ -43,7 +43,7 @@ class PooledModel:
         self.retry_at = 0.0
         self.ending = False
         self.gone = False
-        self.backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
+        self.backoff = Backoff(FIRST_RETRY_S, _LONGEST_RETRY_S)
 
     @property
     def name(self) -> str:
