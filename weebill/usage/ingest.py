@@ -45,6 +45,7 @@ from weebill.usage.tables import UsageLedger, UsageTables
 BATCH_BYTES = 1 << 22  # of journal in one transaction: some 20,000 records
 _PIECE_BYTES = 1 << 14  # decoded between two yields of the processor: a fifth of a millisecond
 DRAFT_AGE_S = 60.0
+_OF_WRITERS = (SEGMENT_SUFFIX, INTENTS_SUFFIX)
 
 # The errors for a line that is no usage record, from the decoder or the ledger.
 _BAD_LINE = (msgspec.MsgspecError, UnicodeError, RecordRefusedError)
@@ -73,6 +74,13 @@ class _Problem(NamedTuple):
     reason: str
 
 
+class _Seen(NamedTuple):
+    """The stamp of the ledger, and the names of all files of the journals."""
+
+    stamp: str
+    names: list[str]
+
+
 class Ingester:
     """Moves records from the journals in `folder` into the ledger. Memory is bounded by `batch_bytes`.
 
@@ -86,39 +94,37 @@ class Ingester:
         self._cost = cost
         self._source = ""
         self._marks: dict[str, int] = {}
-        self._rested: tuple[str, list[str]] | None = None
-        self._rests_until = 0.0
+        self._looks_at = 0.0
+        self._left: _Seen | None = None
+        """What the last call has seen or left."""
 
     def run(self) -> int:
         """Ingests all present records, and deletes finished segments. Returns the number of records.
 
-        It costs next to nothing where nothing has happened since a call that found nothing to do. Raises LedgerError
-        or OSError; nothing is lost then, and the next call resumes.
+        It costs next to nothing where nothing has happened since the last call. Raises LedgerError or OSError; nothing
+        is lost then, and the next call resumes.
         """
-        seen = self._seen()
-        if (
-            seen is not None
-            and seen == self._rested
-            and time.monotonic() < self._rests_until
-            and self._is_quiet(seen[1])
-        ):
+        seen, left = self._seen(), self._left
+        looks = seen is None or left is None or seen.stamp != left.stamp or time.monotonic() >= self._looks_at
+        if not looks and seen is not None and seen == left and self._is_quiet(seen.names):
             return 0
-        self._rested = None
-        total = self._run()
-        if not total:
-            self._rested, self._rests_until = seen, time.monotonic() + DRAFT_AGE_S
+        self._left = None
+        total = self._run(looks)
+        # Its own changes are not to wake the next call. A backup that is put back right here, and that no record
+        # follows, is found when it looks again after some time.
+        self._left = self._seen() if total else seen
         return total
 
-    def _seen(self) -> tuple[str, list[str]] | None:
+    def _seen(self) -> _Seen | None:
         """Returns the stamp of the ledger and the names of all files; None if the ledger cannot be read."""
         try:
-            return self._ledger.stamp(), self._names()
+            return _Seen(self._ledger.stamp(), self._names())
         except LedgerError:  # a change says what to do about it
             return None
 
     def _is_quiet(self, names: Iterable[str]) -> bool:
         """True if no segment has grown since the last run, and no writer is gone."""
-        return all(self._is_as_it_was(name) for name in names if name.endswith((SEGMENT_SUFFIX, INTENTS_SUFFIX)))
+        return all(self._is_as_it_was(name) for name in names if name.endswith(_OF_WRITERS))
 
     def _is_as_it_was(self, name: str) -> bool:
         try:
@@ -134,7 +140,7 @@ class Ingester:
         finally:
             os.close(descriptor)
 
-    def _run(self) -> int:
+    def _run(self, looks: bool) -> int:
         total = 0
         if not self._source:
             self._look()
@@ -147,9 +153,11 @@ class Ingester:
                 total += count
         for table in dead:
             total += self._record_open(table)
-        # What is not there any more, since the ledger was replaced, is read again before its segment is deleted.
-        self._look()
-        self._delete_finished()
+        is_any_left = any(is_left(self._folder / name) for name in self._names() if name.endswith(_OF_WRITERS))
+        if looks or not total or is_any_left:
+            # What is not there any more, since the ledger was replaced, is read again before its segment is deleted.
+            self._look()
+            self._delete_finished()
         return total
 
     def _look(self) -> None:
@@ -167,6 +175,7 @@ class Ingester:
         if self._source not in ("", source):
             log.warning("the ledger was replaced; usage goes into the one that is there now")
         self._source, self._marks = source, marks
+        self._looks_at = time.monotonic() + DRAFT_AGE_S
 
     def _reopen(self, table: Path) -> None:
         """Has the open requests of a living worker recorded when it dies, although a copy of its table was settled."""
@@ -246,7 +255,11 @@ class Ingester:
             finished = try_lock(descriptor)
             if not first or (first == UNUSED and not (finished and data_after(descriptor, known))):
                 return 0, False
-            batch = self._ledger.change(lambda tables: self._move_batch(tables, segment, descriptor, finished))
+            batch, source = self._ledger.change(
+                lambda tables: (self._move_batch(tables, segment, descriptor, finished), tables.source)
+            )
+        if source != self._source:
+            self._looks_at = 0.0  # it was replaced
         self._marks[segment] = batch.end
         _report(segment, batch.problems)
         return batch.records, batch.more
