@@ -50,7 +50,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     drain_grace_s: Seconds = 30.0
     keepalive_s: Seconds = 15.0
     watchdog_s: Seconds = 5.0
-    loop_lag_step_s: Annotated[float, Meta(ge=0.001, le=10)] = 0.25
+    loop_lag_step_s: Annotated[float, Meta(ge=0.001, le=10)] = 0.5
     model_in_answers: Literal["asked", "served"] = "asked"
 
 
