@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from weebill.billing.rates import billed_nano
 from weebill.storage.owners import INSTALLATION, Owners
@@ -20,6 +20,14 @@ from weebill.usage.records import UsageRecord
 _COST: Final = SUMS.index("cost_nano")
 _UNPRICED: Final = SUMS.index("unpriced")
 _SECOND_US: Final = 1_000_000
+_OF_ORGANISATION: Final = CREDIT_USAGE.c.organisation == bindparam("of_organisation")
+# Nobody else adds until the end of the transaction.
+_FIND: Final = (
+    select(CREDIT_USAGE.c.billed_nano, CREDIT_USAGE.c.cost_nano, CREDIT_USAGE.c.unpriced)
+    .where(_OF_ORGANISATION)
+    .with_for_update()
+)
+_SET: Final = update(CREDIT_USAGE).where(_OF_ORGANISATION)
 
 
 class Bill:
@@ -82,17 +90,14 @@ class Bill:
 
 def add_up(connection: Connection, organisation: str, billed: int, cost: int, unpriced: int) -> None:
     """Adds to what an organisation was billed, what that has cost, and its requests of unknown price."""
-    here = CREDIT_USAGE.c.organisation == organisation
-    columns = (CREDIT_USAGE.c.billed_nano, CREDIT_USAGE.c.cost_nano, CREDIT_USAGE.c.unpriced)
-    # Nobody else adds until the end of the transaction.
-    find = select(*columns).where(here).with_for_update()
-    known = connection.execute(find).one_or_none()
+    here = {"of_organisation": organisation}
+    known = connection.execute(_FIND, here).one_or_none()
     if known is None and connection.dialect.name != "sqlite":
         lock(connection, f"credit usage {organisation}")
-        known = connection.execute(find).one_or_none()
+        known = connection.execute(_FIND, here).one_or_none()
     sums = [min(MOST, each + more) for each, more in zip(known or (0, 0, 0), (billed, cost, unpriced), strict=True)]
     values = dict(zip(("billed_nano", "cost_nano", "unpriced"), sums, strict=True))
     if known is None:
         connection.execute(insert(CREDIT_USAGE).values(organisation=organisation, **values))
     else:
-        connection.execute(update(CREDIT_USAGE).where(here).values(values))
+        connection.execute(_SET, {**here, **values})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from weebill.accounts.tenants import DEFAULT_ORGANISATION, DEFAULT_PROJECT
 from weebill.storage.tables.ledger import API_KEYS
@@ -23,8 +23,10 @@ class Owner(NamedTuple):
 
 INSTALLATION: Final = Owner(DEFAULT_ORGANISATION, DEFAULT_PROJECT)
 """Pays for what keys have used that the ledger does not know."""
-_OWNERS: Final = select(API_KEYS.c.id, PROJECTS.c.organisation_id, PROJECTS.c.id).join_from(
-    API_KEYS, PROJECTS, API_KEYS.c.project_id == PROJECTS.c.id
+_OWNERS: Final = (
+    select(API_KEYS.c.id, PROJECTS.c.organisation_id, PROJECTS.c.id)
+    .join_from(API_KEYS, PROJECTS, API_KEYS.c.project_id == PROJECTS.c.id)
+    .where(API_KEYS.c.id.in_(bindparam("key_ids", expanding=True)))
 )
 
 
@@ -41,7 +43,7 @@ class Owners:
         unknown = sorted(set(key_ids).difference(known))
         known.update(dict.fromkeys(unknown))
         for start in range(0, len(unknown), _BATCH):
-            found = self._connection.execute(_OWNERS.where(API_KEYS.c.id.in_(unknown[start : start + _BATCH])))
+            found = self._connection.execute(_OWNERS, {"key_ids": unknown[start : start + _BATCH]})
             known.update({key_id: Owner(organisation, project) for key_id, organisation, project in found})
         return known
 

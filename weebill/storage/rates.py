@@ -14,12 +14,12 @@ from weebill.storage.credit_stops import keep_stop, stopped
 from weebill.storage.owners import organisation_of_project
 from weebill.storage.tables.credits import CREDIT_RATES
 
-_COLUMNS: Final = [CREDIT_RATES.c[name] for name in Rate._fields]
+_ALL: Final = select(*(CREDIT_RATES.c[name] for name in Rate._fields)).order_by(CREDIT_RATES.c.id)
 
 
 def all_rates(connection: Connection) -> list[Rate]:
     """Returns every rate that ever was or will be, in the order in which they were made."""
-    return [Rate(*row) for row in connection.execute(select(*_COLUMNS).order_by(CREDIT_RATES.c.id))]
+    return [Rate(*row) for row in connection.execute(_ALL)]
 
 
 def read_rates(connection: Connection) -> Rates:
