@@ -10,7 +10,7 @@ import pytest
 
 from tests.fixtures.databases import rows
 from weebill.accounts.audit import command_line
-from weebill.accounts.people import Identity, People
+from weebill.accounts.people import Identity, People, SignUpPolicy
 from weebill.accounts.sessions import MOST_TICKETS, Lifetimes, Visitor
 from weebill.accounts.sign_in import Opened, SignIns
 from weebill.config.paths import Home
@@ -24,6 +24,7 @@ from weebill.storage.sign_in import sign_ins_in
 T = TypeVar("T")
 VISITOR = Visitor("192.0.2.1", "agent \0 名")
 LIFETIMES = Lifetimes(3600, 7200)
+INVITED = SignUpPolicy("invitation")
 AT_ONCE = 6
 
 
@@ -56,7 +57,7 @@ def test_a_link_opens_one_session(ledger: Database, sign_ins: SignIns, people: P
 
 def test_an_invitation_makes_one_user(ledger: Database, people: People) -> None:
     token = people.invite("org_default", "ada@example.com", "admin", command_line()).token
-    joined = all_at_once(lambda: people.join(token, "invitation", "Ada", "hash", VISITOR, LIFETIMES))
+    joined = all_at_once(lambda: people.join(token, "invitation", "Ada", "hash", INVITED, VISITOR, LIFETIMES))
     (opened,) = [each for each in joined if each is not None]
     assert isinstance(opened, Opened)
     assert rows(ledger, "SELECT email, name FROM users") == [("ada@example.com", "Ada")]
@@ -86,16 +87,16 @@ def test_few_tokens_of_an_address_are_valid(ledger: Database, sign_ins: SignIns,
 
 def test_an_identity_is_known_again(ledger: Database, people: People) -> None:
     known = Identity(issuer="https://id.example", subject="名", email="new@example.com", email_verified=True, name="N")
-    assert people.by_identity(known, "invitation", VISITOR, LIFETIMES) is None
-    first = people.by_identity(known, "open", VISITOR, LIFETIMES)
+    assert people.by_identity(known, INVITED, VISITOR, LIFETIMES) is None
+    first = people.by_identity(known, SignUpPolicy("open"), VISITOR, LIFETIMES)
     later = Identity(issuer="https://id.example", subject="名")
-    again = people.by_identity(later, "closed", VISITOR, LIFETIMES)
+    again = people.by_identity(later, SignUpPolicy("closed"), VISITOR, LIFETIMES)
     assert first is not None
     assert again is not None
-    assert again.user == first.user
-    assert (
-        people.by_identity(Identity(issuer="https://other.example", subject="名"), "open", VISITOR, LIFETIMES) is None
-    )
+    assert again.opened.user == first.opened.user
+    assert [each.is_new_way for each in (first, again)] == [False, False]
+    other = Identity(issuer="https://other.example", subject="名")
+    assert people.by_identity(other, SignUpPolicy("open"), VISITOR, LIFETIMES) is None
 
 
 def test_a_mail_is_claimed_by_one(ledger: Database, home: Home, sign_ins: SignIns) -> None:

@@ -25,6 +25,16 @@ OWNER_EMAIL: Final = "owner@localhost"
 OWNER_NAME: Final = "Owner"
 
 
+class SignUpPolicy(NamedTuple):
+    """The rule of who may sign up, and with how many nano-dollars an organisation that is made so begins.
+
+    It pays in advance unless these are None.
+    """
+
+    sign_up: SignUp
+    credits_nano: int | None = None
+
+
 class Issued(NamedTuple):
     """A one-time token for a person, to be mailed or shown; `user` is None if there is none with the address yet.
 
@@ -45,6 +55,13 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     email: str = ""
     email_verified: bool = False
     name: str = ""
+
+
+class ByIdentity(NamedTuple):
+    """A session of whom a provider knows; `is_new_way` if from now on it stands for a user who was there already."""
+
+    opened: Opened
+    is_new_way: bool
 
 
 class People:
@@ -136,15 +153,14 @@ class People:
         purpose: Purpose,
         name: str,
         password: str | None,
+        policy: SignUpPolicy,
         visitor: Visitor,
         lifetimes: Lifetimes,
-        credits_nano: int | None = None,
     ) -> Opened | User | None:
         """Lets in who has confirmed an address or accepted an invitation; None if the token is not valid.
 
         `password` is a hash. A new user is signed in. One who has the address already only joins the organisation, and
-        keeps its password. An organisation that is made so pays in advance, and begins with `credits_nano`, unless that
-        is None.
+        keeps its password.
         """
 
         def change(table: SignInTable) -> Opened | User | None:
@@ -153,10 +169,10 @@ class People:
                 return None
             found = table.user_of(ticket.email)
             if found is not None:
-                _join(table, found, ticket, visitor, credits_nano)
+                _join(table, found, ticket, visitor, policy)
                 return found
             user = _new_user(table, ticket.email, name, visitor)
-            _join(table, user, ticket, visitor, credits_nano)
+            _join(table, user, ticket, visitor, policy)
             now = int(time.time())
             table.set_credentials(structs.replace(table.credentials(user.id), password=password, password_set_at=now))
             return self._sign_ins.open(table, user, "sign-up", visitor, lifetimes)
@@ -226,31 +242,30 @@ class People:
     def by_identity(
         self,
         identity: Identity,
-        sign_up: SignUp,
+        policy: SignUpPolicy,
         visitor: Visitor,
         lifetimes: Lifetimes,
         replaced: str = "",
-        credits_nano: int | None = None,
-    ) -> Opened | None:
+    ) -> ByIdentity | None:
         """Opens a session for whom a provider knows; None if that is nobody here.
 
         A person that the provider does not yet stand for is found by the address, if the provider has verified it;
         where sign-up is open, it is made, with an organisation as of `join`.
         """
 
-        def change(table: SignInTable) -> Opened | None:
-            user_id = table.identity(identity.issuer, identity.subject)
-            if user_id is not None:
-                user = table.user(user_id)
-            else:
-                user = _by_address(table, identity, sign_up, visitor, credits_nano)
+        def change(table: SignInTable) -> ByIdentity | None:
+            user_id, made = table.identity(identity.issuer, identity.subject), None
+            user = _verified(table, identity) if user_id is None else table.user(user_id)
+            if user is None and user_id is None and policy.sign_up == "open":
+                user = made = _signed_up(table, identity, visitor, policy)
             if user is None or user.disabled_at is not None:
                 return None
             if user_id is None:
                 table.add_identity(identity.issuer, identity.subject, user.id, int(time.time()))
                 after = {"issuer": identity.issuer, "subject": identity.subject}
                 table.record(by_user(user, visitor), Act(action="user.identity_added", target=user.id, after=after))
-            return self._sign_ins.open(table, user, "openid", visitor, lifetimes, replaced)
+            opened = self._sign_ins.open(table, user, "openid", visitor, lifetimes, replaced)
+            return ByIdentity(opened, user_id is None and made is None)
 
         return self._book.change(change)
 
@@ -302,26 +317,27 @@ def _new_user(table: SignInTable, email: str, name: str, visitor: Visitor) -> Us
     return user
 
 
-def _by_address(
-    table: SignInTable, identity: Identity, sign_up: SignUp, visitor: Visitor, credits_nano: int | None
-) -> User | None:
+def _verified(table: SignInTable, identity: Identity) -> User | None:
+    """Returns the user with the address that a provider has verified."""
+    return table.user_of(email_of(identity.email)) if identity.email_verified and identity.email else None
+
+
+def _signed_up(table: SignInTable, identity: Identity, visitor: Visitor, policy: SignUpPolicy) -> User | None:
+    """Returns a new user with the address that a provider has verified; None if it has verified none."""
     if not identity.email_verified or not identity.email:
         return None
     address = email_of(identity.email)
-    found = table.user_of(address)
-    if found is not None or sign_up != "open":
-        return found
     try:
         name = checked_name(identity.name)
     except BadFieldError:
         name = address
     user = _new_user(table, address, name, visitor)
     confirmed = Ticket(purpose="confirmation", email=address, created_at=0, ends_at=0)
-    _join(table, user, confirmed, visitor, credits_nano)
+    _join(table, user, confirmed, visitor, policy)
     return user
 
 
-def _join(table: SignInTable, user: User, ticket: Ticket, visitor: Visitor, credits_nano: int | None) -> None:
+def _join(table: SignInTable, user: User, ticket: Ticket, visitor: Visitor, policy: SignUpPolicy) -> None:
     """Makes a user a member of the organisation of an invitation, or the owner of a new one.
 
     Raises TenantConflictError if the organisation is archived, and for a member with another role.
@@ -346,8 +362,8 @@ def _join(table: SignInTable, user: User, ticket: Ticket, visitor: Visitor, cred
     tenants.add(made)
     tenants.add(Project(id=_new_id(Project), organisation_id=made.id, name=DEFAULT_NAME, created_at=now))
     tenants.add_member(_membership(made.id, user, "owner"))
-    if credits_nano is not None:
-        table.pay_in_advance(made.id, credits_nano, by_user(user, visitor))
+    if policy.credits_nano is not None:
+        table.pay_in_advance(made.id, policy.credits_nano, by_user(user, visitor))
 
 
 def _membership(organisation_id: str, user: User, role: Role) -> Membership:

@@ -13,6 +13,8 @@ from oidc_provider_mock import User, run_server_in_thread
 from tests.control.sign_in.place import EMAIL, MAIL, ORIGIN, Browser, Place
 from tests.fixtures.databases import rows
 from weebill.config.accounts import AccountSettings, OpenIdSettings
+from weebill.storage.mails import StoredMails
+from weebill.storage.sealing import Vault
 
 # Of the provider's own use of Authlib.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -71,11 +73,16 @@ async def test_who_the_provider_knows_is_signed_in(place: Place) -> None:
         (session,) = [each for each in (await ada.get("/api/v1/sessions")).json()["data"] if each["current"]]
         assert session["means"] == "openid"
     assert rows(place.ledger, "SELECT subject FROM identities") == [("ada",)]
+    told = StoredMails(place.ledger, Vault(place.home)).claim()
+    assert told is not None
+    assert told.mail.to == EMAIL
+    assert "Acme signs you in from now on" in told.mail.text
     # Afterwards the subject counts, whatever becomes of the address.
     execute_email(place, "ada.lovelace@example.com")
     async with place.browser() as again:
         await again.get(await agreed(await begun(again), "ada"))
         assert await again.who() == "ada.lovelace@example.com"
+    assert rows(place.ledger, "SELECT count(*) FROM mails") == [(1,)], "a mail the first time alone"
 
 
 @pytest.mark.usefixtures("settings")
@@ -99,6 +106,7 @@ async def test_where_sign_up_is_open_a_user_is_made(place: Place, settings: Open
         assert list(found["roles"].values()) == ["owner"]
         assert found["manages"] is False
     assert rows(place.ledger, "SELECT subject, amount FROM limits") == [(*found["roles"], 0)], "it pays in advance"
+    assert rows(place.ledger, "SELECT * FROM mails") == [], "no other way than the one it began with"
 
 
 @pytest.mark.usefixtures("settings")

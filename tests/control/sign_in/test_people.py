@@ -245,6 +245,44 @@ async def test_a_password_is_set_by_mail(place: Place, postbox: Postbox) -> None
         assert "not valid" in (await other.send_form(page, "/reset", password="once more, with feeling")).text
         assert (await other.sign_in()).status_code == 401
         assert (await other.sign_in(password="a new kettle marsh")).status_code == 200
+    told = await postbox.next()
+    assert told.startswith(f"{EMAIL}\nYour sign-in to Weebill was changed\nYour password was set.")
+    assert "came from 192.0.2.1" in told
+    assert token not in told
+
+
+async def test_who_changes_a_way_to_sign_in_is_told(place: Place, postbox: Postbox) -> None:
+    new = "a new kettle marsh"
+    async with await place.member() as ada:
+
+        async def change(name: str, status: int = 200, **given: str) -> Any:
+            answer = await ada.post(f"/api/v1/auth/{name}", json=given, headers=CSRF)
+            assert answer.status_code == status, answer.text
+            return answer.json()
+
+        await change("password", password=PASSWORD, new_password=new)
+        assert "Your password was set." in await postbox.next()
+        secret = (await change("codes", 201, password=new))["secret"]
+        await change("codes/confirm", 400, code="000000")
+        await change("codes/confirm", code=pyotp.TOTP(secret).now())
+        mail = await postbox.next()
+        assert "One-time codes are asked for from now on" in mail
+        assert secret not in mail
+        await change("codes/end", password=new)
+        assert "not asked for any more" in await postbox.next()
+        await change("password", 403, password="not this one", new_password=PASSWORD)
+        assert rows(place.ledger, "SELECT * FROM mails") == []  # of what was refused
+
+
+async def test_a_password_is_changed_even_if_nobody_can_be_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with await place.member() as ada:
+        given = {"password": PASSWORD, "new_password": "a new kettle marsh"}
+        assert (await ada.post("/api/v1/auth/password", json=given, headers=CSRF)).status_code == 200
+        assert rows(place.ledger, "SELECT * FROM mails") == []  # no server for mails
+        place.set(mail=MAIL)
+        monkeypatch.setattr("weebill.storage.mails.MOST", 0)
+        back = {"password": given["new_password"], "new_password": PASSWORD}
+        assert (await ada.post("/api/v1/auth/password", json=back, headers=CSRF)).status_code == 200
 
 
 async def test_mails_go_to_the_configured_origin_whatever_the_host_header_says(place: Place, postbox: Postbox) -> None:

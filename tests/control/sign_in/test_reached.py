@@ -8,6 +8,7 @@ import httpx
 
 from tests.control.sign_in.place import CLERK, CSRF, EMAIL, PASSWORD, Browser, Place, token_in
 from tests.fixtures.databases import rows
+from weebill.accounts.people import SignUpPolicy
 from weebill.accounts.sessions import Lifetimes, Visitor
 from weebill.accounts.tenants import Organisation
 from weebill.limits.setting import Limits
@@ -115,7 +116,10 @@ async def test_a_members_role_is_not_changed_by_an_invitation(place: Place) -> N
     assert rows(place.ledger, f"SELECT role FROM memberships WHERE organisation_id = '{acme.id}'") == [("viewer",)]
     tenants.set_role(acme.id, user.id, "owner")
     visitor = Visitor("192.0.2.1", "test")
-    assert place.people.join(token, "invitation", "", None, visitor, Lifetimes(1, 1)) is not None
+    assert (
+        place.people.join(token, "invitation", "", None, SignUpPolicy("invitation"), visitor, Lifetimes(1, 1))
+        is not None
+    )
 
 
 async def test_an_invitation_does_not_let_in_who_was_removed(place: Place) -> None:

@@ -13,7 +13,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from weebill.accounts.errors import BadFieldError
 from weebill.accounts.passwords import checked_password
-from weebill.accounts.people import Issued, People
+from weebill.accounts.people import Issued, People, SignUpPolicy
 from weebill.accounts.permissions import Actor, Target, may
 from weebill.accounts.sessions import Invitation, Lifetimes, Purpose, Session, Ticket, Visitor
 from weebill.accounts.sign_in import Opened, Present, SignIns, by_user
@@ -25,7 +25,7 @@ from weebill.control.overview import Overview
 from weebill.control.refusals import answering
 from weebill.control.sign_in.attempts import Attempts
 from weebill.control.sign_in.hashing import Hasher
-from weebill.control.sign_in.letters import has_user_letter, letter
+from weebill.control.sign_in.letters import Change, change_letter, has_user_letter, letter
 from weebill.control.sign_in.mailing import Mailer
 from weebill.control.sign_in.openid import OpenId
 from weebill.storage.mails import Mail, MailQueueFullError
@@ -107,14 +107,19 @@ class Door:
         """Opens a session for whom the provider has signed in; returns it, and where to go on."""
         settings = self._openid_settings()
         identity, after = await self._openid.end(settings, self.settings.origin, query, cookie)
-        sign_up, nano = self.settings.sign_up, self.settings.sign_up_nano
-        opened = await self._in_thread(
-            self._people.by_identity, identity, sign_up, visitor, self.lifetimes, replaced, nano
+        known = await self._in_thread(
+            self._people.by_identity, identity, self._policy, visitor, self.lifetimes, replaced
         )
-        if opened is None:
+        if known is None:
             message = f"{settings.name} knows you, but there is no user here for you; ask those who manage this."
             raise ApiError(403, message, code="no_user")
-        return opened, after
+        if known.is_new_way:
+            await self._tell(known.opened.user.email, "identity", visitor)
+        return known.opened, after
+
+    @property
+    def _policy(self) -> SignUpPolicy:
+        return SignUpPolicy(self.settings.sign_up, self.settings.sign_up_nano)
 
     def _openid_settings(self) -> OpenIdSettings:
         settings = self._overview.settings.openid
@@ -167,9 +172,8 @@ class Door:
         known = await self._in_thread(self._sign_ins.known, ticket.email)
         if hashed is None and known is None:
             raise ApiError(400, "Choose a password.", code="invalid_value", param="password")
-        nano = self.settings.sign_up_nano
         joined = await self._in_thread(
-            self._people.join, token, ticket.purpose, name, hashed, visitor, self.lifetimes, nano
+            self._people.join, token, ticket.purpose, name, hashed, self._policy, visitor, self.lifetimes
         )
         if joined is None:
             raise _invalid_token()
@@ -185,6 +189,7 @@ class Door:
         hashed = await self._hasher.hash(checked)
         if await self._in_thread(self._people.reset, token, hashed, visitor) is None:
             raise _invalid_token()
+        await self._tell(ticket.email, "password", visitor)
 
     async def set_password(self, present: Present, current: str, new: str, visitor: Visitor) -> None:
         """Sets another password, and ends the user's other sessions."""
@@ -193,6 +198,7 @@ class Door:
             checked = checked_password(new, present.user.email, "new_password")
         hashed = await self._hasher.hash(checked)
         await self._in_thread(self._people.set_password, present.user, hashed, present.session.id, visitor)
+        await self._tell(present.user.email, "password", visitor)
 
     async def begin_codes(self, present: Present, current: str, visitor: Visitor) -> str:
         """Returns a secret for one-time codes."""
@@ -206,12 +212,14 @@ class Door:
         if codes is None:
             raise ApiError(400, "This code is wrong or too old; take the next one.", code="invalid_code", param="code")
         self._attempts.forgive(present.user.email, visitor.address)
+        await self._tell(present.user.email, "codes_begun", visitor)
         return codes
 
     async def end_codes(self, present: Present, current: str, visitor: Visitor) -> None:
         """Has one-time codes not asked for any more."""
         await self._prove(present, current, visitor)
         await self._in_thread(self._people.end_codes, present.user, visitor)
+        await self._tell(present.user.email, "codes_ended", visitor)
 
     async def has_codes(self, user: User) -> bool:
         """True if a user is asked for one-time codes."""
@@ -275,6 +283,12 @@ class Door:
             address = email_of(email)
         self._attempts.take(f"mail {address}", visitor.address)
         return address
+
+    async def _tell(self, email: str, change: Change, visitor: Visitor) -> None:
+        """Mails a user what was changed, if mails can be sent; the change stands even if no mail can be kept."""
+        if self.mails:
+            told = change_letter(self.settings.origin, email, change, visitor.address, self.openid_name)
+            await _logged(self._mailer.put(told))
 
     async def _write(self, mail: Mail) -> None:
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from weebill.accounts.people import Issued
 from weebill.accounts.sessions import Purpose
 from weebill.storage.mails import Mail
+
+Change = Literal["password", "codes_begun", "codes_ended", "identity"]
 
 _PATHS: Final[dict[Purpose, str]] = {
     "link": "/",
@@ -31,6 +33,12 @@ _TEXTS: Final[dict[Purpose, str]] = {
         "This link sets one, once, within half an hour:"
     ),
 }
+_CHANGES: Final[dict[Change, str]] = {
+    "password": "Your password was set.",
+    "codes_begun": "One-time codes are asked for from now on when you sign in.",
+    "codes_ended": "One-time codes are not asked for any more when you sign in.",
+    "identity": "{provider} signs you in from now on, as it has verified this address.",
+}
 _OTHERWISE: Final = "If you expected nothing of the kind, ignore this mail: nothing changes."
 
 
@@ -54,3 +62,15 @@ def has_user_letter(origin: str, email: str) -> Mail:
         f"Sign in at {origin}/sign-in, or set a new password at {origin}/reset.\n\n{_OTHERWISE}\n"
     )
     return Mail(email, _SUBJECTS["confirmation"], text)
+
+
+def change_letter(origin: str, email: str, change: Change, address: str, provider: str = "") -> Mail:
+    """Returns the mail about a change of the ways to sign in; the request for it came from `address`, "" if unknown."""
+    changed = _CHANGES[change].format(provider=provider)
+    where = f" The request came from {address}." if address else ""
+    text = (
+        f"{changed}{where}\n\n"
+        f"If that was not you, set another password at {origin}/reset, which ends all sessions, and tell those who "
+        f"manage Weebill at {origin}.\n"
+    )
+    return Mail(email, "Your sign-in to Weebill was changed", text)
