@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import partial
 from itertools import product
@@ -216,6 +217,21 @@ def test_each_route_has_an_entry_and_each_entry_a_route(world: World) -> None:
     assert managed == set(PERMITS)
     assert {path for _, path in found if path in ELSEWHERE} == set(ELSEWHERE)
     assert set(PERMITS.values()) | {"owners.write"} == set(PERMISSIONS) == set(get_args(Permission))
+
+
+async def test_a_path_names_all_its_methods_to_who_uses_another(world: World, client: httpx.AsyncClient) -> None:
+    there: dict[str, set[str]] = defaultdict(set)
+    for method, path in routes(world.app):
+        if method:
+            there[re.sub(r"\{[^}]*\}", "x", path)].add(method)
+    assert {"GET", "POST"} in there.values()
+    for path, methods in there.items():
+        for other in {"HEAD", "PUT", "TRACE"} - methods:
+            answer = await client.request(other, f"http://weebill{path}")
+            assert answer.status_code == 405, (other, path)
+            told = set(answer.headers["allow"].split(", "))
+            assert methods <= told, (other, path)  # a path may be what a pattern of others means, too
+            assert other not in told, (other, path)
 
 
 @pytest.mark.parametrize("role", ROLES)

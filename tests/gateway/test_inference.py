@@ -148,8 +148,8 @@ async def test_a_bad_request_is_refused_and_recorded(
     ("method", "path", "status", "code", "allow"),
     [
         ("GET", CHAT, 405, "method_not_allowed", "POST"),
-        ("DELETE", "/v1/models/gpt-4o-mini", 405, "method_not_allowed", "GET"),
-        ("POST", "/v1/models", 405, "method_not_allowed", "GET"),
+        ("DELETE", "/v1/models/gpt-4o-mini", 405, "method_not_allowed", "GET, HEAD"),
+        ("POST", "/v1/models", 405, "method_not_allowed", "GET, HEAD"),
         ("POST", "/v1/files", 404, "unknown_url", None),
         ("GET", "/v1", 404, "unknown_url", None),
         ("GET", "/v1/models/", 404, "unknown_url", None),

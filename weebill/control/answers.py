@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from weebill.accounts.keyring import LedgerUnavailable
 from weebill.config.ledger_errors import LedgerError
+from weebill.control.routing import methods_at
 from weebill.wire.errors import ApiError
 
 # Far above the size of any request to the management API.
@@ -175,15 +176,17 @@ async def _answer_surrogate(_: Request, __: Exception) -> Response:
 
 async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
-    asked = f"{request.method} {request.url.path}"
+    asked, headers = f"{request.method} {request.url.path}", dict(error.headers or {})
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
             answer = ApiError(404, f"Unknown request URL: {asked}.", code="unknown_url")
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            answer = ApiError(405, f"{asked} is not allowed.", code="method_not_allowed")
+            allowed = ", ".join(methods_at(request.app.routes, request.scope))
+            headers = {"allow": allowed}
+            answer = ApiError(405, f"{asked} is not allowed; use {allowed}.", code="method_not_allowed")
         case status:
             answer = ApiError(status, str(error.detail))
-    return _answer(answer, dict(error.headers or {}))
+    return _answer(answer, headers)
 
 
 async def _answer_unavailable(_: Request, __: Exception) -> Response:

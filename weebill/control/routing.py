@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from fastapi.params import Depends
-from starlette.routing import Match, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from weebill.control.without_nul import WithoutNul
@@ -55,3 +55,12 @@ def routes_of(handlers: Routes, prefix: str = "", dependencies: Sequence[Depends
     """Yields the routes of a table below `prefix`, for which the dependencies are called first."""
     for named, handler in handlers.items():
         yield LateRoute(named, handler, prefix, dependencies)
+
+
+def methods_at(routes: Iterable[BaseRoute], scope: Scope) -> list[str]:
+    """Returns the methods that the path of a request has: each has a route of its own."""
+    found: set[str] = set()
+    for route in routes:
+        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
+            found.update(route.methods or ())
+    return sorted(found)

@@ -247,7 +247,7 @@ def _not_allowed(exchange: Exchange, method: bytes) -> ApiError:
         405,
         f"{_shown(exchange)} is not allowed; use {method.decode()}.",
         code="method_not_allowed",
-        allow=method.decode(),
+        allow="GET, HEAD" if method == b"GET" else method.decode(),
     )
 
 

@@ -121,6 +121,6 @@ class KeptResponses:
         elif exchange.method == b"DELETE" and "/" not in path:
             body = await self._state.delete(tenant, path)
         else:
-            allowed = "GET" if "/" in path else "GET, DELETE"
+            allowed = "GET, HEAD" if "/" in path else "GET, HEAD, DELETE"
             raise ApiError(405, "That cannot be done with a response.", code="method_not_allowed", allow=allowed)
         exchange.respond(200, JSON, body)
