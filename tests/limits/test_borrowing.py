@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from msgspec import Raw
+from sqlalchemy import select
 
 from tests.fixtures.records import RECORD
 from weebill.config.paths import Home
@@ -23,9 +24,10 @@ from weebill.limits.setting import Limits
 from weebill.limits.windows import window_at
 from weebill.process.questions import Position, Unanswered, encode
 from weebill.storage.database import Database
-from weebill.storage.keys import keys_in
-from weebill.storage.limits import StoredLimits, limits_of
+from weebill.storage.keys import find_active, keys_in
+from weebill.storage.limits import StoredLimits
 from weebill.storage.opening import open_ledger
+from weebill.storage.tables.ledger import API_KEYS
 from weebill.storage.usage import StoredUsage
 from weebill.storage.versions import Positions
 from weebill.usage.ingest import Ingester
@@ -304,9 +306,10 @@ def test_limits_are_those_of_the_key_its_project_and_its_organisation(lending: L
     own = lending.limit(5)
     project = lending.limits.set(lending.key.project_id, "spend", "day", 50)
     organisation = lending.limits.set("org_default", "spend", "day", 500)
-    subjects = (lending.key.id, None, lending.key.project_id, "org_default")
-    found = lending.ledger.read(lambda connection: limits_of(connection, subjects))
-    assert found == (own, project, organisation)
+    digest = select(API_KEYS.c.digest).where(API_KEYS.c.id == lending.key.id)
+    found = find_active(lending.ledger, lending.ledger.read(lambda connection: connection.execute(digest).scalar_one()))
+    assert found is not None
+    assert found.limits == (own, project, organisation)
 
 
 def test_two_machines_lend_no_more_than_there_is(

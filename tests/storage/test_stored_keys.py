@@ -58,7 +58,7 @@ def found(ledger: Database, keys: Keys, home: Home) -> Find:
     def find(secret: str) -> FoundKey | None:
         digest = digest_of(secret.encode(), pepper)
         assert digest is not None
-        return ledger.read(lambda connection: find_active(connection, digest))
+        return find_active(ledger, digest)
 
     return find
 

@@ -49,7 +49,7 @@ class Keys:
     def answer(self, question: Raw) -> bytes:
         """Returns the `FoundKey` with the digest in question, or None. Raises Unanswered."""
         digest = _decode_digest(question)
-        return encode(_typed(lambda: self._ledger.read(lambda connection: find_active(connection, digest))))
+        return encode(_typed(lambda: find_active(self._ledger, digest)))
 
     def feed(self, position: Raw) -> KeyFeed:
         """Returns a feed of the changes from that position on."""

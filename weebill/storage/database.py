@@ -7,11 +7,11 @@ has no effects but those on the tables.
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping, Select
 
 T = TypeVar("T")
 
@@ -22,6 +22,13 @@ class Database(metaclass=ABCMeta):
     @abstractmethod
     def read(self, query: Callable[[Connection], T]) -> T:
         """Returns the result of `query` on the tables as they are at one moment."""
+
+    @abstractmethod
+    def find(self, statement: Select[*tuple[object, ...]], values: Mapping[str, object]) -> Sequence[RowMapping]:
+        """Returns the rows of one statement, for what is asked often: it takes less than `read`.
+
+        The statement is one that was made once, of columns of `tables.types`, with `values` for its parameters.
+        """
 
     @abstractmethod
     def look(self, query: Callable[[Connection], T]) -> T:

@@ -22,9 +22,10 @@ from weebill.storage.audit import record
 from weebill.storage.database import Database
 from weebill.storage.installation import claim
 from weebill.storage.key_use import uses_of_keys
-from weebill.storage.limits import limits_of
+from weebill.storage.limits import LABELLED, limit_in, of_subjects
 from weebill.storage.opening import open_ledger
 from weebill.storage.tables.ledger import API_KEYS
+from weebill.storage.tables.limits import LIMITS
 from weebill.storage.tables.tenants import MEMBERSHIPS, ORGANISATIONS, PROJECTS, SERVICE_ACCOUNTS, USERS
 from weebill.storage.versions import KEYS_VERSION, raise_version
 
@@ -49,11 +50,17 @@ _LET_IN: Final = (
 _names: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _preferences: Final = msgspec.json.Decoder(Preferences).decode
 _DIGEST: Final = bindparam("of_secret", type_=API_KEYS.c.digest.type)
-# Made once: to make it takes longer than to execute it.
+# A row for each limit, or one without. Made once: to make it takes longer than to execute it.
 _WITH_DIGEST: Final = (
-    select(*_FIELDS, API_KEYS.c.digest, PROJECTS.c.organisation_id)
-    .select_from(_PLACED)
+    select(*_FIELDS, API_KEYS.c.digest, PROJECTS.c.organisation_id, *LABELLED)
+    .select_from(
+        _PLACED.outerjoin(
+            LIMITS,
+            of_subjects(API_KEYS.c.id, API_KEYS.c.user_id, API_KEYS.c.project_id, PROJECTS.c.organisation_id),
+        )
+    )
     .where(or_(API_KEYS.c.digest == _DIGEST, API_KEYS.c.previous_digest == _DIGEST), _ACTIVE, *_LET_IN)
+    .order_by(LIMITS.c.id)
 )
 
 
@@ -207,19 +214,18 @@ class KeyRows:
         return [_key(row) for row in self._connection.execute(keys).mappings()]
 
 
-def find_active(connection: Connection, digest: bytes) -> FoundKey | None:
+def find_active(ledger: Database, digest: bytes) -> FoundKey | None:
     """Returns the key with a secret of this digest, which may be used. Raises LedgerError.
 
     It is not revoked, nor is its project or organisation archived or its holder disabled.
     """
-    found = connection.execute(_WITH_DIGEST, {"of_secret": digest}).mappings().one_or_none()
-    if found is None:
+    rows = ledger.find(_WITH_DIGEST, {_DIGEST.key: digest})
+    if not rows:
         return None
-    key = _key(found)
-    until = None if found["digest"] == digest else key.previous_until
-    organisation_id: str = found["organisation_id"]
-    limits = limits_of(connection, (key.id, key.user_id, key.project_id, organisation_id))
-    return FoundKey(key, until, organisation_id, limits)
+    key = _key(rows[0])
+    until = None if rows[0]["digest"] == digest else key.previous_until
+    limits = tuple([limit for row in rows if (limit := limit_in(row)) is not None])
+    return FoundKey(key, until, rows[0]["organisation_id"], limits)
 
 
 def find_key(connection: Connection, id_or_name: str) -> ApiKey | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeVar, cast
 
 from msgspec import structs
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, and_, func, insert, select, update
 
 from weebill.accounts.audit import Act, Author, changed, command_line
 from weebill.accounts.permissions import Reach
@@ -31,6 +31,8 @@ _FIELDS: Final = (
     LIMITS.c.id, LIMITS.c.subject, LIMITS.c.measure, LIMITS.c.per, LIMITS.c.amount, LIMITS.c.model,
     LIMITS.c.created_at, LIMITS.c.changed_at,
 )  # fmt: skip
+LABELLED: Final = tuple([column.label(f"limit_{column.name}") for column in _FIELDS])
+"""A limit's columns, beside others of the same names."""
 
 
 class StoredLimits:
@@ -193,11 +195,16 @@ class LimitRows:
         return [_limit(*row) for row in self._connection.execute(found)]
 
 
-def limits_of(connection: Connection, subjects: Iterable[str | None]) -> tuple[Limit, ...]:
-    """Returns the limits in force of any of the subjects."""
-    named = [each for each in subjects if each is not None]
-    found = select(*_FIELDS).where(_IN_FORCE, LIMITS.c.subject.in_(named)).order_by(LIMITS.c.id)
-    return tuple([_limit(*row) for row in connection.execute(found)])
+def of_subjects(*subjects: ColumnElement[str] | ColumnElement[str | None]) -> ColumnElement[bool]:
+    """Returns the condition by which limits in force are joined to those that they are of."""
+    return and_(_IN_FORCE, LIMITS.c.subject.in_(subjects))
+
+
+def limit_in(row: RowMapping) -> Limit | None:
+    """Returns the limit among the columns `LABELLED` of a row, None if nothing was joined."""
+    if row[LABELLED[0].name] is None:
+        return None
+    return _limit(*(row[column.name] for column in LABELLED))
 
 
 def _limit(

@@ -53,7 +53,7 @@ def answers_of(ledger: Database) -> Callable[[str, object], Any]:
     async def ask(topic: str, digest: object) -> msgspec.Raw:
         assert topic == "keys"
         assert isinstance(digest, bytes)
-        found = ledger.read(lambda connection: find_active(connection, digest))
+        found = find_active(ledger, digest)
         return msgspec.Raw(msgspec.msgpack.encode(found))
 
     return ask

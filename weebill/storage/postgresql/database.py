@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection, event, select
+from sqlalchemy import Connection, RowMapping, Select, event, select
+from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection
+from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -25,6 +28,7 @@ from weebill.storage.database import Database
 from weebill.storage.errors import LedgerFailedError, NotAnsweringError, hide_values, typed_errors
 from weebill.storage.postgresql.locks import lock
 from weebill.storage.postgresql.outage import Outage
+from weebill.storage.postgresql.standing import StandingConnection
 from weebill.storage.schema import Schema
 from weebill.storage.tables.ledger import INSTALLATION
 from weebill.storage.upgrade import upgrade
@@ -43,6 +47,7 @@ _ATTEMPTS: Final = 5  # of a change that others are in the way of
 # A serialization failure, a deadlock; what another change has made first: the next attempt sees it, and can say so.
 _REPEATED: Final = frozenset({"40001", "40P01", "23505"})
 _TICK_S: Final = 0.5
+_STATEMENTS: Final = 16  # of `find`, that stay compiled
 # The transactions that a new one would not see: between two equal ones, none has been committed.
 _SNAPSHOT: Final = "SELECT pg_current_snapshot()::text"
 
@@ -76,9 +81,9 @@ class PostgresDatabase(Database):
         self._working = working
         self._upgraded = False
         self._upgrading = threading.Lock()
-        self._watcher: asyncpg.Connection | None = None
-        self._watching = asyncio.Lock()
-        self._watchers = 0
+        self._watcher = StandingConnection(self._driver_connection)
+        self._finder = StandingConnection(self._driver_connection)
+        self._compiled = lru_cache(_STATEMENTS)(self._compile)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="postgresql", daemon=True)
         self._thread.start()
@@ -101,6 +106,11 @@ class PostgresDatabase(Database):
     def look(self, query: Callable[[Connection], T]) -> T:
         """Returns the result of `query` on a snapshot, without making or upgrading tables."""
         return self._run(lambda: self._read(query))
+
+    def find(self, statement: Select[*tuple[object, ...]], values: Mapping[str, object]) -> Sequence[RowMapping]:
+        """Returns the rows of a statement, which is compiled once, in one round trip."""
+        self._bring_up_to_date()
+        return self._run(lambda: self._find(statement, values))
 
     def change(self, change: Callable[[Connection], T]) -> T:
         """Returns the result of `change` once it is committed."""
@@ -168,21 +178,24 @@ class PostgresDatabase(Database):
         async with self._connected() as connection, connection.begin():
             return await connection.run_sync(begun)
 
+    async def _find(self, statement: Select[*tuple[object, ...]], values: Mapping[str, object]) -> Sequence[RowMapping]:
+        sql, names, columns = self._compiled(statement)
+        _, rows = await self._finder.fetch(sql, *(values[name] for name in names))
+        return IteratorResult(columns, map(tuple, rows)).mappings().all()
+
+    def _compile(self, statement: Select[*tuple[object, ...]]) -> tuple[str, Sequence[str], SimpleResultMetaData]:
+        """Returns the statement for the driver, the names of its values in their order, and those of its columns."""
+        compiled = statement.compile(dialect=self._engine.dialect)
+        columns = SimpleResultMetaData([column.name for column in statement.selected_columns])
+        return compiled.string, compiled.positiontup or (), columns
+
     async def _stamp(self) -> str:
-        async with self._watching:
-            if self._watcher is None or self._watcher.is_closed():
-                self._watcher = await self._driver_connection()
-                self._watchers += 1
-            try:
-                snapshot: str = await self._watcher.fetchval(_SNAPSHOT)
-            except TimeoutError:
-                self._watcher.terminate()  # or the next call would wait for the end of this one
-                raise
-            return f"{self._watchers}:{snapshot}"
+        connection, [(snapshot,)] = await self._watcher.fetch(_SNAPSHOT)
+        return f"{connection}:{snapshot}"
 
     async def _dispose(self) -> None:
-        if self._watcher is not None:
-            self._watcher.terminate()  # nothing is under way on it
+        self._watcher.terminate()
+        self._finder.terminate()
         await self._engine.dispose()
 
     @asynccontextmanager
@@ -267,8 +280,9 @@ def _typed_errors(what: str) -> Iterator[None]:
     except (OSError, TimeoutError) as error:
         cause = error if str(error) else TimeoutError("it does not answer")
         raise NotAnsweringError(cause, advice(None), what) from error
-    except asyncpg.PostgresError as error:  # as a connection is made
+    except asyncpg.PostgresError as error:  # as a connection is made, or on one that stands
         hide_values(error)
-        raise NotAnsweringError(error, advice(error.sqlstate) or advice(None), what) from error
+        kind = LedgerFailedError if isinstance(error, asyncpg.QueryCanceledError) else NotAnsweringError
+        raise kind(error, advice(error.sqlstate) or advice(None), what) from error
     except asyncpg.InterfaceError as error:
         raise LedgerFailedError(error, advice(None), what) from error

@@ -8,12 +8,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
-from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Dialect, Engine, RowMapping, Select, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import QueuePool
@@ -68,6 +68,10 @@ class SqliteDatabase(Database):
         """Returns the result of `query`. Raises LedgerError, also if there is no file."""
         with typed_errors(self._schema.title), self._reader.begin() as connection:
             return query(connection)
+
+    def find(self, statement: Select[*tuple[object, ...]], values: Mapping[str, object]) -> Sequence[RowMapping]:
+        """Returns the rows of a statement."""
+        return self.read(lambda connection: connection.execute(statement, values).mappings().all())
 
     def look(self, query: Callable[[Connection], T]) -> T:
         """Returns the result of `query`: nothing is upgraded for readers. Raises LedgerError."""
