@@ -163,11 +163,16 @@ def translation_command(
 def usage_command(
     requests: Annotated[int, typer.Option(min=1000, help="Requests in the ledger.")] = 5_000_000,
     url: Annotated[str | None, typer.Option(help="An empty PostgreSQL; SQLite by default.", show_default=False)] = None,
+    filled: Annotated[bool, typer.Option("--filled", help="It is not empty: this has filled it before.")] = False,
 ) -> None:
     """How long a page of usage takes in a large ledger."""
+    if filled and url is None:
+        raise typer.BadParameter("--filled is of a ledger in PostgreSQL: give its --url")
     console = _console()
     with _stopping_in_order(console):
-        console.print(usage_table(measure_usage(requests, url, lambda what: console.print(f"… {what}"))))
+        console.print(
+            usage_table(measure_usage(None if filled else requests, url, lambda what: console.print(f"… {what}")))
+        )
 
 
 @app.command("translated")
