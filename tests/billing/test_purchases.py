@@ -247,14 +247,14 @@ def test_of_two_refunds_at_once_the_second_one_finds_what_the_first_one_leaves(
     credits_in(shop.ledger).adjust(ORG, -50 * NANO, Origin("used"))
     ask, refused = shop.service.refund, []
 
-    def refund(payment: str, cents: int, once: str) -> None:
+    def refund(payment: str, cents: int, once: str) -> str:
         """As Stripe works on the first one, others are asked for."""
         monkeypatch.setattr(shop.service, "refund", ask)
         for purchase, dollars in ((one, 9), (other, 9)):
             with pytest.raises(BadCreditError) as error:
                 shop.purchases.refund(ORG, purchase, dollars * NANO, force=False)
             refused.append(str(error.value))
-        ask(payment, cents, once)
+        return ask(payment, cents, once)
 
     monkeypatch.setattr(shop.service, "refund", refund)
     shop.purchases.refund(ORG, one, 10 * NANO, force=False)
@@ -276,6 +276,24 @@ def test_a_refund_whose_answer_is_lost_is_found_before_the_next_one(shop: Shop) 
         shop.purchases.refund(ORG, purchase.id, 25 * NANO, force=False)
     shop.purchases.refund(ORG, purchase.id, None, force=False)
     assert (shop.balance, [each["amount"] for each in shop.stripe.refunds]) == (0, [2000, 1000])
+
+
+def test_a_refund_that_failed_can_be_asked_for_again(shop: Shop) -> None:
+    shop.buy(30)
+    [purchase] = shop.ledger.read(lambda connection: transactions(connection, ORG, 9))
+    shop.purchases.refund(ORG, purchase.id, 10 * NANO, force=False)
+    assert shop.balance == 20
+    shop.stripe.refunds[0]["status"] = "failed"  # the bank has sent it back
+    shop.hear(shop.stripe.event("refund.failed", shop.stripe.refunds[0]))
+    assert shop.balance == 30
+    shop.stripe.refund_status = "failed"
+    with pytest.raises(BadCreditError, match="Nothing was paid back: Stripe says 'failed', lost_or_stolen_card"):
+        shop.purchases.refund(ORG, purchase.id, 10 * NANO, force=False)
+    assert shop.balance == 30
+    shop.stripe.refund_status = "succeeded"
+    shop.purchases.refund(ORG, purchase.id, 10 * NANO, force=False)
+    assert shop.balance == 20
+    assert [each["status"] for each in shop.stripe.refunds] == ["succeeded", "failed", "failed"]
 
 
 def test_an_archived_organisation_gets_no_credits_but_what_was_begun(shop: Shop) -> None:

@@ -85,8 +85,8 @@ class PaymentService(Protocol):
     def taken_back(self, payment: str) -> list[TakenBack]:
         """Returns all refunds and disputes of a payment."""
 
-    def refund(self, payment: str, cents: int, once: str) -> None:
-        """Pays back a part of a payment, once for the text `once`."""
+    def refund(self, payment: str, cents: int, once: str) -> str:
+        """Pays back a part of a payment, once for the text `once`; returns why it cannot be paid back, "" if it can."""
 
     def event(self, body: bytes, signature: str) -> Event:
         """Returns the event in a message. Raises ForgedEventError."""

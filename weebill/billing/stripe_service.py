@@ -100,10 +100,18 @@ class StripeService:
         found = [*map(_refund, reversed(refunds)), *map(_dispute, reversed(disputes))]
         return [each for each in found if each is not None]
 
-    def refund(self, payment: str, cents: int, once: str) -> None:
-        """Pays back a part of a payment."""
+    def refund(self, payment: str, cents: int, once: str) -> str:
+        """Pays back a part of a payment; returns why it cannot be paid back, "" if it can.
+
+        Source of the states: https://docs.stripe.com/api/refunds/object#refund_object-status
+        """
         with _failing():
-            self._client.v1.refunds.create({"payment_intent": payment, "amount": cents}, {"idempotency_key": once})
+            made = self._client.v1.refunds.create(
+                {"payment_intent": payment, "amount": cents}, {"idempotency_key": once}
+            )
+        if made.status not in ("failed", "canceled"):
+            return ""
+        return f"Stripe says {made.status!r}, {getattr(made, 'failure_reason', None) or 'without a reason'}"
 
     def event(self, body: bytes, signature: str) -> Event:
         """Returns the event in a message. Raises ForgedEventError."""

@@ -51,6 +51,14 @@ class Begun(NamedTuple):
     url: str
 
 
+class _Refunding(NamedTuple):
+    """A refund that is under way: of which purchase, how much, and since when, in Unix seconds."""
+
+    checkout: Checkout
+    nano: int
+    began_at: int
+
+
 class Purchases:
     """The purchases of an installation. Methods wait for Stripe, and raise StripeFailedError, LedgerError."""
 
@@ -92,21 +100,24 @@ class Purchases:
     ) -> list[Transaction]:
         """Pays back a purchase, or a part of it, an act of `author`, if any; returns all that was taken back of it.
 
-        Raises BadCreditError if more than is left would be paid back, unless `force`, and UnknownTransactionError.
+        Raises BadCreditError if more than is left would be paid back, unless `force`, and where Stripe could not pay,
+        and UnknownTransactionError.
         """
         self._finish_refunds(organisation)
         # Kept before Stripe is asked: of two at once, the second one finds what the first one leaves.
         checkout, nano, once = self._ledger.change(
             lambda connection: _begin_refund(connection, organisation, transaction, amount_nano, force=force)
         )
-        self._service.refund(checkout.payment, nano // NANO_PER_CENT, once)
+        failure = self._service.refund(checkout.payment, nano // NANO_PER_CENT, once)
         self._post_refund(checkout, nano, author)
+        if failure:
+            raise BadCreditError(f"Nothing was paid back: {failure}. It can be asked for again.", "transaction")
         return self._ledger.read(lambda connection: of_purchase(connection, transaction))
 
     def _finish_refunds(self, organisation: str) -> None:
         """Posts what came of refunds whose answers were lost."""
         before = int(time.time()) - _REFUND_S
-        for checkout, nano in self._ledger.read(lambda connection: _refunding(connection, organisation, before)):
+        for checkout, nano, _ in self._ledger.read(lambda connection: _refunding(connection, organisation, before)):
             self._post_refund(checkout, nano, None)
 
     def _post_refund(self, checkout: Checkout, nano: int, author: Author | None) -> None:
@@ -184,11 +195,13 @@ def _begin_refund(
     nano = left if amount_nano is None else amount_nano
     if nano % NANO_PER_CENT or not 0 < nano <= left:
         raise BadCreditError(f"Whole cents of the {dollars(left)} dollars that are left can be refunded.", "amount")
-    others = 0
-    for other, refunding in _refunding(connection, organisation):
+    others, began_at = 0, None
+    for other, refunding, at in _refunding(connection, organisation):
         if other.id != checkout.id:
             others += refunding
-        elif refunding != nano:
+        elif refunding == nano:
+            began_at = at
+        else:
             raise BadCreditError(
                 f"A refund of {dollars(refunding)} dollars of this purchase is under way: ask for the same one again, "
                 f"or for another one in {_REFUND_S} seconds.",
@@ -197,19 +210,23 @@ def _begin_refund(
     if nano > balance - others and not force:
         unused = dollars(max(0, balance - others))
         raise BadCreditError(f"Only {unused} dollars are not used; `force` refunds more.", "amount")
-    begun = {"refunding_nano": nano, "refunding_at": int(time.time())}
-    connection.execute(update(CREDIT_CHECKOUTS).where(CREDIT_CHECKOUTS.c.id == checkout.id).values(begun))
-    keep_stop(connection, organisation)
-    # The same refund if the answer got lost and it is asked for again; another one once this one is posted.
-    return checkout, nano, f"{checkout.id}:{left}:{nano}"
+    if began_at is None:
+        this = CREDIT_CHECKOUTS.c.id == checkout.id
+        before = connection.execute(select(CREDIT_CHECKOUTS.c.refunding_at).where(this)).scalar_one()
+        began_at = max(int(time.time()), before + 1)
+        begun = {"refunding_nano": nano, "refunding_at": began_at}
+        connection.execute(update(CREDIT_CHECKOUTS).where(this).values(begun))
+        keep_stop(connection, organisation)
+    # The same refund if the answer got lost and it is asked for again; another one once this one is posted or failed.
+    return checkout, nano, f"{checkout.id}:{began_at}:{nano}"
 
 
-def _refunding(connection: Connection, organisation: str, before: int | None = None) -> list[tuple[Checkout, int]]:
-    """Returns the purchases of which a refund is under way, that began before a time if one is given, and how much."""
+def _refunding(connection: Connection, organisation: str, before: int | None = None) -> list[_Refunding]:
+    """Returns the refunds that are under way, those alone that began before a time if one is given."""
     begun = () if before is None else (CREDIT_CHECKOUTS.c.refunding_at < before,)
     here = (CREDIT_CHECKOUTS.c.organisation == organisation, CREDIT_CHECKOUTS.c.refunding_nano > 0)
-    found = select(CREDIT_CHECKOUTS.c.refunding_nano, *_COLUMNS).where(*here, *begun)
-    return [(Checkout(*columns), nano) for nano, *columns in connection.execute(found)]
+    found = select(CREDIT_CHECKOUTS.c.refunding_nano, CREDIT_CHECKOUTS.c.refunding_at, *_COLUMNS).where(*here, *begun)
+    return [_Refunding(Checkout(*columns), nano, at) for nano, at, *columns in connection.execute(found)]
 
 
 def _refundable(connection: Connection, organisation: str, transaction: str) -> tuple[Checkout, int, int]:
