@@ -96,7 +96,7 @@ class Ingester:
         self._marks: dict[str, int] = {}
         self._looks_at = 0.0
         self._left: _Seen | None = None
-        """What the last call has seen or left."""
+        """As the last call has found or left it."""
 
     def run(self) -> int:
         """Ingests all present records, and deletes finished segments. Returns the number of records.
