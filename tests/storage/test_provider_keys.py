@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 from multiprocessing.connection import Connection
@@ -117,6 +119,24 @@ def test_the_number_of_keys_is_bounded(keys: ProviderKeys) -> None:
     given(keys, project="proj_1")
     with pytest.raises(BadProviderKeyError, match="proj_none"):
         given(keys, project="proj_none")
+
+
+def test_of_keys_that_are_given_at_once_no_more_are_kept_than_may_be(keys: ProviderKeys) -> None:
+    for number in range(MOST_OF_ONE - 2):
+        given(keys, f"{SECRET}{number}")
+    begin = threading.Barrier(6)
+
+    def give(number: int) -> bool:
+        begin.wait(30)
+        try:
+            given(keys, f"{SECRET}-{number}")
+        except BadProviderKeyError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(give, range(6))) == 2
+    assert len(keys.all()) == MOST_OF_ONE
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from tests.fixtures.databases import rows
 from weebill.accounts.audit import command_line
 from weebill.accounts.people import Identity, People, SignUpPolicy
-from weebill.accounts.sessions import MOST_TICKETS, Lifetimes, Visitor
+from weebill.accounts.sessions import MOST_SESSIONS, MOST_TICKETS, Lifetimes, Visitor
 from weebill.accounts.sign_in import Opened, SignIns
 from weebill.config.paths import Home
 from weebill.storage.audit import check
@@ -42,6 +44,17 @@ def people(sign_ins: SignIns) -> People:
 def all_at_once(work: Callable[[], T]) -> list[T]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return [each.result() for each in [pool.submit(work) for _ in range(AT_ONCE)]]
+
+
+def together(*acts: Callable[[], object]) -> None:
+    begin = threading.Barrier(len(acts))
+
+    def act(each: Callable[[], object]) -> None:
+        begin.wait(30)
+        each()
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        list(pool.map(act, acts))
 
 
 def test_a_link_opens_one_session(ledger: Database, sign_ins: SignIns, people: People) -> None:
@@ -83,6 +96,67 @@ def test_few_tokens_of_an_address_are_valid(ledger: Database, sign_ins: SignIns,
     assert sum(sign_ins.peek(each, "link") is not None for each in tokens) == MOST_TICKETS
     assert sign_ins.peek(tokens[-1], "reset") is None  # for another purpose
     assert rows(ledger, "SELECT count(*) FROM tickets") == [(MOST_TICKETS,)]
+
+
+def test_of_invitations_at_once_one_is_open(sign_ins: SignIns, people: People) -> None:
+    for number in range(4):
+        email = f"ada{number}@example.com"
+
+        def invite(email: str = email) -> str:
+            return people.invite("org_default", email, "member", command_line()).token
+
+        tokens = all_at_once(invite)
+        assert sum(sign_ins.peek(each, "invitation") is not None for each in tokens) == 1
+    assert len(people.invitations("org_default")) == 4
+
+
+def test_of_tokens_at_once_few_are_valid(ledger: Database, people: People) -> None:
+    people.link(None, command_line())
+    for _ in range(4):
+        all_at_once(lambda: people.link(None, command_line()))
+        assert rows(ledger, "SELECT count(*) FROM tickets") == [(MOST_TICKETS,)]
+
+
+def test_of_sessions_that_are_opened_at_once_no_more_stay_than_may_be(
+    ledger: Database, sign_ins: SignIns, people: People
+) -> None:
+    user = people.link(None, command_line()).user
+    assert user is not None
+
+    def open_one() -> Opened:
+        return sign_ins.book.change(lambda table: sign_ins.open(table, user, "link", VISITOR, LIFETIMES))
+
+    for _ in range(MOST_SESSIONS // AT_ONCE + 3):
+        all_at_once(open_one)
+    assert rows(ledger, "SELECT count(*) FROM sessions") == [(MOST_SESSIONS,)]
+
+
+def test_a_sign_in_with_the_password_of_before_does_not_outlive_another_one(
+    ledger: Database, sign_ins: SignIns, people: People
+) -> None:
+    user = people.link(None, command_line()).user
+    assert user is not None
+    for number in range(8):
+        people.set_password(user, f"hash {number}", "", VISITOR)
+        known = sign_ins.known(user.email)
+        assert known is not None
+        sign_in = partial(sign_ins.sign_in, known, "", VISITOR, LIFETIMES)
+        together(sign_in, partial(people.set_password, user, "another hash", "", VISITOR), sign_in)
+        assert rows(ledger, "SELECT count(*) FROM sessions") == [(0,)]
+
+
+def test_codes_that_begin_while_a_password_is_set_do_not_bring_back_the_one_of_before(
+    ledger: Database, people: People
+) -> None:
+    user = people.link(None, command_line()).user
+    assert user is not None
+    for number in range(8):
+        new = f"hash {number}"
+        together(partial(people.begin_codes, user), partial(people.set_password, user, new, "", VISITOR))
+        ((password, totp),) = rows(ledger, "SELECT password, totp FROM credentials")
+        assert password == new
+        assert totp is not None
+        people.end_codes(user, VISITOR)
 
 
 def test_an_identity_is_known_again(ledger: Database, people: People) -> None:

@@ -200,6 +200,7 @@ class People:
         """Returns a new secret for one-time codes, which are not asked for until one was given."""
 
         def change(table: SignInTable) -> str:
+            table.hold(user.id)
             credentials, secret = table.credentials(user.id), new_secret()
             if credentials.totp_since is not None:
                 raise TenantConflictError("One-time codes are asked for already; end that first.", "totp_exists")
@@ -214,6 +215,7 @@ class People:
         codes = new_recovery_codes()
 
         def change(table: SignInTable) -> list[str] | None:
+            table.hold(user.id)
             credentials = table.credentials(user.id)
             if credentials.totp is None or credentials.totp_since is not None:
                 raise TenantConflictError("Begin with a new secret for one-time codes.", "totp_not_begun")
@@ -232,6 +234,7 @@ class People:
         """Has codes not asked for any more."""
 
         def change(table: SignInTable) -> None:
+            table.hold(user.id)
             cleared = structs.replace(table.credentials(user.id), totp=None, totp_since=None, totp_step=0)
             table.set_credentials(cleared)
             table.set_recovery_codes(user.id, [])
@@ -375,6 +378,7 @@ def _new_id(kind: type[User] | type[Organisation] | type[Project]) -> str:
 
 
 def _set_password(table: SignInTable, user: User, password: str, keep: str | None, author: Author) -> None:
+    table.hold(user.id)
     credentials = table.credentials(user.id)
     table.set_credentials(structs.replace(credentials, password=password, password_set_at=int(time.time())))
     table.drop_tickets(user.email, "reset")

@@ -57,6 +57,9 @@ class SignInTable(Protocol):
     def first_owner(self, organisation_id: str) -> User | None:
         """Returns the earliest of an organisation's owners who is not disabled."""
 
+    def hold(self, user_id: str) -> None:
+        """Has others who change how a user signs in wait until the end of the transaction."""
+
     def credentials(self, user_id: str) -> Credentials:
         """Returns a user's credentials, empty ones if there are none."""
 
@@ -187,6 +190,7 @@ class SignIns:
         """
 
         def change(table: SignInTable) -> Opened | None:
+            table.hold(known.user.id)
             user, credentials = table.user(known.user.id), table.credentials(known.user.id)
             if user is None or user.disabled_at is not None or credentials.password != known.credentials.password:
                 return None
@@ -212,6 +216,7 @@ class SignIns:
         replaced: str = "",
     ) -> Opened:
         """Opens a session within a transaction."""
+        table.hold(user.id)
         self._end(table, replaced)
         for surplus in table.sessions(user.id)[MOST_SESSIONS - 1 :]:
             table.end_session(surplus.id)

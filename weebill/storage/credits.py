@@ -16,7 +16,7 @@ from weebill.storage.credit_alerts import note_balance
 from weebill.storage.credit_stops import keep_stop
 from weebill.storage.database import Database
 from weebill.storage.owners import is_archived
-from weebill.storage.postgresql.locks import lock
+from weebill.storage.postgresql.locks import take_turns
 from weebill.storage.tables.credits import (
     CREDIT_ENTRIES,
     CREDIT_LOTS,
@@ -72,8 +72,7 @@ class CreditRows:
 
     def lock(self, organisation: str) -> Standing:
         """Returns how an organisation stands, which is this transaction's alone from now on."""
-        if self._connection.dialect.name != "sqlite":  # which has one writer at a time
-            lock(self._connection, f"credits {organisation}")
+        take_turns(self._connection, f"credits {organisation}")
         known = standing_of(self._connection, organisation)
         if known is not None:
             return known

@@ -25,6 +25,7 @@ from weebill.accounts.sealing import SealedError
 from weebill.storage.audit import record
 from weebill.storage.database import Database
 from weebill.storage.owners import organisation_of_project
+from weebill.storage.postgresql.locks import take_turns
 from weebill.storage.reach import projects_within
 from weebill.storage.sealing import PROVIDER_SECRETS, Vault
 from weebill.storage.tables.provider_keys import PROVIDER_KEYS
@@ -172,6 +173,7 @@ def _check_project(connection: Connection, project_id: str | None) -> None:
 
 
 def _check_room(connection: Connection, key: ProviderKey) -> None:
+    take_turns(connection, "provider keys")
     keys = select(func.count()).select_from(PROVIDER_KEYS)
     whose = PROVIDER_KEYS.c.project_id
     same = whose.is_(None) if key.project_id is None else whose == key.project_id

@@ -12,6 +12,7 @@ from weebill.billing.rates import ALL_PROJECTS, MOST_RATES, Rate, Rates, check_r
 from weebill.storage.audit import INSTALLED, record
 from weebill.storage.credit_stops import keep_stop, stopped
 from weebill.storage.owners import organisation_of_project
+from weebill.storage.postgresql.locks import take_turns
 from weebill.storage.tables.credits import CREDIT_RATES
 
 _ALL: Final = select(*(CREDIT_RATES.c[name] for name in Rate._fields)).order_by(CREDIT_RATES.c.id)
@@ -35,6 +36,7 @@ def add_rate(
     of = None if rate.project == ALL_PROJECTS else organisation_of_project(connection, rate.project)
     if rate.project != ALL_PROJECTS and of is None:
         raise BadCreditError(f"There is no project {rate.project!r}.", "project")
+    take_turns(connection, "credit rates")
     if connection.execute(select(func.count()).select_from(CREDIT_RATES)).scalar_one() >= MOST_RATES:
         raise BadCreditError(f"There are {MOST_RATES} rates already, past ones included.", "rates")
     made = insert(CREDIT_RATES).values(**rate._asdict(), made_at=now, note=note, actor=actor)

@@ -34,6 +34,7 @@ from weebill.storage.credits import CreditRows
 from weebill.storage.database import Database
 from weebill.storage.keys import keys_in
 from weebill.storage.opening import open_ledger
+from weebill.storage.postgresql.locks import take_turns
 from weebill.storage.sealing import TOTP, Vault
 from weebill.storage.tables.sign_in import CREDENTIALS, IDENTITIES, RECOVERY_CODES, SESSIONS, TICKETS
 from weebill.storage.tables.tenants import MEMBERSHIPS, ORGANISATIONS, USERS
@@ -111,6 +112,10 @@ class SignInRows:
         row = self._connection.execute(owners).mappings().one_or_none()
         return None if row is None else _made(User, row)
 
+    def hold(self, user_id: str) -> None:
+        """Has others who change how a user signs in wait until the end of the transaction."""
+        take_turns(self._connection, f"sign-in of {user_id}")
+
     def credentials(self, user_id: str) -> Credentials:
         """Returns a user's credentials, empty ones if there are none."""
         return self._one(Credentials, CREDENTIALS, user_id=user_id) or Credentials(user_id=user_id)
@@ -179,6 +184,7 @@ class SignInRows:
 
         An invitation is in place of any other to the same organisation: there is one role that it gives.
         """
+        take_turns(self._connection, f"tickets of {ticket.email}")
         ended = select(TICKETS.c.digest).where(TICKETS.c.ends_at <= int(time.time())).limit(_MOST_FORGOTTEN)
         of_both = (TICKETS.c.email == ticket.email, TICKETS.c.purpose == ticket.purpose)
         others = select(TICKETS.c.digest).where(*of_both)
