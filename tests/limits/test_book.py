@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from weebill.limits.book import Book, Hold
+from weebill.limits.book import Book
+from weebill.limits.hold import Hold
 from weebill.limits.limit import Limit
 from weebill.limits.questions import Borrow, Granted, Lent, Recalled, Wanted
 from weebill.limits.refusals import refusal

@@ -25,8 +25,9 @@ from sqlalchemy import select
 
 from tests.fixtures.ledger import SQLITE
 from weebill.config.paths import Home
-from weebill.limits.book import Book, Hold
+from weebill.limits.book import Book
 from weebill.limits.counting import Counted
+from weebill.limits.hold import Hold
 from weebill.limits.limit import Limit
 from weebill.limits.questions import Borrow, Lent, Recalled
 from weebill.limits.setting import Limits

@@ -81,17 +81,29 @@ def _own(rate: int | None, otherwise: int) -> int:
     return otherwise if rate is None else rate
 
 
+def dearest(price: Price) -> tuple[int, int]:
+    """Returns the dearest rates that may apply to a call: to read and to write, in nano-dollars for 1,000 tokens."""
+    tiers: list[Rates] = [price, *price.tiers]
+    return max(map(_dearest_read, tiers)), max([max(each.output, each.reasoning or 0) for each in tiers])
+
+
+def _dearest_read(rate: Rates) -> int:
+    long = 0 if rate.cache_write is None else _LONG_WRITE * rate.input
+    return max(rate.input, rate.cache_read or 0, rate.cache_write or 0, long)
+
+
 class Tariff:
     """The price of a deployment's calls, None if unknown, or the provider's own report.
 
     `reports` is True if the provider reports costs in dollars.
     """
 
-    __slots__ = ("price", "reports")
+    __slots__ = ("_read", "_write", "price", "reports")
 
     def __init__(self, price: Price | None, *, reports: bool = False) -> None:
         self.price = price
         self.reports = reports
+        self._read, self._write = (0, 0) if price is None else dearest(price)
 
     def is_reported(self, usage: Reported) -> bool:
         """True if the provider has reported the cost of a call."""
@@ -102,6 +114,10 @@ class Tariff:
         if self.reports and usage.cost_nano is not None:
             return usage.cost_nano
         return None if self.price is None else cost_nano(self.price, usage)
+
+    def most_nano(self, prompt: int, answer: int) -> int:
+        """Returns the most nano-dollars of a call of so many tokens, whose price is known: at the dearest rates."""
+        return -(-(prompt * self._read + answer * self._write) // _TOKENS_PER_RATE)
 
 
 UNKNOWN: Final = Tariff(None)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Coroutine
+from time import monotonic, time
 from typing import Final
 
 from weebill.config.limits import LimitSettings
 from weebill.gateway.request import C, E, Request
-from weebill.limits.book import Book, Hold
-from weebill.limits.bounds import Bound, bound_of, most_nano
-from weebill.limits.refusals import Lines, anthropic_lines, lines_of, openai_lines, refusal, unavailable, unpriced
+from weebill.limits.book import Book
+from weebill.limits.bounds import Bound, bound_of
+from weebill.limits.headers import ANTHROPIC, OPENAI
+from weebill.limits.hold import Hold
+from weebill.limits.refusals import refusal, unavailable, unpriced
 from weebill.limits.slices import BETWEEN, Allowed, Short
 from weebill.process.questions import Unanswered
 from weebill.routing.deployments import Deployment
-from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
 
-_ANTHROPIC: Final = b"/messages"
-_REQUESTS: Final = "requests"
-_TOKENS: Final = "tokens"
+_FORMS: Final = {"messages": ANTHROPIC, "messages.count_tokens": ANTHROPIC}
 
 
 class Limiter:
@@ -44,29 +43,17 @@ class Limiter:
     def enter(self, request: Request[E, C], allowed: Allowed, call: Call) -> Coroutine[None, None, None] | None:
         """Does the same; returns what is to be awaited, if anything is."""
         exchange = request.exchange
-        now = time.time()
-        began_us = int((now - (time.monotonic() - exchange.started_at)) * 1e6)
+        began_us = int((time() - (monotonic() - exchange.started_at)) * 1e6)
         others = call.own.models
         names = BETWEEN.join((call.model, *others)) if others else call.model
         hold = self._book.hold(allowed, names, began_us)
+        hold.form = _FORMS.get(request.endpoint.name, OPENAI)
+        exchange.late_headers = hold.lines
         waiting = hold.enter()
         if waiting is not None:
             return self._enter_later(request, hold, waiting)
         request.meter.hold = hold
-        if hold.grant.requests:
-            exchange.add_headers(lines_of(_REQUESTS, hold.grant.requests, now, _lines_for(exchange)))
         return None
-
-    async def cover(self, hold: Hold, exchange: Exchange, tokens: int, nano: int) -> None:
-        """Reserves what a call may take. Raises OverLimit, ApiError 503."""
-        waiting = hold.cover(tokens, nano)
-        try:
-            if waiting is not None:
-                await _granted(waiting)
-        finally:
-            if not hold.told and hold.grant.tokens:
-                hold.told = True
-                exchange.add_headers(lines_of(_TOKENS, hold.grant.tokens, time.time(), _lines_for(exchange)))
 
     def nano_of(self, hold: Hold, deployment: Deployment, bound: Bound) -> int:
         """Returns the most that a call costs, in nano-dollars, if that is limited. Raises OverLimit if the price is not
@@ -75,40 +62,29 @@ class Limiter:
         spend = hold.grant.spend
         if not spend:
             return 0
-        price = deployment.price.price
-        if price is not None:
-            return most_nano(price, bound)
+        tariff = deployment.price
+        if tariff.price is not None:
+            return tariff.most_nano(bound.prompt, bound.answer)
         if self._unpriced_is_free:
             return 0
-        raise unpriced(spend[0].limit, deployment.model)
+        raise unpriced(spend[0].slices[0].limit, deployment.model)
 
     async def _enter_later(self, request: Request[E, C], hold: Hold, waiting: Coroutine[None, None, None]) -> None:
-        exchange = request.exchange
-        try:
-            await _granted(waiting)
-            request.meter.hold = hold
-        finally:
-            if hold.grant.requests:
-                exchange.add_headers(lines_of(_REQUESTS, hold.grant.requests, time.time(), _lines_for(exchange)))
+        await granted(waiting)
+        request.meter.hold = hold
 
 
 def most_of(deployment: Deployment, body: bytes, *, writes: bool) -> Bound:
     """Returns the most tokens that a call of a deployment may take, with this body."""
     known = deployment.capabilities
-    if not writes:
-        return bound_of(body, 0, None)
-    return bound_of(body, known.max_output, known.context)
+    return bound_of(body, known.max_output, known.context) if writes else bound_of(body, 0, None)
 
 
-async def _granted(waiting: Coroutine[None, None, None]) -> None:
-    """Raises OverLimit, ApiError 503."""
+async def granted(waiting: Coroutine[None, None, None]) -> None:
+    """Waits for what a hold is short of. Raises OverLimit, ApiError 503."""
     try:
         await waiting
     except Short as short:
-        raise refusal(short, time.time()) from None
+        raise refusal(short, time()) from None
     except Unanswered as error:
         raise unavailable() from error
-
-
-def _lines_for(exchange: Exchange) -> Lines:
-    return anthropic_lines if _ANTHROPIC in exchange.path else openai_lines

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from weebill.catalog.pricing import FREE, Tariff
 from weebill.gateway.failures import unmetered
-from weebill.limits.book import Hold
+from weebill.limits.hold import Hold
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Deployment
 from weebill.transport.client import Sender

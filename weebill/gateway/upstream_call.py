@@ -16,11 +16,11 @@ from functools import partial
 from typing import Final, Generic, TypeVar
 
 from weebill.gateway.failures import retry_after_seconds, upstream_said
-from weebill.gateway.limiter import most_of
+from weebill.gateway.limiter import granted, most_of
 from weebill.gateway.meter import NOTHING, Spending, Used
 from weebill.gateway.off_loop import off_loop
 from weebill.gateway.upstreams import ERROR_PATIENCE_S, MAX_ERROR_BYTES, Upstreams
-from weebill.limits.book import Hold
+from weebill.limits.hold import Hold
 from weebill.providers.base import UpstreamRequest
 from weebill.routing.deployments import Upstream
 from weebill.routing.steps import Try
@@ -123,10 +123,14 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
         Raises OverLimit, ApiError 503.
         """
         deployment, upstreams = self.step.deployment, self.upstreams
-        bound_of = partial(most_of, deployment, body, writes=self.writes)
-        bound = await off_loop(bound_of) if self.big else bound_of()
+        if self.big:
+            bound = await off_loop(partial(most_of, deployment, body, writes=self.writes))
+        else:
+            bound = most_of(deployment, body, writes=self.writes)
         nano = upstreams.limiter.nano_of(hold, deployment, bound)
-        await upstreams.limiter.cover(hold, self.exchange, bound.tokens, nano)
+        waiting = hold.cover(bound.prompt + bound.answer, nano)
+        if waiting is not None:
+            await granted(waiting)
         return nano
 
     async def _refused(self, upstream: Upstream, response: Response, path: bytes) -> UpstreamFailure:

@@ -21,17 +21,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 from msgspec import Raw
 
-from weebill.limits.counting import REFUSED, written
-from weebill.limits.limit import MOST
+from weebill.limits.counting import written
+from weebill.limits.hold import Hold
+from weebill.limits.limit import MOST, Measure
 from weebill.limits.questions import TOPIC, Borrow, Granted, Lent, Recalled, Wanted
-from weebill.limits.slices import Allowed, Grant, Short, Slice
+from weebill.limits.slices import Allowed, Grant, Short, Slice, Tally
+from weebill.limits.together import Together
 from weebill.limits.windows import window_at
 from weebill.process.questions import Position, Unanswered
 
@@ -43,6 +45,7 @@ _SWEEP_S: Final = 5.0
 _LATE_S: Final = 120.0  # after its end, a window has no new requests
 _MOST_WAITING: Final = 4096
 _MOST_WANTED: Final = 512  # in one question
+_US: Final = 1_000_000
 
 Asks = Callable[[str, object], Awaitable[Raw]]
 """Asks a question about a topic. Raises Unanswered."""
@@ -51,116 +54,6 @@ _lent: Final = msgspec.msgpack.Decoder(Lent).decode
 _recalled: Final = msgspec.msgpack.Decoder(Recalled).decode
 
 log = logging.getLogger(__name__)
-
-
-class Hold:
-    """The hold of one request on its key's limits; the request began at `began_us`, in Unix microseconds.
-
-    Belongs to its worker's event loop. `told` says if its client has been told what is left of its tokens.
-    """
-
-    __slots__ = ("_book", "_nano", "_tokens", "began_us", "grant", "told")
-
-    def __init__(self, book: Book, grant: Grant, began_us: int) -> None:
-        self._book = book
-        self.grant = grant
-        self.began_us = began_us
-        self._tokens = 0
-        self._nano = 0
-        self.told = False
-
-    @property
-    def held(self) -> str:
-        """The ids of the limits, for the record."""
-        return self.grant.held
-
-    def enter(self) -> Coroutine[None, None, None] | None:
-        """Takes a request of each limit of requests; returns what is to be awaited if there are too few here.
-
-        That raises Short, Unanswered.
-        """
-        once = self.grant.once
-        short = False
-        for each in once:
-            each.free = free = each.free - 1
-            if free < 0:
-                short = True
-        if short:
-            for each in once:
-                each.free += 1
-            return self._book.take([(each, 1) for each in once])
-        return None
-
-    def cover(self, tokens: int, nano: int) -> Coroutine[None, None, None] | None:
-        """Reserves the most that one more call may take; returns what is to be awaited if there is too little here.
-
-        A request's record has the tokens of one call, and the costs of all. What is to be awaited raises Short,
-        Unanswered.
-        """
-        grant = self.grant
-        more = tokens - self._tokens
-        if more < 0 or not grant.tokens:
-            more = 0
-        short = False
-        if more:
-            for each in grant.tokens:
-                each.free = free = each.free - more
-                if free < 0:
-                    short = True
-        if nano:
-            for each in grant.spend:
-                each.free = free = each.free - nano
-                if free < 0:
-                    short = True
-        self._tokens += more
-        self._nano += nano
-        if not short:
-            return None
-        self._uncover(more, nano)
-        return self._wait_to_cover(more, nano)
-
-    def uncover(self, nano: int) -> None:
-        """Frees what was reserved for a call that costs nothing after all."""
-        self._uncover(0, nano)
-
-    def exceeded(self, tokens: int, nano: int) -> bool:
-        """True if the request has used more than was reserved for its calls."""
-        grant = self.grant
-        return (bool(grant.tokens) and 0 < self._tokens < tokens) or (bool(grant.spend) and self._nano < nano)
-
-    def settle(self, outcome: str, tokens: int, nano: int) -> None:
-        """Frees what the request has not used, once its record is written; after `enter` alone."""
-        grant = self.grant
-        for each in grant.concurrent:
-            each.free += 1
-        if outcome == REFUSED:
-            for each in grant.requests:
-                each.free += 1
-        rest = self._tokens - tokens
-        if rest:
-            for each in grant.tokens:
-                each.free += rest
-        rest = self._nano - nano
-        if rest:
-            for each in grant.spend:
-                each.free += rest
-        self._tokens = self._nano = 0
-
-    async def _wait_to_cover(self, tokens: int, nano: int) -> None:
-        needs = [(each, tokens) for each in self.grant.tokens] if tokens else []
-        needs += [(each, nano) for each in self.grant.spend] if nano else []
-        await self._book.take(needs)
-        self._tokens += tokens
-        self._nano += nano
-
-    def _uncover(self, tokens: int, nano: int) -> None:
-        grant = self.grant
-        for each in grant.tokens:
-            each.free += tokens
-        for each in grant.spend:
-            each.free += nano
-        self._tokens -= tokens
-        self._nano -= nano
 
 
 class Book:
@@ -184,6 +77,8 @@ class Book:
         self._ask = ask
         self._ready = ready
         self._slices: dict[tuple[int, int], Slice] = {}
+        self._tallies: dict[tuple[Slice, ...], Tally] = {}
+        self._together = Together()
         self._generation = 0
         self._number = 0
         self._source = ""
@@ -196,10 +91,9 @@ class Book:
 
     def hold(self, allowed: Allowed, model: str, began_us: int) -> Hold:
         """Returns the hold, of nothing yet, of a request that began at a time in Unix microseconds."""
-        at = began_us // 1_000_000
-        grant = allowed.grant(model)
-        if grant is None or at >= grant.until or at < grant.since or grant.generation != self._generation:
-            grant = self._granted(allowed, model, at)
+        grant = allowed.grants.get(model if allowed.patterns else "")
+        if grant is None or not grant.since_us <= began_us < grant.until_us or grant.generation != self._generation:
+            grant = self._granted(allowed, model, began_us // _US)
         return Hold(self, grant, began_us)
 
     async def take(self, needs: Sequence[tuple[Slice, int]]) -> None:
@@ -235,8 +129,7 @@ class Book:
         idle, ended = [], []
         for key, each in list(self._slices.items()):
             if each.end + _LATE_S < now:
-                del self._slices[key]
-                self._generation += 1
+                self._drop(key)
             elif each.seen != each.used or not heard:
                 each.seen = each.used
             elif each.free > 0 or each.unsure:
@@ -352,19 +245,29 @@ class Book:
             # All that was used by then is in the ledger; what came since has no lease.
             used -= want.used if want.ended else want.ended_at
             if not used and self._slices.get((want.limit, want.start)) is slice_:
-                del self._slices[want.limit, want.start]
-                self._generation += 1
+                self._drop((want.limit, want.start))
         slice_.granted = MOST if granted.gone and not ended else granted.granted
         slice_.free = slice_.granted - used
 
     def _forget(self) -> None:
         """Starts anew: another ledger, or an earlier state of this one, knows of no lease, or they were ended."""
         self._slices.clear()
+        self._regroup()
+
+    def _drop(self, key: tuple[int, int]) -> None:
+        del self._slices[key]
+        self._regroup()
+
+    def _regroup(self) -> None:
+        """Has all grants be made anew."""
+        self._tallies.clear()
         self._generation += 1
 
     def _granted(self, allowed: Allowed, model: str, at: int) -> Grant:
         limits = allowed.of(model)
-        slices: dict[str, list[Slice]] = {"requests": [], "concurrent": [], "tokens": [], "spend": []}
+        if self._together.meet([limit.id for limit in limits]):
+            self._regroup()
+        together: dict[tuple[Measure, int], list[Slice]] = {}
         windows = [window_at(limit.window, at) for limit in limits]
         for limit, (start, end) in zip(limits, windows, strict=True):
             found = self._slices.get((limit.id, start))
@@ -372,22 +275,31 @@ class Book:
                 found = self._slices[limit.id, start] = Slice(limit, start, end)
             elif found.limit is not limit:  # it was changed
                 found.limit, found.amount = limit, limit.amount
-            slices[limit.measure].append(found)
+            together.setdefault((limit.measure, self._together.part_of[limit.id]), []).append(found)
+        tallies: dict[Measure, list[Tally]] = {measure: [] for measure in get_args(Measure)}
+        for (measure, _), slices in together.items():
+            tallies[measure].append(self._tally(tuple(slices)))
         since = max([start for start, _ in windows], default=at)
         until = min([end for _, end in windows], default=at + 1)
         grant = Grant(
-            since,
-            until,
+            since * _US,
+            until * _US,
             self._generation,
-            tuple(slices["requests"]),
-            tuple(slices["concurrent"]),
-            tuple(slices["requests"] + slices["concurrent"]),
-            tuple(slices["tokens"]),
-            tuple(slices["spend"]),
+            tuple(tallies["requests"]),
+            tuple(tallies["concurrent"]),
+            tuple(tallies["tokens"]),
+            tuple(tallies["spend"]),
             written(tuple(limit.id for limit in limits)),
         )
         allowed.remember(model, grant)
         return grant
+
+    def _tally(self, slices: tuple[Slice, ...]) -> Tally:
+        """Returns the tally that all keys share that are held to these slices."""
+        found = self._tallies.get(slices)
+        if found is None:
+            found = self._tallies[slices] = Tally(slices)
+        return found
 
 
 def _retrieved(round_: asyncio.Future[None]) -> None:

@@ -12,26 +12,22 @@ become part of the prompt, and models of which nothing is known, which are taken
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from msgspec import Raw
-
-from weebill.catalog.schema import Price, Rates
 
 UNKNOWN_OUTPUT: Final = 32_768
 _MEDIA_TOKENS: Final = 50_000
 _WITH_TOOLS: Final = 1024  # of a prompt that providers add for tools
 _TEMPLATE: Final = 64  # of what they add for themselves
-_TOKENS_PER_RATE: Final = 1000
-_LONG_WRITE: Final = 2
+# By the first letters: most strings of a body are passed over at their first one.
 _REFERRED: Final = re.compile(
-    rb'"(?:image|image_url|input_image|images|inlineData|inline_data|fileData|file_data|fileUri|file_id|file_url|'
-    rb"input_file|file|document|input_audio|audio|video_url|input_video|video|previous_response_id|cachedContent|"
-    rb'conversation|container)"'
+    rb'"(?:i(?:mage(?:|s|_url)|nput_(?:image|file|audio|video)|nline(?:Data|_data))|'
+    rb"file(?:|Data|Uri|_data|_id|_url)|document|audio|video(?:|_url)|previous_response_id|"
+    rb'c(?:achedContent|on(?:versation|tainer)))"'
 )
 _UNSAID: Final = Raw(b"")
-_MOST_PRICES: Final = 1024
 
 
 class _Gemini(msgspec.Struct, frozen=True):
@@ -65,19 +61,13 @@ class _Body(msgspec.Struct, frozen=True):
 _decode: Final = msgspec.json.Decoder(_Body).decode
 _prompts: Final = msgspec.json.Decoder(list[str | list[int]]).decode
 _NOTHING_SAID: Final = _Body()
-_dearest: Final[dict[int, tuple[Price, int, int]]] = {}
 
 
-class Bound(NamedTuple):
+class Bound(msgspec.Struct, frozen=True, gc=False):
     """The most tokens of a prompt, and of all answers to it."""
 
     prompt: int
     answer: int
-
-    @property
-    def tokens(self) -> int:
-        """Both together."""
-        return self.prompt + self.answer
 
 
 def bound_of(body: bytes, max_output: int | None, context: int | None) -> Bound:
@@ -94,44 +84,29 @@ def bound_of(body: bytes, max_output: int | None, context: int | None) -> Bound:
         prompt += len(referred) * _MEDIA_TOKENS
     if context is not None and context < prompt:
         prompt = context
-    limit = _limit(said)
-    if limit is None or limit < 0:
-        limit = max_output if max_output is not None else UNKNOWN_OUTPUT if context is None else context
-    elif max_output is not None and max_output < limit:
-        limit = max_output
-    return Bound(prompt, limit * _answers(said))
+    return Bound(prompt, _answers(said, max_output, UNKNOWN_OUTPUT if context is None else context))
 
 
-def most_nano(price: Price, bound: Bound) -> int:
-    """Returns the most nano-dollars that a call within the bound costs: at the dearest rates that may apply."""
-    known = _dearest.get(id(price))
-    if known is None or known[0] is not price:
-        known = _remembered(price)
-    return -(-(bound.prompt * known[1] + bound.answer * known[2]) // _TOKENS_PER_RATE)
-
-
-def _remembered(price: Price) -> tuple[Price, int, int]:
-    """Returns a price, and the dearest rates to read and to write."""
-    tiers = [price, *price.tiers]
-    read = max([_dearest_read(rates) for rates in tiers])
-    write = max([max(rates.output, rates.reasoning or 0) for rates in tiers])
-    if len(_dearest) >= _MOST_PRICES:
-        _dearest.clear()
-    known = _dearest[id(price)] = price, read, write
-    return known
-
-
-def _dearest_read(rates: Rates) -> int:
-    write = rates.cache_write
-    return max(rates.input, rates.cache_read or 0, write or 0, 0 if write is None else _LONG_WRITE * rates.input)
-
-
-def _limit(said: _Body) -> int | None:
+def _answers(said: _Body, max_output: int | None, unknown: int) -> int:
+    """Returns the most tokens of all answers that are asked for."""
     if said.generationConfig is None and said.inferenceConfig is None and said.options is None:
         limit, other = said.max_completion_tokens, said.max_tokens
         if limit is None:
-            return said.max_output_tokens if other is None else other
-        return limit if other is None else max(limit, other)
+            limit = said.max_output_tokens if other is None else other
+        elif other is not None and other > limit:
+            limit = other
+    else:
+        limit = _largest(said)
+    if limit is None or limit < 0:
+        limit = unknown if max_output is None else max_output
+    elif max_output is not None and max_output < limit:
+        limit = max_output
+    if said.n is None and said.prompt is _UNSAID and said.best_of is None and said.generationConfig is None:
+        return limit
+    return limit * _count(said)
+
+
+def _largest(said: _Body) -> int | None:
     given = [
         said.max_completion_tokens,
         said.max_tokens,
@@ -140,14 +115,11 @@ def _limit(said: _Body) -> int | None:
         said.inferenceConfig.maxTokens if said.inferenceConfig else None,
         said.options.num_predict if said.options else None,
     ]
-    limits = [each for each in given if each is not None]
-    return max(limits) if limits else None
+    return max([each for each in given if each is not None], default=None)
 
 
-def _answers(said: _Body) -> int:
+def _count(said: _Body) -> int:
     """Returns the number of answers that are asked for."""
-    if said.prompt is _UNSAID and said.generationConfig is None and said.best_of is None:
-        return said.n if said.n is not None and said.n > 1 else 1
     count = max(1, said.n or 1, said.best_of or 1)
     if said.generationConfig is not None:
         count = max(count, said.generationConfig.candidateCount or 1)

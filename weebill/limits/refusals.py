@@ -1,34 +1,18 @@
-"""Limits as clients are told of them: refusals, and the rest in the headers of every answer."""
+"""Refusals of requests that a limit does not admit."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from typing import Final, Literal, get_args
+from math import ceil
+from typing import Final
 
+from weebill.limits.headers import span
 from weebill.limits.limit import OF_CREDITS, Limit, amount_of
 from weebill.limits.slices import Short, Slice
 from weebill.limits.windows import FOREVER
 from weebill.wire.errors import ApiError, OverLimit
 
-_DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3600, 60
 _SOON_S: Final = 1
 _WINDOWS: Final = {"minute": " per minute", "day": " per day", "month": " per month", "none": ""}
-
-Kind = Literal["requests", "tokens"]
-Lines = Callable[[Kind, Slice, int, float], bytes]
-"""Returns the header lines for a kind of limit, the slice with the least left, how much that is, and the time."""
-_KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-_OPENAI: Final = {
-    kind: b"x-ratelimit-limit-%b: %%d\r\nx-ratelimit-remaining-%b: %%d\r\nx-ratelimit-reset-%b: %%b\r\n"
-    % ((kind.encode(),) * 3)
-    for kind in _KINDS
-}
-_ANTHROPIC: Final = {
-    kind: b"anthropic-ratelimit-%b-limit: %%d\r\nanthropic-ratelimit-%b-remaining: %%d\r\n"
-    b"anthropic-ratelimit-%b-reset: %%b\r\n" % ((kind.encode(),) * 3)
-    for kind in _KINDS
-}
 
 
 def refusal(short: Short, now: float) -> OverLimit:
@@ -82,41 +66,5 @@ def unavailable() -> ApiError:
     return ApiError(503, message, code="ledger_unavailable", retry_after=_SOON_S)
 
 
-def lines_of(kind: Kind, slices: Sequence[Slice], now: float, lines: Lines) -> bytes:
-    """Returns the header lines for limits of one measure: of the one that has the least left."""
-    tightest, least = None, 0
-    for each in slices:
-        left = each.left
-        if tightest is None or left < least:
-            tightest, least = each, left
-    return b"" if tightest is None else lines(kind, tightest, least, now)
-
-
-def openai_lines(kind: Kind, slice_: Slice, left: int, now: float) -> bytes:
-    """Returns the lines as OpenAI names them. Source: https://platform.openai.com/docs/guides/rate-limits"""
-    return _OPENAI[kind] % (slice_.amount, left, _span(slice_.end - now))
-
-
-def anthropic_lines(kind: Kind, slice_: Slice, left: int, now: float) -> bytes:
-    """Returns the lines as Anthropic names them. Source: https://docs.claude.com/en/api/rate-limits"""
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(slice_.end)).encode()
-    return _ANTHROPIC[kind] % (slice_.amount, left, at)
-
-
 def _when(slice_: Slice, now: float) -> str:
-    return f" More come in {_span(slice_.end - now).decode()}." if slice_.end < FOREVER else ""
-
-
-def _span(seconds: float) -> bytes:
-    """Returns a time span in OpenAI's form.
-
-    >>> _span(0.25), _span(61.2), _span(90_000), _span(1e11)
-    (b'1s', b'1m2s', b'25h0m0s', b'0s')
-    """
-    whole = -int(-seconds // 1)
-    if whole > 400 * _DAY_S:  # it never ends
-        return b"0s"
-    hours, minutes, rest = whole // _HOUR_S, whole % _HOUR_S // _MINUTE_S, whole % _MINUTE_S
-    if hours:
-        return b"%dh%dm%ds" % (hours, minutes, rest)
-    return b"%dm%ds" % (minutes, rest) if minutes else b"%ds" % rest
+    return f" More come in {span(ceil(slice_.end - now)).decode()}." if slice_.end < FOREVER else ""

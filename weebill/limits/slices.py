@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from weebill.config.routing import WILDCARD
 from weebill.limits.limit import Limit
@@ -17,9 +19,9 @@ _MOST_SLASHES: Final = 2
 class Slice:
     """A worker's part of one allowance; `start` and `end` are those of the window, in Unix seconds.
 
-    `granted` is what the ledger process has granted for sure, `free` that without what was used and is reserved. It
-    may be below 0, where an upstream charged more than could be foreseen. `amount`, `available` (to all workers) and
-    `lent` (to the others) are as of the last answer.
+    `granted` is what the ledger process has granted for sure, `rest` that without what was used and is reserved, as of
+    the last time that a `tally` was closed; one that is open has counted more since. `amount`, `available` (to all
+    workers) and `lent` (to the others) are as of the last answer.
 
     With a lease in the ledger, it is `leased`; `ended_at` is what was used when its end was asked for, while no
     answer to that has come. `need` and `least` are what waiting requests need in all, and one of them at least.
@@ -29,15 +31,16 @@ class Slice:
     """
 
     __slots__ = (
-        "amount", "available", "dry_need", "dry_until", "end", "ended_at", "free", "granted", "leased", "least", "lent",
-        "limit", "need", "seen", "start", "unsure",
+        "amount", "available", "dry_need", "dry_until", "end", "ended_at", "granted", "leased", "least", "lent",
+        "limit", "need", "rest", "seen", "start", "tally", "unsure",
     )  # fmt: skip
 
     def __init__(self, limit: Limit, start: int, end: int) -> None:
         self.limit = limit
         self.start = start
         self.end = end
-        self.free = 0
+        self.rest = 0
+        self.tally: Tally | None = None
         self.granted = 0
         self.amount = limit.amount
         self.available = limit.amount
@@ -50,6 +53,20 @@ class Slice:
         self.dry_need = 0
         self.seen = -1
         self.unsure = False
+
+    @property
+    def free(self) -> int:
+        """The amount that was granted, and neither used nor reserved; below 0 where an upstream charged more than could
+        be foreseen.
+        """
+        tally = self.tally
+        return self.rest if tally is None else self.rest - tally.taken
+
+    @free.setter
+    def free(self, free: int) -> None:
+        if self.tally is not None:
+            self.tally.close()
+        self.rest = free
 
     @property
     def used(self) -> int:
@@ -71,6 +88,71 @@ class Slice:
             self.free = 0
 
 
+class Tally:
+    """The count of what requests take of slices that are taken together.
+
+    While it is open, `taken` counts for all of its slices, and more than `most` is short of one. The least of all is
+    left of `tightest`: `left`, of which `taken` is to be subtracted. Opening it closes those that count for one of its
+    slices, so a slice has one that is open, or none. `most` is below 0 while it is closed.
+    """
+
+    __slots__ = ("left", "most", "slices", "taken", "tightest")
+
+    def __init__(self, slices: tuple[Slice, ...]) -> None:
+        self.slices = slices
+        self.taken = 0
+        self.most = -1
+        self.left = 0
+        self.tightest = slices[0]
+
+    def fits(self) -> bool:
+        """Brings the slices up to date; True if none has less than was taken of it, and it is open then."""
+        self.close()
+        most = min([each.free for each in self.slices])
+        if most < 0:
+            return False
+        for each in self.slices:
+            if each.tally is not None:
+                each.tally.close()
+            each.tally = self
+        self.most = most
+        self.look()
+        return True
+
+    def close(self) -> None:
+        """Has the slices count by themselves."""
+        taken, self.taken, is_open = self.taken, 0, self.most >= 0
+        self.most = -1
+        for each in self.slices:
+            if is_open:
+                each.tally = None
+                each.rest -= taken
+            elif taken:
+                each.free -= taken
+
+    def look(self) -> None:
+        """Finds what is left and of which slice, where no count is open that knows."""
+        self.tightest = min(self.slices, key=_unused)
+        self.left = _unused(self.tightest)
+
+
+def _unused(slice_: Slice) -> int:
+    return slice_.free + slice_.available
+
+
+def tightest(tallies: Sequence[Tally]) -> tuple[Slice, int]:
+    """Returns the slice with the least left, and how much that is."""
+    found, least = None, 0
+    for each in tallies:
+        if each.most < 0:
+            each.look()
+        left = each.left - each.taken
+        if found is None or left < least:
+            found, least = each, left
+    assert found is not None  # noqa: S101 - there are no lines about limits that there are not
+    return found.tightest, least if least > 0 else 0
+
+
 class Short(Exception):  # noqa: N818 - a state rather than an error
     """A request needs more of a slice than there is."""
 
@@ -80,21 +162,21 @@ class Short(Exception):  # noqa: N818 - a state rather than an error
         self.need = need
 
 
-class Grant(NamedTuple):
-    """The slices that requests of a key for a model are held to, between two times in Unix seconds.
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The slices that requests of a key for a model are held to, between two times in Unix microseconds.
 
-    `once` are those of which a request takes one, for good (requests) or while it runs (concurrent). `held` are the
-    ids of the limits as a record has them.
+    A request takes one of `requests` for good, and one of `concurrent` while it runs. `held` are the ids of the limits
+    as a record has them.
     """
 
-    since: int
-    until: int
+    since_us: int
+    until_us: int
     generation: int
-    requests: tuple[Slice, ...]
-    concurrent: tuple[Slice, ...]
-    once: tuple[Slice, ...]
-    tokens: tuple[Slice, ...]
-    spend: tuple[Slice, ...]
+    requests: tuple[Tally, ...]
+    concurrent: tuple[Tally, ...]
+    tokens: tuple[Tally, ...]
+    spend: tuple[Tally, ...]
     held: str
 
 
@@ -105,22 +187,18 @@ class Allowed:
     are tried after the first.
     """
 
-    __slots__ = ("_patterns", "grants", "limits")
+    __slots__ = ("grants", "limits", "patterns")
 
     def __init__(self, limits: tuple[Limit, ...]) -> None:
         self.limits = limits
-        self._patterns = {each.id: each.model.split(WILDCARD) for each in limits if each.model}
+        self.patterns = {each.id: each.model.split(WILDCARD) for each in limits if each.model}
         self.grants: dict[str, Grant] = {}
-
-    def grant(self, model: str) -> Grant | None:
-        """Returns the grant that is remembered for requests for a model."""
-        return self.grants.get(model if self._patterns else "")
 
     def remember(self, model: str, grant: Grant) -> None:
         """Remembers a grant for requests for a model."""
         if len(self.grants) >= _MAX_NAMES:
             self.grants.clear()
-        self.grants[model if self._patterns else ""] = grant
+        self.grants[model if self.patterns else ""] = grant
 
     def of(self, model: str) -> list[Limit]:
         """Returns the limits that hold for requests for a model."""
@@ -133,7 +211,7 @@ class Allowed:
         return [each for each in self.limits if not each.model or self._matches(each, names)]
 
     def _matches(self, limit: Limit, names: list[str]) -> bool:
-        literals = self._patterns[limit.id]
+        literals = self.patterns[limit.id]
         if len(literals) == 1:
             return limit.model in names
         return any(captured(literals, name) is not None for name in names)

@@ -36,6 +36,7 @@ class Exchange:
 
     `claim` is called with the length of each stored piece of the body, and may raise to refuse it; `tap` with all bytes
     of the answer's body; `tally` counts the pieces of a streamed body after its beginning; `written` counts all pieces.
+    `late_headers` returns header lines that are known only when the answer's head is written, each ended by CRLF.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class Exchange:
         "complete",
         "head",
         "keep_alive",
+        "late_headers",
         "request_id",
         "responded",
         "started_at",
@@ -75,6 +77,7 @@ class Exchange:
         self.claim: Callable[[int], None] | None = None
         self.tap: Callable[[bytes], None] | None = None
         self.tally: Tally | None = None
+        self.late_headers: Callable[[], bytes] | None = None
         self.responded = False
         self.complete = False
         self.written = 0
@@ -348,6 +351,8 @@ class Exchange:
         else:
             self.keep_alive = False
             persistence = b"connection: close\r\n"
+        if self.late_headers is not None:
+            self._extra += self.late_headers()
         return b"%b%bx-request-id: %b\r\n%b%b" % (
             STATUS_LINES[status],
             headers,
