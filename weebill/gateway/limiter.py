@@ -10,7 +10,7 @@ from weebill.config.limits import LimitSettings
 from weebill.gateway.request import C, E, Request
 from weebill.limits.book import Book
 from weebill.limits.bounds import Bound, bound_of
-from weebill.limits.headers import ANTHROPIC, OPENAI
+from weebill.limits.headers import ANTHROPIC
 from weebill.limits.hold import Hold
 from weebill.limits.refusals import refusal, unavailable, unpriced
 from weebill.limits.slices import BETWEEN, Allowed, Short
@@ -18,7 +18,7 @@ from weebill.process.questions import Unanswered
 from weebill.routing.deployments import Deployment
 from weebill.wire.call import Call
 
-_FORMS: Final = {"messages": ANTHROPIC, "messages.count_tokens": ANTHROPIC}
+_ANTHROPICS: Final = frozenset({"messages", "messages.count_tokens"})
 
 
 class Limiter:
@@ -47,7 +47,8 @@ class Limiter:
         others = call.own.models
         names = BETWEEN.join((call.model, *others)) if others else call.model
         hold = self._book.hold(allowed, names, began_us)
-        hold.form = _FORMS.get(request.endpoint.name, OPENAI)
+        if request.endpoint.name in _ANTHROPICS:
+            hold.form = ANTHROPIC
         exchange.late_headers = hold.lines
         waiting = hold.enter()
         if waiting is not None:

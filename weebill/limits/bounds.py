@@ -43,7 +43,7 @@ class _Ollama(msgspec.Struct, frozen=True):
     num_predict: int | None = None
 
 
-class _Body(msgspec.Struct, frozen=True):
+class _Body(msgspec.Struct, frozen=True, gc=False):
     """The limits of an answer, as any dialect has them."""
 
     max_tokens: int | None = None
