@@ -15,7 +15,7 @@ _UNBOUNDED: Final = 4 * MOST  # more than is left of anything
 
 
 class Lender(Protocol):
-    """Where more of a slice comes from."""
+    """The source of more of a slice."""
 
     async def take(self, needs: Sequence[tuple[Slice, int]]) -> None:
         """Takes so much of each slice, or nothing; waits for what can be borrowed. Raises Short, Unanswered."""

@@ -1,4 +1,4 @@
-"""Which limits are counted together: those that hold for the same requests.
+"""Limits that are counted together: those that hold for the same requests.
 
 All limits of a key are, and those of its project and organisation as well, until another key is met that has these
 alone. So a worker whose requests are of few keys has few counts to keep, whatever the number of limits.
