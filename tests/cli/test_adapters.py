@@ -50,7 +50,7 @@ async def test_a_request_for_a_model_that_only_a_server_lists_is_explained(weebi
         file.write_text('[local]\nmodels = []\n[routing]\npolicy = "least_load"\n' + "".join(tables))
         request = json.dumps({"model": first.base, "messages": [{"role": "user", "content": "Hi"}]})
         async with discovering(weebill.home, serving(one=first, two=second)):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not second.asked("/health") or not first.asked("/metrics"):
                     await asyncio.sleep(0.02)
             said = await asyncio.to_thread(weebill.ok, "route", "explain", "-", stdin=request)

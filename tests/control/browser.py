@@ -50,7 +50,7 @@ class Page:
         """Wait until a JavaScript condition holds; where it fails, the page is still loading."""
         attempt = f"(() => {{ try {{ return Boolean({condition}); }} catch {{ return false; }} }})()"
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await self.evaluate(attempt):
                     await asyncio.sleep(0.1)
         except TimeoutError:

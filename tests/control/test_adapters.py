@@ -59,7 +59,7 @@ async def test_an_admin_loads_lists_and_unloads_adapters(home: Home, admin: str,
                     assert [each["action"] for each in acts] == ["adapter.unload"] * 2 + ["adapter.load"] * 2
                     assert acts[-1]["after"] == {"path": "/loras/sql"}
                     # The control process is told within a moment.
-                    async with asyncio.timeout(20):
+                    async with asyncio.timeout(60):
                         while (await shown(client))["models"] != [server.base]:
                             await asyncio.sleep(0.02)
                     assert (await shown(client))["status"] == "ready"

@@ -234,7 +234,7 @@ async def say(control: ControlProcess, admin: str, asked: str) -> tuple[int, str
     lines += [] if any(line.startswith("host") for line in header) else ["host: evil.example"]
     reader, writer = await asyncio.open_unix_connection(control.home.control_socket)
     writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         head, _, _ = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     return (int(head.split()[1]) if head else 0), head.decode("latin-1").lower()

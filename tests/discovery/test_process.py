@@ -30,7 +30,7 @@ BASE = "Qwen/Qwen3-8B"
 
 
 async def until(held: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not held():
             await asyncio.sleep(0.02)
 

@@ -37,6 +37,10 @@ class Watched:
             "own", provider, row, row.server, DiscoverySettings(**settings), client, self._put, self.clock
         )
 
+    def waits(self, timeout_s: float) -> None:
+        """Wait for each answer for so long from now on."""
+        self.watch._settings = DiscoverySettings(timeout_s=timeout_s)
+
     def _put(self, state: ServerState) -> bool:
         self.told.append(state)
         return True
@@ -79,12 +83,14 @@ async def test_sglang_is_asked_for_health_rarely_as_it_generates_for_that(client
 
 async def test_sglang_whose_model_generates_nothing_any_more_is_down_after_three_looks(client: Client) -> None:
     async with running_server("sglang") as server:
-        it = Watched(server, client, timeout_s=0.05)
+        it = Watched(server, client)
         assert (await it.watch.look()).status == "ready"
         server.sick = True
+        it.waits(0.05)
         it.clock.now += 30
         assert [(await it.watch.look()).status for _ in range(3)] == ["ready", "ready", "down"]
         server.sick = False
+        it.waits(60)
         assert (await it.watch.look()).status == "ready"
 
 
@@ -100,7 +106,7 @@ async def test_a_fault_ends_no_watch(client: Client) -> None:
 
         it.watch._put = fails
         running = asyncio.create_task(it.watch.run())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not it.told:
                 await asyncio.sleep(0.02)
         running.cancel()
@@ -120,15 +126,17 @@ async def test_one_that_starts_again_keeps_the_names_of_its_models(client: Clien
 
 async def test_a_late_answer_is_no_reason_to_give_it_up_but_three_are(client: Client) -> None:
     async with running_server("vllm", waiting=4) as server:
-        it = Watched(server, client, timeout_s=0.05)
+        it = Watched(server, client)
         ready = await it.watch.look()
         assert ready.load == Load(0, 4, 0.0)
         server.silent = True
+        it.waits(0.05)
         for _ in range(2):
             doubted = await it.watch.look()
             assert (doubted.status, doubted.models, doubted.load) == ("ready", ready.models, None)
         assert (await it.watch.look()).status == "down"
         server.silent = False
+        it.waits(60)
         assert await it.watch.look() == ready
 
 

@@ -368,6 +368,6 @@ def _rest(*events: bytes) -> Script:
 
 
 async def _until(ask: Callable[[], Any], status: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await ask()).status_code != status:
             await asyncio.sleep(0.05)

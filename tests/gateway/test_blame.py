@@ -80,7 +80,7 @@ async def test_a_mended_key_is_taken_back_without_a_reload(tmp_path: Path, capfd
         worker = await stack.enter_async_context(running_worker(tmp_path / "home", known))
         three = Three(worker, upstreams)
         asked = 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(upstreams["a"].requests) < 3:  # it is tried now and then, at nobody's cost
                 assert said(await three.post()) == "I am b."
                 asked += 1

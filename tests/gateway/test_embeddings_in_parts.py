@@ -27,7 +27,7 @@ async def embedding(folder: Path, *, static: bool = False) -> AsyncIterator[tupl
         upstream.script = numbers
         worker.link.send(Engines(engines=(structs.replace(loaded, task="embed", dimensions=1, static=static),)))
         worker.link.send(Ping())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not isinstance(await worker.link.receive(), Pong):
                 pass
         yield worker, upstream

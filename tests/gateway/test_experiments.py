@@ -38,7 +38,7 @@ async def ask(worker: RunningWorker, text: str, model: str = LARGE, turns: int =
 
 async def follows(change: Callable[[], Awaitable[bool]]) -> None:
     """A change takes no more than a second, and some for a slow machine."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not await change():
             await asyncio.sleep(0.05)
 
@@ -183,7 +183,7 @@ async def test_what_is_private_is_in_no_experiment(tmp_path: Path) -> None:
             experiments.create("watch", "auto", LARGE, 1.0, True)
             experiments.roll_back("bigger")
             await follows(lambda: _shadowed_by(worker, "auto"))
-            await asyncio.sleep(0.3)  # for the last one's shadow
+            await follows(lambda: _all_shadowed(worker))
             shadows = len(large.requests)
             assert await ask(worker, "My IBAN", "auto") == "From the small one."
             await asyncio.sleep(0.3)
@@ -227,7 +227,7 @@ async def test_a_shadow_of_auto_keeps_what_is_private_here(tmp_path: Path) -> No
             with open_experiments(worker.home, SQLITE) as experiments:
                 experiments.create("watch", SMALL, "auto", 1.0, True)
                 await follows(lambda: _shadowed_by(worker, SMALL))
-                await asyncio.sleep(0.3)
+                await follows(lambda: _all_shadowed(worker))
                 asked = len(large.requests)
                 await ask(worker, "My IBAN", SMALL)
                 await asyncio.sleep(0.3)
@@ -237,6 +237,13 @@ async def test_a_shadow_of_auto_keeps_what_is_private_here(tmp_path: Path) -> No
 async def _shadowed_by(worker: RunningWorker, model: str) -> bool:
     await ask(worker, "Hello", model)
     return any(record.arm == "watch/shadow" for record in worker.records())
+
+
+async def _all_shadowed(worker: RunningWorker) -> bool:
+    """Whether the shadow of each request that has one is recorded."""
+    records = worker.records()
+    ids = {record.request_id for record in records}
+    return all(f"{each.request_id}-shadow" in ids for each in records if each.arm == "watch/control")
 
 
 async def _both(worker: RunningWorker) -> bool:

@@ -170,18 +170,18 @@ async def test_upstreams_signs_are_life_and_passed_on(tmp_path: Path, upstream: 
 
     async def script(request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(STREAM_HEAD + framed(ANSWER[0]))
-        for _ in range(6):
+        for _ in range(12):
             await asyncio.sleep(0.1)
             writer.write(framed(b": PROCESSING\n\n"))
         writer.write(b"".join(framed(each) for each in ANSWER[1:]) + b"0\r\n\r\n")
 
     upstream.script = script
     plain = settings(0, upstream)
-    provider = ProviderSettings(base_url=upstream.base_url, api_key="k", models=("m",), idle_timeout_s=0.3)
+    provider = ProviderSettings(base_url=upstream.base_url, api_key="k", models=("m",), idle_timeout_s=1.0)
     async with running_worker(tmp_path / "home", Settings(
         server=plain.server, local=plain.local, providers={"p0": provider}
     )) as worker:  # fmt: skip
         path, body = asked("chat")
         response = await worker.client.post(path, json=body)
-        assert response.text.count(": PROCESSING") == 6
+        assert response.text.count(": PROCESSING") == 12
         assert response.text.endswith("data: [DONE]\n\n")

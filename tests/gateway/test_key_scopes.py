@@ -88,7 +88,7 @@ async def ask(worker: RunningWorker, secret: str, model: str, **fields: Any) -> 
 
 async def soon(condition: Callable[[], Any]) -> None:
     """A change takes no more than a second, and some for a slow machine."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await condition():
             await asyncio.sleep(0.02)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fixtures.upstream import Upstream, complete, completion
@@ -35,7 +35,7 @@ def test_labels_by_the_fields_of_each_api(body: dict[str, object], labels: Label
 values = st.recursive(st.none() | st.integers() | st.text(max_size=600), lambda each: st.lists(each, max_size=3))
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(
     st.fixed_dictionaries(
         {},

@@ -37,7 +37,7 @@ async def test_34732_requests_at_once_do_not_all_see_the_same_rest(worker: Runni
 
     upstream.script = slow
     asked = [asyncio.create_task(ask(worker)) for _ in range(32)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while sum(each.done() for each in asked) < 28:
             await asyncio.sleep(0.05)
     assert {each.result().status_code for each in asked if each.done()} == {402}
@@ -152,7 +152,7 @@ async def test_39726_a_raised_limit_holds_although_clients_ask_again_and_again(w
     limited(worker, "spend", "day", 1)
     assert (await ask(worker)).status_code == 402
     limited(worker, "spend", "day", 10**9)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await ask(worker)).status_code != 200:
             await asyncio.sleep(0.05)
 

@@ -52,7 +52,7 @@ async def ask(worker: RunningWorker, method: bytes, target: bytes, body: bytes, 
     lines += [header] if header else []
     reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
     writer.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     head, _, text = answer.partition(b"\r\n\r\n")

@@ -64,7 +64,7 @@ async def test_not_ready_while_nothing_can_be_recorded(
 
 async def expect(worker: RunningWorker, recording: bool) -> None:
     """Wait until both `/readyz` and the metrics say so."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             ready = await worker.client.get("/readyz")
             gauges = read_gauge(worker.home.counters, metrics.RECORDING)

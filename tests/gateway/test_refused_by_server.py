@@ -90,7 +90,7 @@ async def refused(worker: RunningWorker, path: str, pieces: tuple[str, ...]) -> 
         for at, piece in enumerate(pieces):
             writer.write((head + piece if not at else piece).encode())
             await asyncio.sleep(0.02 if len(pieces) > 1 else 0)
-        return answered(await asyncio.wait_for(reader.read(), 20))
+        return answered(await asyncio.wait_for(reader.read(), 60))
     finally:
         writer.close()
 
@@ -149,7 +149,7 @@ async def test_so_are_those_of_too_many_connections() -> None:
     for head, read in asked:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head.encode())
-        status, headers, body = answered(await asyncio.wait_for(reader.read(), 20))
+        status, headers, body = answered(await asyncio.wait_for(reader.read(), 60))
         writer.close()
         assert (status, headers["retry-after"]) == (503, "1")
         assert read(body, headers)[0] == "Too many connections; try again later.", head

@@ -26,7 +26,7 @@ async def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     try:
         await link.connect()
         link.send(Boot(role="worker", home=str(home.root), settings=Settings(), own=own(WorkerBoot())))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             said = await link.receive()
             assert await process.wait() == 1
     finally:

@@ -59,7 +59,7 @@ def post(gateway: Gateway, request: tuple[str, Json]) -> httpx.Response:
 
 def record(gateway: Gateway, response: httpx.Response) -> UsageRecord:
     """The one record of a request, once it is there."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         found = [each for each in gateway.worker.records() if each.request_id == response.headers["x-request-id"]]
         if found:

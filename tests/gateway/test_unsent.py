@@ -72,7 +72,7 @@ async def test_a_client_that_leaves_while_a_connection_is_made(
         provider = ProviderSettings(base_url=base_url, models=("m",), connect_timeout_s=60.0)
         async with worker_before(tmp_path, provider) as worker:
             asking = asyncio.create_task(worker.client.post(path, json=body))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await came.get()
             await leave(asking)
             record = await worker.record()
@@ -102,7 +102,7 @@ async def test_a_client_that_leaves_once_its_request_was_sent(
     upstream.script = hang()
     async with worker_before(tmp_path, ProviderSettings(base_url=upstream.base_url, models=("m",))) as worker:
         asking = asyncio.create_task(worker.client.post(path, json=body))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not upstream.requests:
                 await asyncio.sleep(0.01)
         await leave(asking)
@@ -129,10 +129,10 @@ async def test_a_worker_that_dies_while_requests_wait(tmp_path: Path, upstream: 
             for model in ("smollm2:135m", "smollm2:135m", "m"):
                 post = worker.client.post("/v1/chat/completions", json={**ASKED, "model": model})
                 asking.append(asyncio.create_task(post))
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while not upstream.requests:
                         await asyncio.sleep(0.01)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await came.get()
             assert len(upstream.requests) == 1
             [record] = await killed(worker)

@@ -71,7 +71,7 @@ async def killed(worker: RunningWorker) -> list[UsageRecord]:
 
 
 async def until_asked(upstream: Upstream, count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(upstream.requests) < count:
             await asyncio.sleep(0.01)
 

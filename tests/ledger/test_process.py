@@ -21,7 +21,7 @@ from weebill.accounts.pepper import read_pepper
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings, LogSettings, MeteringSettings, ProviderSettings, Settings
 from weebill.ledger.role import ROLE
-from weebill.process.messages import Failed, Reload
+from weebill.process.messages import Failed, Ping, Pong, Reload
 from weebill.process.questions import Followed, Questions
 from weebill.storage.keys import open_keys
 from weebill.storage.opening import open_ledger
@@ -29,7 +29,7 @@ from weebill.storage.sqlite.opening import open_reader
 from weebill.usage.journal import JournalWriter
 from weebill.usage.records import Intent
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 def query(home: Home, statement: str) -> list[Any]:
@@ -78,7 +78,8 @@ async def test_usage_is_ingested_while_it_runs_and_when_it_drains(process: Child
 async def test_what_a_dead_worker_had_under_way_is_priced(process: ChildProcess, home: Home) -> None:
     openai = ProviderSettings(base_url="http://127.0.0.1:9/v1", api_key="key", models=("gpt-4o-mini",))
     process.link.send(Reload(settings=Settings(log=LogSettings(format="json"), providers={"openai": openai})))
-    await asyncio.sleep(0.5)  # nothing tells that it has been heard
+    process.link.send(Ping())
+    assert await process.link.receive() == Pong()  # so it has heard what was said before
     journal = JournalWriter(home.journal, 0, MeteringSettings())
     journal.intend(Intent("req_1", "key_1", "chat.completions", "gpt", "gpt-4o-mini", "openai", False, 1, 4_000_000))
     journal.close()
@@ -89,7 +90,7 @@ async def test_what_a_dead_worker_had_under_way_is_priced(process: ChildProcess,
 
 async def test_a_lost_supervisor_ends_it_at_once(process: ChildProcess) -> None:
     process.link.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await process.process.wait() == 1
 
 

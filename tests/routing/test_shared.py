@@ -19,7 +19,7 @@ from weebill.routing.shared import INTERVAL_S, MAX_SOURCES, REPEAT_S, SILENCE_S,
 from weebill.shared.notice_directory import NoticeDirectory
 from weebill.shared.redis import Redis
 
-HEARD_S = 20.0
+HEARD_S = 60.0
 
 
 class Known(Struct, frozen=True, array_like=True):
@@ -136,7 +136,7 @@ async def test_a_folder_that_cannot_be_used_is_said_once(tmp_path: Path, caplog:
 
 
 async def test_replicas_by_redis_alone_and_what_becomes_of_it_without(
-    tmp_path: Path, redis_server: RedisServer
+    tmp_path: Path, redis_server: RedisServer, patient: None
 ) -> None:
     clients = [Redis(redis_server.url) for _ in range(2)]
     one, other = Worker(tmp_path / "1", "one", clients[0]), Worker(tmp_path / "2", "other", clients[1])
@@ -160,7 +160,7 @@ async def test_replicas_by_redis_alone_and_what_becomes_of_it_without(
         await client.close()
 
 
-async def test_what_comes_by_both_ways_is_heard_once(tmp_path: Path, redis_server: RedisServer) -> None:
+async def test_what_comes_by_both_ways_is_heard_once(tmp_path: Path, redis_server: RedisServer, patient: None) -> None:
     clients = [Redis(redis_server.url) for _ in range(2)]
     one, other = Worker(tmp_path, "one", clients[0]), Worker(tmp_path, "other", clients[1])
     await other.tick()

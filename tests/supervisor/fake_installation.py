@@ -31,7 +31,7 @@ T = TypeVar("T")
 SERVE = "tests.supervisor.fake_serve"
 # For tests of what forked processes do not have of their own: sockets, an environment, commands.
 COMMANDS = pytest.mark.parametrize("installation", ["commands"], indirect=True)
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def wait_for(condition: Callable[[], T], what: str) -> T:

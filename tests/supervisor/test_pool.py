@@ -158,7 +158,7 @@ def test_other_models_are_said_to_be_there_when_the_workers_know_them(pool: Inst
         with pytest.raises(TimeoutError):
             answer.result(0.5)
         os.kill(worker.pid, signal.SIGCONT)
-        answer.result(10)
+        answer.result(60)
     assert list(pool.get()["cold"]) == ["four"]
 
 

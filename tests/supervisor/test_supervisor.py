@@ -55,7 +55,7 @@ def test_a_killed_worker_is_replaced_and_its_queue_survives(installation):
     before = installation.child("worker-0")
     os.kill(before.pid, signal.SIGSTOP)
     host, port = installation.status().origin.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as waiting:
+    with socket.create_connection((host, int(port)), timeout=60) as waiting:
         waiting.sendall(b"GET / HTTP/1.1\r\n\r\n")
         os.kill(before.pid, signal.SIGKILL)
         assert waiting.recv(65536).startswith(b"HTTP/1.1 200")
@@ -292,7 +292,7 @@ def test_sigkill_of_the_supervisor_leaves_no_orphans_and_the_home_is_free_again(
 def test_a_second_instance_is_refused_and_names_the_first(installation):
     installation.start()
     second = installation.spawn()
-    assert second.wait(20) == 1
+    assert second.wait(60) == 1
     second.stdout.close()
     assert f"Weebill is already running in {installation.home.root} (process {installation.process.pid})" in (
         installation.log()
@@ -310,7 +310,7 @@ def test_a_port_in_use_is_refused_at_once(installation, monkeypatch, workers):
         monkeypatch.setenv("WEEBILL_PORT", str(port))
         monkeypatch.setenv("WEEBILL_WORKERS", workers)
         process = installation.spawn()
-        assert process.wait(20) == 1
+        assert process.wait(60) == 1
         process.stdout.close()
     assert f"error: port {port} on 127.0.0.1 is in use by another program" in installation.log()
     assert installation.events() == []
@@ -326,7 +326,7 @@ def test_nonsense_on_the_command_socket_gets_no_answer_and_does_no_harm(installa
     installation.start()
     for line in (b"hello\n", b'{"type": "stop"}\n', b"x" * 100_000):
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(20)
+            connection.settimeout(60)
             connection.connect(str(installation.home.supervisor_socket))
             connection.sendall(line)
             connection.shutdown(socket.SHUT_WR)

@@ -46,7 +46,7 @@ class Peer:
         self.writer.write(data)
 
     async def line(self) -> bytes:
-        return await asyncio.wait_for(self.reader.readline(), 10)
+        return await asyncio.wait_for(self.reader.readline(), 60)
 
     async def reply(self, *, head_only: bool = False) -> Reply:
         """The next response, whose body is framed by its length or by chunks."""
@@ -63,7 +63,7 @@ class Peer:
         elif headers.get(b"transfer-encoding") == b"chunked":
             body = b"".join([chunk async for chunk in self.chunks()])
         elif b"content-length" in headers:
-            body = await asyncio.wait_for(self.reader.readexactly(int(headers[b"content-length"])), 10)
+            body = await asyncio.wait_for(self.reader.readexactly(int(headers[b"content-length"])), 60)
         else:
             body = await self.rest()
         return Reply(status, headers, body)
@@ -76,7 +76,7 @@ class Peer:
 
     async def rest(self) -> bytes:
         """Everything up to the end of the connection."""
-        return await asyncio.wait_for(self.reader.read(), 15)
+        return await asyncio.wait_for(self.reader.read(), 60)
 
     async def closed(self) -> bool:
         """Wait for the server to close; true if it sent nothing more."""
@@ -98,7 +98,7 @@ async def connected(port: int, tls: ssl.SSLContext | None = None, limit: int = 2
     finally:
         peer.close()
         with contextlib.suppress(OSError, asyncio.TimeoutError):
-            await asyncio.wait_for(writer.wait_closed(), 5)
+            await asyncio.wait_for(writer.wait_closed(), 60)
 
 
 async def until(condition: Callable[[], bool], seconds: float = 30) -> float:
@@ -108,6 +108,36 @@ async def until(condition: Callable[[], bool], seconds: float = 30) -> float:
         while not condition():
             await asyncio.sleep(0.002)
     return time.monotonic() - begin
+
+
+class Ticks:
+    """A clock of hundredths of a second that stands still whenever the machine keeps the loop from running."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def __aenter__(self) -> Ticks:
+        self._ticking = asyncio.create_task(self._tick())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._ticking.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            self.count += 1
+
+
+async def rests(value: Callable[[], int]) -> int:
+    """The value, once it has not changed for some time in which the loop ran."""
+    async with asyncio.timeout(60):
+        while True:
+            before = value()
+            for _ in range(30):
+                await asyncio.sleep(0.01)
+            if value() == before:
+                return before
 
 
 Script = Callable[[Peer], Awaitable[None]]

@@ -45,7 +45,7 @@ async def test_drain(serve: Serve) -> None:
         reply = await late.reply()
         assert (reply.body, reply.headers[b"connection"]) == (b"late", b"close")
         assert await slow.closed()
-        await asyncio.wait_for(draining, 5)
+        await asyncio.wait_for(draining, 60)
     assert server.active == server.connections == 0
 
 
@@ -60,7 +60,7 @@ async def test_raw_streams_are_not_waited_for(serve: Serve) -> None:
         peer.send(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\n")
         await peer.reply()
         assert await peer.reader.readexactly(5) == b"hello"
-        await asyncio.wait_for(server.drain(30), 5)
+        await asyncio.wait_for(server.drain(30), 60)
         assert await peer.closed()
 
 

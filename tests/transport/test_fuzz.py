@@ -114,7 +114,9 @@ async def converse(world: World, packets: list[bytes]) -> bytes:
     return answer
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(packets=split())
 def test_anything_is_answered_or_closed(world: World, packets: list[bytes]) -> None:
     answer = world.loop.run_until_complete(converse(world, packets))

@@ -97,16 +97,19 @@ async def test_answer_on_a_pooled_connection_that_began_is_not_asked_for_again(c
 
 
 async def test_unsolicited_bytes_close_an_idle_connection(client: Client) -> None:
+    kept = asyncio.Event()
+
     async def script(peer: Peer) -> None:
         await read_request(peer)
         peer.send(OK)
-        await asyncio.sleep(0.02)
+        await kept.wait()
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
         await peer.reader.read()
 
     async with Upstream(script) as upstream:
         assert await (await client.send(upstream.origin, GET, b"", SLOW)).read(10) == b"ok"
         assert client.connections == 1
+        kept.set()
         await until(lambda: client.connections == 0)
         assert await (await client.send(upstream.origin, GET, b"", SLOW)).read(10) == b"ok"
         assert upstream.accepted == 2
@@ -226,7 +229,7 @@ async def test_waiters_of_an_upstream_that_hangs_up_after_each_answer(client: Cl
     """A connection that is handed on may be gone before it is used, although its upstream promised to keep it."""
     async with Upstream(answering(OK, close=True)) as upstream:
         origin = Origin(host="127.0.0.1", port=upstream.origin.port, max_connections=2)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             responses = await asyncio.gather(*(client.send(origin, POST, b"x", SLOW) for _ in range(40)))
         assert [await response.read(10) for response in responses] == [b"ok"] * 40
         await until(lambda: client.connections == 0)

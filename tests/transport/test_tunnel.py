@@ -206,7 +206,7 @@ async def test_both_ends_of_a_websocket_go_with_either(serve: Serve, client: Cli
             peer.send(b"GET / HTTP/1.1\r\n" + upgrade + b"early")
             assert (await peer.reply()).status == 101
             assert await peer.reader.readexactly(5) == b"first"
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 60)
         await until(lambda: server.connections == client.connections == server.active == 0)
 
 
@@ -279,5 +279,5 @@ async def test_client_leaves_during_an_upload(serve: Serve, client: Client, tmp_
             peer.send(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1000\r\n\r\nabc")
             await until(lambda: client.connections == 1)
             await asyncio.sleep(0.05)
-        assert not (await asyncio.wait_for(got, 5)).endswith(b"0\r\n\r\n"), "half an upload looks complete"
+        assert not (await asyncio.wait_for(got, 60)).endswith(b"0\r\n\r\n"), "half an upload looks complete"
         await until(lambda: server.active == client.connections == 0)

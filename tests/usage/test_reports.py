@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_process import STARTED_AT, make_record
 from sqlalchemy import Connection, Table
@@ -165,7 +165,7 @@ def queries(draw: st.DrawFn) -> ReportQuery:
     )
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(queries(), st.sampled_from([1, 7, 1000]))
 def test_a_report_has_the_sums_of_the_records(both: list[Database], query: ReportQuery, limit: int) -> None:
     ours, theirs = (paged(ledger, query, limit) for ledger in both)

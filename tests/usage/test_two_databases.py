@@ -105,7 +105,7 @@ def fitted(record: UsageRecord) -> UsageRecord:
 
 @settings(
     max_examples=10, deadline=None, phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(st.lists(st.lists(usage(), max_size=12), max_size=3))
 def test_both_say_the_same(both: list[Database], batches: list[list[UsageRecord]]) -> None:

@@ -57,7 +57,7 @@ class Postbox:
         return "250 OK"
 
     async def next(self) -> str:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             mail = await self.mails.get()
         assert isinstance(mail, EmailMessage)
         return f"{mail['To']}\n{mail['Subject']}\n{mail.get_content()}"
@@ -306,7 +306,7 @@ async def test_a_mail_that_is_refused_for_good_is_given_up(place: Place, postbox
     postbox.refusals = ["550 nobody"]
     mails = StoredMails(place.ledger, Vault(place.home))
     await place.app.state.mailer.put(Mail("nobody@b.example", "s", "t"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while mails.next_at() is not None:
             await asyncio.sleep(0.05)
     await place.app.state.mailer.put(Mail("a@b.example", "s", "t"))
