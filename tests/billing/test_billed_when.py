@@ -120,7 +120,7 @@ class Bench:
         """Ask, and leave once the upstream was asked and so many lines of a stream have come."""
         if not lines:
             asking = asyncio.create_task(self.worker.client.post(CHAT, json={**ASKED, **fields}))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not upstream.requests:
                     await asyncio.sleep(0.01)
             asking.cancel()
@@ -291,7 +291,7 @@ async def test_what_is_billed(
     await act(bench)
     records: list[UsageRecord] = []
     if outcome != "worker_died":
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (records := bench.worker.records()) or records[-1].outcome != outcome:
                 await asyncio.sleep(0.01)
         assert (records[-1].measured, sum(record.cost_nano or 0 for record in records)) == (measured, billed[0])

@@ -85,7 +85,7 @@ async def upstream(weebill):
     async with running_upstream() as upstream:
         weebill.home.config_file.write_text(
             f'[local]\nmodels = []\n[providers.acme]\nbase_url = "{upstream.base_url}"\nmodels = ["gpt"]\n'
-            '[aliases]\nmini = "gpt"\n[server]\ndrain_grace_s = 30\n'
+            '[aliases]\nmini = "gpt"\n[server]\ndrain_grace_s = 120\n'
         )
         yield upstream
 
@@ -233,7 +233,7 @@ async def test_a_drain_finishes_streams_and_leaves_nobody(weebill, upstream):
         assert "0 " in first
         assert [line for line in rest if line][-1] == "data: [DONE]"
         # The client would keep its connection; the drain does not wait for that.
-        assert await running.all_gone(within_s=15)
+        assert await running.all_gone(within_s=60)
         assert await running.exit_code() == 0
         assert await running.all_gone()
 
@@ -269,7 +269,7 @@ async def test_sigkill_of_the_supervisor_leaves_no_orphan_even_in_the_middle_of_
             await until_draining(running)
         running.process.kill()
         # Much sooner than the grace that a drain would have.
-        assert await running.all_gone(within_s=15)
+        assert await running.all_gone(within_s=60)
 
 
 async def until_draining(running):

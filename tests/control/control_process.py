@@ -18,4 +18,5 @@ class ControlProcess(ChildProcess):
             transport=httpx.AsyncHTTPTransport(uds=str(self.home.control_socket)),
             base_url="http://weebill",
             headers={"authorization": f"Bearer {key}"} if key else {},
+            timeout=60,
         )

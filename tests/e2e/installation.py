@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import psutil
 from tests.cli import nursery as commands
 from tests.fixtures import forked_weebill, nursery
 from tests.fixtures.ledger import SQLITE
+from tests.fixtures.ports import free_port
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
 from weebill.storage.keys import open_keys
@@ -60,7 +60,7 @@ class Installation:
     def ready(self) -> dict[str, bool]:
         """For each model, whether it can be called; empty while nothing answers."""
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as response:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=20) as response:
                 models: dict[str, bool] = json.load(response)["models"]
                 return models
         except OSError:
@@ -113,7 +113,7 @@ def installation(
     """
     Home(home).create()
     (home / "weebill.toml").write_text(config)
-    port = _free_port()
+    port = free_port()
     env = {name: value for name, value in os.environ.items() if not name.startswith("WEEBILL_")}
     env |= {"WEEBILL_HOME": str(home), "WEEBILL_PORT": str(port), "WEEBILL_LOCAL_MODELS_DIR": str(models_dir)}
     env |= environment
@@ -139,9 +139,3 @@ def installation(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -112,5 +112,5 @@ def test_it_is_said_that_the_model_reads_images(weebill: Installation) -> None:
     assert shown["task"] == "vision"
     assert [each["role"] for each in shown["files"]] == ["model", "projector"]
     headers = {"authorization": f"Bearer {weebill.key}"}
-    told = httpx.post(f"{weebill.url}/api/show", json={"model": MODEL}, headers=headers).json()
+    told = httpx.post(f"{weebill.url}/api/show", json={"model": MODEL}, headers=headers, timeout=60).json()
     assert "vision" in told["capabilities"]

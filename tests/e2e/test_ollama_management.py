@@ -58,7 +58,7 @@ def test_a_model_of_an_uploaded_file(client: ollama.Client, tiny_gguf: Path) -> 
     assert kept is not None
     assert 3500 < kept.timestamp() - time.time() <= 3600
     assert client.generate("made", keep_alive=0).done_reason == "unload"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while "made" in {model.model for model in client.ps().models}:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -94,7 +94,7 @@ def test_a_client_that_leaves_ends_the_work(tiny_weebill: Installation, client: 
         assert next(iter(steps)).status == "pulling manifest"
         assert len(tiny_weebill.children("weebill.models.work")) == 1
         steps.close()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while tiny_weebill.children("weebill.models.work"):
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -124,5 +124,6 @@ def test_refusals(tiny_weebill: Installation) -> None:
 def test_only_admins_change_the_models(tiny_weebill: Installation) -> None:
     user = tiny_weebill.weebill("keys", "create", "user", "--quiet").strip()
     for header, status in ((f"Bearer {user}", 403), ("Bearer sk-wb-wrong", 401), ("", 401)):
-        answer = httpx.post(f"{tiny_weebill.url}/api/pull", json={"model": "a"}, headers={"authorization": header})
+        headers = {"authorization": header}
+        answer = httpx.post(f"{tiny_weebill.url}/api/pull", json={"model": "a"}, headers=headers, timeout=60)
         assert (answer.status_code, set(answer.json())) == (status, {"error"})

@@ -36,7 +36,7 @@ KINDS = (
 )
 """The engines that write answers, those that are not installed skipped."""
 START_S = 90.0
-EXIT_S = 20.0
+EXIT_S = 60.0
 
 
 @dataclass

@@ -80,7 +80,7 @@ def test_nobody_else_may_ask(answering: Answering) -> None:
     base_url = answering.ready.base_url
     body = {"messages": [{"role": "user", "content": "Hi"}]}
     for headers in ({}, {"authorization": "Bearer wrong"}):
-        assert httpx.post(f"{base_url}/v1/chat/completions", json=body, headers=headers).status_code == 401
+        assert httpx.post(f"{base_url}/v1/chat/completions", json=body, headers=headers, timeout=60).status_code == 401
     with client(base_url) as http:
         assert http.get("/slots").status_code == 501
         assert http.get("/").status_code == 404

@@ -97,7 +97,7 @@ UNAUTHENTICATED = [
 async def test_who_has_no_key_gets_nothing(
     worker: RunningWorker, upstream: Upstream, headers: dict[str, str], code: str
 ) -> None:
-    async with httpx.AsyncClient(base_url=worker.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=worker.url, timeout=60, trust_env=False) as client:
         for method, path in [
             ("POST", CHAT),
             ("POST", "/v1/completions"),

@@ -80,7 +80,7 @@ async def running(folder: Path, *servers: ModelServer, **routing: Any) -> AsyncI
         telling.close()
 
 
-async def until(worker: RunningWorker, wanted: dict[str, bool], within_s: float = 20.0) -> None:
+async def until(worker: RunningWorker, wanted: dict[str, bool], within_s: float = 60.0) -> None:
     """Waits until models, pinned to their providers, are there (True) or are not (False)."""
     async with asyncio.timeout(within_s):
         for name, there in wanted.items():

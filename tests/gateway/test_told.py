@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.fixtures.ports import free_port
 from tests.fixtures.upstream import Upstream, chunk, stream
 from tests.fixtures.worker import running_worker
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
@@ -26,13 +27,6 @@ PATHS: Final = {
 INTERNAL: Final = re.compile(
     r"\d+\.\d+\.\d+\.\d+|:\d{2,5}\b|\[?Errno|localhost|invalid|secret-host|/home|\.sock", re.IGNORECASE
 )
-
-
-def nobody() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
 
 
 def settings(**provider: Any) -> Settings:
@@ -70,7 +64,7 @@ async def test_who_cannot_be_reached_is_not_located(
         writer.close()
 
     server = await asyncio.start_server(blurt, "127.0.0.1", 0)
-    places = {"nobody": nobody(), "upstream": server.sockets[0].getsockname()[1]}
+    places = {"nobody": free_port(), "upstream": server.sockets[0].getsockname()[1]}
     said = {name: value.format(**places) for name, value in provider.items()}
     async with server, running_worker(tmp_path, settings(**said)) as worker:
         for path, fields in PATHS.items():
@@ -102,7 +96,7 @@ async def test_an_upstream_that_resets_its_connection_is_not_located(tmp_path: P
 
 
 async def test_a_local_model_that_is_down_is_not_located(tmp_path: Path) -> None:
-    engine = EngineState(model="tiny", base_url=f"http://127.0.0.1:{nobody()}", api_key="k", context=99)
+    engine = EngineState(model="tiny", base_url=f"http://127.0.0.1:{free_port()}", api_key="k", context=99)
     configured = Settings(server=ServerSettings(port=0), local=LocalSettings(models=("tiny",)))
     async with running_worker(tmp_path, configured, (engine,)) as worker:
         fields = {**PATHS["/v1/chat/completions"], "model": "tiny"}

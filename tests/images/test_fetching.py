@@ -15,6 +15,7 @@ from typing import Final
 
 import pytest
 
+from tests.fixtures.ports import free_port
 from tests.images.pictures import plain, written
 from tests.rows import every
 from weebill.images.bounds import Rules
@@ -220,8 +221,7 @@ def test_a_host_that_goes_on_and_on_is_given_up(port: int) -> None:
 
 
 def test_a_host_that_is_not_there_is_named(port: int) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        free = closed.getsockname()[1]
+    free = free_port()
     with pytest.raises(ImageError, match="localhost cannot be reached"):
         fetch(f"http://localhost:{free}/", rules(f"localhost:{free}"), anywhere)
 

@@ -52,12 +52,12 @@ def ingestion(home: Home, journal: JournalWriter) -> Iterator[IngestThread]:
 
 @pytest.fixture
 def ledger(home: Home) -> Iterator[Database]:
-    with open_ledger(home, SQLITE, patience_s=1.0) as ledger:
+    with open_ledger(home, SQLITE, patience_s=10.0) as ledger:
         yield ledger
 
 
 def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -25,6 +25,8 @@ from weebill.storage.keys import keys_in
 from weebill.storage.opening import open_ledger
 
 DEADLINE_S = 60.0
+# More would come than a slow machine can take in, and what is done meanwhile would take ever longer.
+MOST_RECORDS = 5_000
 # Of the time that a restore takes; None is let end, one of each file.
 KILLED_AFTER = (None, 0.1, 0.8, None, 0.5, 0.95)
 
@@ -68,7 +70,7 @@ class Load:
                 self.keys.append(keys_in(ledger, self.home).create("load").key)
 
     def _serve(self) -> None:
-        while not self._ending.wait(0.1):
+        while not self._ending.wait(0.1) and self.records < MOST_RECORDS:
             write_records(self.home, 50)
             self.records += 50
 

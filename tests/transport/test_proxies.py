@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.ports import free_port
 from tests.transport.peer import Peer, Serve, Upstream, read_request, until
 from tests.transport.proxy import RunningProxy
 from weebill.transport.client import (
@@ -316,8 +316,7 @@ async def test_somebody_elses_proxy(
 ) -> None:
     tls = {"tls_cert": str(certificate[0]), "tls_key": str(certificate[1])} if scheme == "https" else {}
     _, port = await serve(echo, **tls)
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        its_port = reserved.getsockname()[1]
+    its_port = free_port()
     settings = tmp_path / "tinyproxy.conf"
     settings.write_text(f"Port {its_port}\nListen 127.0.0.1\nBasicAuth me secret\n")
     process = await asyncio.create_subprocess_exec("tinyproxy", "-d", "-c", str(settings), stdout=-3)

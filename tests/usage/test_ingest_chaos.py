@@ -51,7 +51,7 @@ class Victims:
         process = FORKED.Process(target=at_work, args=(self._output / name, *work))
         process.start()
         self.running.append((kind, process))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not (self._output / name).stat().st_size:  # until it is at work, so that it is killed at work
             assert time.monotonic() < deadline
             time.sleep(0.005)

@@ -49,7 +49,7 @@ async def begun(browser: Browser, after: str = "/") -> str:
 
 async def agreed(address: str, sub: str) -> str:
     """Where the provider sends the browser of somebody who agrees: path and query."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         led = await client.post(address, data={"sub": sub})
     assert led.status_code in (302, 303), led.text
     location = urlsplit(led.headers["location"])
@@ -139,7 +139,7 @@ async def test_a_code_works_once_and_denial_is_said(place: Place) -> None:
             assert (again.status_code, "answer is not valid" in again.text) == (401, True)
             assert await replayed.who() is None
         address = await begun(ada)
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             denied = (await client.post(address, data={"action": "deny"})).headers["location"]
         location = urlsplit(denied)
         state = parse_qs(urlsplit(address).query)["state"][0]
