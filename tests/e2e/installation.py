@@ -25,9 +25,9 @@ from weebill.config.schema import DatabaseSettings
 from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import Status, StatusRequest, ask
 
-START_S = 60.0
-STOP_S = 60.0
-COMMAND_S = 60.0
+START_S = 180.0
+STOP_S = 180.0
+COMMAND_S = 180.0
 COMMAND = [sys.executable, "-m", "weebill"]
 
 

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 import xllamacpp
 
-from weebill.engine import memory
+from weebill.engine import llama_log, memory
 from weebill.engine.errors import EngineError
 from weebill.engine.llama_http import LlamaHttp
 from weebill.engine.llama_options import PROMPT_CACHE_MIB, Options, Value, http_threads, options_of
@@ -100,6 +100,7 @@ class LlamaServer:
         try:
             return cls(xllamacpp.Server(parameters_of(told)), told.api_key)
         except RuntimeError as error:
+            llama_log.flush()  # it says more
             raise EngineError(str(error)) from error
 
     @staticmethod
