@@ -60,6 +60,7 @@ async def test_a_projects_key_is_used_by_all_workers_and_is_nowhere_else(tmp_pat
                 cloud.script = complete()
                 made = await manager.post("/keys", json={"key": OWN, "project_id": "proj_one"})
                 assert made.status_code == 201, made.text
+                cloud.requests.clear()
                 async with asyncio.timeout(60):
                     while {each.headers["authorization"] for each in cloud.requests} != {f"Bearer {OWN}"}:
                         cloud.requests.clear()
