@@ -25,8 +25,9 @@ from weebill.storage.keys import keys_in
 from weebill.storage.opening import open_ledger
 
 DEADLINE_S = 60.0
+INGESTED_S = 500.0  # as long as it takes: what is left is ingested one file after another
 # More would come than a slow machine can take in, and what is done meanwhile would take ever longer.
-MOST_RECORDS = 5_000
+MOST_RECORDS = 2_000
 # Of the time that a restore takes; None is let end, one of each file.
 KILLED_AFTER = (None, 0.1, 0.8, None, 0.5, 0.95)
 
@@ -55,7 +56,7 @@ class Load:
             self._ending.set()
             for thread in self._threads:
                 thread.join()
-            self._ingestion.finish(DEADLINE_S)
+            self._ingestion.finish(INGESTED_S)
 
     def goes_on(self) -> None:
         """Wait until another two keys were made."""
