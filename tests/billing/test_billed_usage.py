@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import pytest
@@ -15,7 +16,7 @@ from sqlalchemy import insert as insert_into
 from tests.fixtures.databases import insert, rows
 from tests.fixtures.records import RECORD
 from weebill.billing.credits import Credits, Origin
-from weebill.billing.errors import BadCreditError
+from weebill.billing.errors import BadCreditError, RateConflictError
 from weebill.billing.rates import Rate, Rates, billed_nano, check_rate
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
@@ -26,7 +27,7 @@ from weebill.storage.credit_checks import verify
 from weebill.storage.credits import credits_in, transactions
 from weebill.storage.database import Database
 from weebill.storage.keys import keys_in
-from weebill.storage.rates import add_rate
+from weebill.storage.rates import add_rate, all_rates
 from weebill.storage.tables.credits import CREDIT_RATES
 from weebill.storage.tables.ledger import API_KEYS
 from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS
@@ -138,6 +139,26 @@ def test_more_than_64_bits_of_usage_stop_nothing(ledger: Database, books: Credit
         [settle_all(ledger) for _ in range(100)]
     assert rows(ledger, "SELECT balance_nano FROM credit_standings WHERE organisation = 'org_other'") == [(99,)]
     assert ledger.read(verify).problems == []
+
+
+def test_of_rates_that_begin_at_once_one_is_made(ledger: Database) -> None:
+    made: list[int] = []
+    refused: list[RateConflictError] = []
+
+    def add(parts: int) -> None:
+        try:
+            ledger.change(lambda connection: add_rate(connection, Rate("proj_default", "*", parts, 100), 100))
+            made.append(parts)
+        except RateConflictError as error:
+            refused.append(error)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(8)))
+    assert (len(made), len(refused)) == (1, 7)
+    kept = [(each.parts_per_million, each.valid_from) for each in ledger.read(all_rates)]
+    assert kept == [(made[0], 100)]
+    for other in (Rate("", "*", 1, 100), Rate("proj_default", "big", 1, 100), Rate("proj_default", "*", 1, 101)):
+        ledger.change(lambda connection, other=other: add_rate(connection, other, 100))
 
 
 def test_a_rate_changes_nothing_that_was(ledger: Database) -> None:

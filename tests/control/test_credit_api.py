@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from functools import partial
 
@@ -71,7 +72,12 @@ async def test_rates_and_alerts(control: ControlProcess, admin: str) -> None:
     async with control.client(admin) as client:
         rate = await client.post(f"{CREDITS}/rates", json={"parts_per_million": 1_200_000, "model": "gpt-*"})
         assert rate.status_code == 201
-        assert (await client.get(f"{CREDITS}/rates")).json()["data"] == [rate.json()]
+        same = {"parts_per_million": 1, "model": "gpt-*", "valid_from": rate.json()["valid_from"] + 3600}
+        answers = await asyncio.gather(*(client.post(f"{CREDITS}/rates", json=same) for _ in range(8)))
+        assert sorted(each.status_code for each in answers) == [201, *[409] * 7]
+        (made,) = (each.json() for each in answers if each.status_code == 201)
+        assert {each.json()["error"]["code"] for each in answers if each.status_code == 409} == {"rate_exists"}
+        assert (await client.get(f"{CREDITS}/rates")).json()["data"] == [rate.json(), made]
         assert (await client.get(f"{CREDITS}/alert")).json()["secret"] is None
         wanted = {"below": "5", "url": "https://example.com/hook"}
         alert = (await client.put(f"{CREDITS}/alert", json=wanted)).json()

@@ -229,9 +229,9 @@ def _same(earlier: Transaction, organisation: str, kind: Kind, change: int) -> T
     return earlier
 
 
-def check_open(archived: bool, organisation: str) -> None:
+def check_open(table: CreditTable, organisation: str) -> None:
     """Raises BadCreditError for an organisation that is archived: its keys could not use what it gets."""
-    if archived:
+    if table.is_archived(organisation):
         raise BadCreditError(f"{organisation} is archived: restore it before it gets credits.", "organisation")
 
 
@@ -251,7 +251,7 @@ class Credits:
         """Gives credits that nobody has paid. Raises BadCreditError, CreditConflictError, LedgerError."""
 
         def grant(table: CreditTable) -> Transaction:
-            check_open(table.is_archived(organisation), organisation)
+            check_open(table, organisation)
             return Posting(table, organisation).give("grant", amount_nano, origin, expires_at)
 
         return self._book.change(grant)

@@ -19,3 +19,7 @@ class UnknownTransactionError(LedgerError):
 
 class CreditConflictError(LedgerError):
     """A change of credits contradicts what has been posted: nothing is changed."""
+
+
+class RateConflictError(LedgerError):
+    """A rate for the same project and model begins at the same time: nothing is changed."""

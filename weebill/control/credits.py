@@ -18,7 +18,7 @@ from weebill.accounts.pepper import read_pepper
 from weebill.accounts.permissions import Actor, Permission
 from weebill.accounts.tenants import DEFAULT_ORGANISATION
 from weebill.billing.credits import Origin
-from weebill.billing.errors import BadCreditError, CreditConflictError, UnknownTransactionError
+from weebill.billing.errors import BadCreditError, CreditConflictError, RateConflictError, UnknownTransactionError
 from weebill.billing.money import read_dollars
 from weebill.billing.rates import Rate
 from weebill.billing.statements import as_csv, as_page, check_span, receipt
@@ -320,6 +320,8 @@ def answering() -> Iterator[None]:
         raise ApiError(404, str(error), code="transaction_not_found") from error
     except CreditConflictError as error:
         raise ApiError(409, str(error), code="reference_used", param="reference") from error
+    except RateConflictError as error:
+        raise ApiError(409, str(error), code="rate_exists", param="valid_from") from error
     except LedgerError as error:
         raise LedgerUnavailable from error
 

@@ -42,7 +42,7 @@ FURTHER: Final[Mapping[int, frozenset[str]]] = {
             "POST /projects/{project_id}/api_keys",
             *("POST /users", "POST /users/{user_id}/disable", "POST /limits/machines/{machine}/release"),
             *("POST /keys", "PATCH /keys/{key_id}", "DELETE /keys/{key_id}", "POST /keys/{key_id}/rotate"),
-            *("POST /credits/grants", "POST /credits/adjustments", "POST /credits/refunds"),
+            *("POST /credits/grants", "POST /credits/adjustments", "POST /credits/refunds", "POST /credits/rates"),
             *("POST /providers/{provider}/keys", "POST /providers/{provider}/keys/{provider_key_id}/test"),
             *("POST /auth/codes", "POST /auth/codes/confirm", "POST /auth/join"),
         )

@@ -29,7 +29,6 @@ from weebill.config.credits import StripeSettings
 from weebill.storage.credit_stops import keep_stop
 from weebill.storage.credits import CreditRows, of_purchase
 from weebill.storage.database import Database
-from weebill.storage.owners import is_archived
 from weebill.storage.postgresql.locks import take_turns
 from weebill.storage.tables.credits import CREDIT_CHECKOUTS, STRIPE_EVENTS
 
@@ -146,7 +145,7 @@ def forget_events(connection: Connection, now: int) -> None:
 
 def _add(connection: Connection, checkout: Checkout, now: int) -> None:
     take_turns(connection, f"purchases of {checkout.organisation}")
-    check_open(is_archived(connection, checkout.organisation), checkout.organisation)
+    check_open(CreditRows(connection), checkout.organisation)
     recent = select(CREDIT_CHECKOUTS.c.id).where(
         CREDIT_CHECKOUTS.c.organisation == checkout.organisation,
         CREDIT_CHECKOUTS.c.made_at > now - _HOUR_S,
