@@ -45,6 +45,20 @@ async def test_credits_are_given_corrected_and_told(control: ControlProcess, adm
         assert receipt.text.count("\r\n") == 2
 
 
+async def test_a_balance_that_is_given_is_a_number_everywhere(control: ControlProcess, admin: str) -> None:
+    async with control.client(admin) as client:
+        assert (await client.post(f"{CREDITS}/grants", json={"amount": "9000000"})).status_code == 201
+        for path in ("grants", "adjustments"):
+            refused = await client.post(f"{CREDITS}/{path}", json={"amount": "7199.254740992"})
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, "amount")
+            assert "9007199.254740991" in refused.json()["error"]["message"]
+        assert (await client.post(f"{CREDITS}/adjustments", json={"amount": "7199.254740991"})).status_code == 201
+        found = (await client.get(CREDITS)).json()
+        assert int(float(found["balance_nano"])) == found["balance_nano"] == 2**53 - 1
+        assert (found["balance"], found["billed"], found["cost"]) == ("9007199.254740991", "0.00", "0.00")
+        assert (await client.post(f"{CREDITS}/adjustments", json={"amount": "-9000000"})).status_code == 201
+
+
 async def test_each_act_is_logged_once(control: ControlProcess, admin: str) -> None:
     async with control.client(admin) as client:
         for _ in range(2):  # the second is the same
@@ -91,6 +105,7 @@ WRONG = [
     ("POST", "grants", {"amount": "much"}, 400, "amount"),
     ("POST", "grants", {"amount": "0"}, 400, "amount"),
     ("POST", "grants", {"amount": 5}, 400, "amount"),
+    ("POST", "grants", {"amount": "9000000.01"}, 400, "amount"),
     ("POST", "grants", {"amount": "1", "organisation": "org_none"}, 404, "organisation"),
     ("POST", "grants", {"amount": "1", "expires_at": 1}, 400, "expires_at"),
     ("POST", "adjustments", {"amount": "1", "note": "n" * 501}, 400, "note"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from weebill.billing.errors import BadCreditError, CreditConflictError, UnknownTransactionError
-from weebill.billing.money import MOST_AMOUNT, MOST_BALANCE, dollars
+from weebill.billing.money import MOST_AMOUNT, MOST_BALANCE, MOST_GIVEN, dollars
 from weebill.billing.transactions import (
     MOST_NOTE,
     Account,
@@ -26,6 +26,7 @@ from weebill.billing.transactions import (
 )
 
 _COUNTERS: Final[dict[Kind, Account]] = {"grant": "granted", "purchase": "payments", "adjustment": "adjusted"}
+_GIVEN: Final[frozenset[Kind]] = frozenset({"grant", "adjustment"})
 
 T = TypeVar("T")
 
@@ -200,6 +201,8 @@ class Posting:
         balance = self.balance_nano + change
         if abs(balance) > MOST_BALANCE:
             raise BadCreditError(f"The balance would be beyond {dollars(MOST_BALANCE)} dollars.", "amount")
+        if kind in _GIVEN:
+            check_room(self.balance_nano, change)
         if len(origin.note) > MOST_NOTE:
             raise BadCreditError(f"A note has at most {MOST_NOTE} characters.", "note")
         transaction = Transaction(
@@ -233,6 +236,16 @@ def check_open(table: CreditTable, organisation: str) -> None:
     """Raises BadCreditError for an organisation that is archived: its keys could not use what it gets."""
     if table.is_archived(organisation):
         raise BadCreditError(f"{organisation} is archived: restore it before it gets credits.", "organisation")
+
+
+def check_room(balance_nano: int, change_nano: int) -> None:
+    """Raises BadCreditError for credits that would bring a balance beyond `MOST_GIVEN`."""
+    if change_nano > 0 and balance_nano + change_nano > MOST_GIVEN:
+        raise BadCreditError(
+            f"The balance would be {dollars(balance_nano + change_nano)} dollars, and is given up to "
+            f"{dollars(MOST_GIVEN)}: give less, or once some of it is used.",
+            "amount",
+        )
 
 
 def _check_amount(amount_nano: int) -> None:

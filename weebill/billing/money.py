@@ -7,10 +7,12 @@ from typing import Final
 
 NANO: Final = 1_000_000_000
 NANO_PER_CENT: Final = NANO // 100
-MOST_AMOUNT: Final = 100_000_000 * NANO
-"""The greatest amount of one transaction: a hundred million dollars."""
+MOST_AMOUNT: Final = 9_000_000 * NANO
+"""The greatest amount of one transaction: nine million dollars."""
+MOST_GIVEN: Final = 2**53 - 1
+"""The greatest balance that credits are given up to; every JSON reader represents it exactly."""
 MOST_BALANCE: Final = 4_000_000_000 * NANO
-"""The greatest balance, and debt, of an organisation: 64 bits have room for twice as much."""
+"""The greatest balance by what was paid, and the greatest debt: 64 bits have room for twice as much."""
 _PLACES: Final = 9
 _AMOUNT: Final = re.compile(r"(?P<sign>-?)\$?(?P<whole>[0-9]{0,12})(?:\.(?P<rest>[0-9]{0,9}))?")
 _SHOWN_PLACES: Final = 2

@@ -25,7 +25,8 @@ class CreditsShown(msgspec.Struct, frozen=True, kw_only=True, tag_field="object"
     """An organisation's credits: what is available is the balance less the usage that is not posted yet.
 
     `billed_nano` and `cost_nano` are of all its usage; `unpriced` counts requests whose price is not known. With a
-    `hard_stop`, its requests are refused once nothing is available. `balance` and `available` are in dollars.
+    `hard_stop`, its requests are refused once nothing is available. `balance`, `available`, `billed` and `cost` are
+    the same in dollars, exactly, where numbers may be beyond what a reader of JSON represents.
     """
 
     organisation: str
@@ -38,6 +39,8 @@ class CreditsShown(msgspec.Struct, frozen=True, kw_only=True, tag_field="object"
     hard_stop: bool
     balance: str
     available: str
+    billed: str
+    cost: str
 
 
 class TransactionShown(Transaction, frozen=True, kw_only=True, tag_field="object", tag="credits.transaction"):
@@ -111,6 +114,8 @@ def shown_balance(here: Balance) -> CreditsShown:
         **{**here._asdict(), "parts": parts},
         balance=dollars(here.balance_nano),
         available=dollars(here.available_nano),
+        billed=dollars(here.billed_nano),
+        cost=dollars(here.cost_nano),
     )
 
 

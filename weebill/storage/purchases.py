@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, delete, insert, select, update
 
 from weebill.accounts.audit import Author
-from weebill.billing.credits import Posting, check_open
+from weebill.billing.credits import Posting, check_open, check_room
 from weebill.billing.errors import BadCreditError, UnknownTransactionError
 from weebill.billing.money import NANO_PER_CENT, dollars
 from weebill.billing.purchases import (
@@ -145,7 +145,9 @@ def forget_events(connection: Connection, now: int) -> None:
 
 def _add(connection: Connection, checkout: Checkout, now: int) -> None:
     take_turns(connection, f"purchases of {checkout.organisation}")
-    check_open(CreditRows(connection), checkout.organisation)
+    rows = CreditRows(connection)
+    check_open(rows, checkout.organisation)
+    check_room(rows.balance_nano(checkout.organisation), checkout.amount_nano)
     recent = select(CREDIT_CHECKOUTS.c.id).where(
         CREDIT_CHECKOUTS.c.organisation == checkout.organisation,
         CREDIT_CHECKOUTS.c.made_at > now - _HOUR_S,
