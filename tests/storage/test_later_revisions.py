@@ -63,6 +63,14 @@ UNDONE: Final = {
     "0023": tuple(f"ALTER TABLE {name} DROP COLUMN mail" for name in ("credit_standings", "webhook_deliveries")),
     "0024": ("DROP TABLE usage_project_sums", "DROP TABLE usage_project_series"),
     "0026": tuple(f"ALTER TABLE credit_checkouts DROP COLUMN {name}" for name in ("refunding_nano", "refunding_at")),
+    "0027": (
+        *(f"DROP TABLE {name}" for name in ("usage_ratings", "usage_ratings_waiting")),
+        *(
+            f"ALTER TABLE {table} DROP COLUMN {name}"
+            for table in ("usage_sums", "usage_project_sums", "usage_label_sums")
+            for name in ("rated", "score_micro")
+        ),
+    ),
     "0025": ("DROP TABLE journal_ends", "ALTER TABLE borrowers DROP COLUMN account"),
 }
 

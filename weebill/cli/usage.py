@@ -23,7 +23,7 @@ from weebill.storage.opening import open_ledger
 from weebill.storage.usage_export import FLAGS, RECORD_COLUMNS, records
 from weebill.storage.usage_reports import report
 from weebill.usage.asked import read_query
-from weebill.usage.reports import MOST_ROWS, Amounts, BadReportError, ReportQuery, ReportRow, is_label
+from weebill.usage.reports import MOST_ROWS, Amounts, BadReportError, Counts, ReportQuery, ReportRow, is_label
 from weebill.usage.spans import HOUR_S, BadSpanError, Bucket, zone_of
 
 MOST_SHOWN: Final = 200
@@ -31,7 +31,9 @@ MOST_SHOWN: Final = 200
 _BAR: Final = 16
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 _SUMS: Final = Amounts.__struct_fields__
-_HEADINGS: Final = ("requests", "failed", "tokens in", "cached", "tokens out", "cost", "")
+_COUNTS: Final = Counts.__struct_fields__
+_HEADINGS: Final = ("requests", "failed", "tokens in", "cached", "tokens out", "cost")
+_RATINGS: Final = ("rated", "score")
 _TIMES: Final[Mapping[Bucket, str]] = {
     "hour": "%Y-%m-%d %H:%M", "day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m", "all": "",
 }  # fmt: skip
@@ -39,9 +41,10 @@ _TIMES: Final[Mapping[Bucket, str]] = {
 _OPTIONS: Final[Mapping[str, str]] = {
     "start": "--since", "end": "--until", "bucket": "--bucket", "timezone": "--timezone", "group_by": "--by",
 }  # fmt: skip
+_MOMENTS: Final = frozenset({"started_at", "rated_at"})
 _TEXTS: Final = frozenset(
     {"request_id", "organization_id", "project_id", "key_id", "end_user", "tags", "endpoint", "model_asked",
-     "model_served", "upstream", "outcome", "attempts", "checked", "arm", "dropped", "flags"}
+     "model_served", "upstream", "outcome", "attempts", "checked", "arm", "dropped", "flags", "rated_by", "comment"}
 )  # fmt: skip
 
 
@@ -124,8 +127,10 @@ def export(sources: Sources, given: Given, files: Files) -> None:
 
 
 def _sort(name: str) -> Sort:
-    if name == "started_at":
+    if name in _MOMENTS:
         return "time"
+    if name == "score":
+        return "fraction"
     return "text" if name in _TEXTS else "flag" if name in FLAGS else "whole"
 
 
@@ -172,7 +177,8 @@ def _weight(row: ReportRow) -> tuple[int, int]:
 
 def _report_columns(query: ReportQuery) -> list[Column]:
     ends = [Column("start", "time"), Column("end", "time")]
-    return [*ends, *(Column(name, "text") for name in query.group_by), *(Column(name, "whole") for name in _SUMS)]
+    counts = (Column(name, "whole") for name in _COUNTS)
+    return [*ends, *(Column(name, "text") for name in query.group_by), *counts, Column("mean_score", "fraction")]
 
 
 def _report_rows(ledger: Database, query: ReportQuery) -> Iterator[list[Sequence[object]]]:
@@ -182,7 +188,8 @@ def _report_rows(ledger: Database, query: ReportQuery) -> Iterator[list[Sequence
                 row.span.start * HOUR_S * 1_000_000,
                 row.span.end * HOUR_S * 1_000_000,
                 *row.group,
-                *msgspec.structs.astuple(row.amounts),
+                *row.amounts.counts.values(),
+                row.amounts.mean_score,
             )
             for row in page
         ]
@@ -191,7 +198,7 @@ def _report_rows(ledger: Database, query: ReportQuery) -> Iterator[list[Sequence
 def _json_row(query: ReportQuery, row: ReportRow) -> Mapping[str, object]:
     group = dict(zip(query.group_by, row.group, strict=True))
     times = {"start": row.span.start * HOUR_S, "end": row.span.end * HOUR_S}
-    return {**times, "group": group, **msgspec.structs.asdict(row.amounts)}
+    return {**times, "group": group, **row.amounts.counts, "mean_score": row.amounts.mean_score}
 
 
 def _print(query: ReportQuery, rows: Sequence[ReportRow]) -> None:
@@ -203,19 +210,23 @@ def _print(query: ReportQuery, rows: Sequence[ReportRow]) -> None:
     most = max(_length(row, by_cost) for row in rows)
     form = _TIMES[query.bucket]
     times = [query.bucket] if form else []
+    rated = any(row.amounts.rated for row in rows)
     table = [
         (
             *([datetime.fromtimestamp(row.span.start * HOUR_S, zone).strftime(form)] if form else ()),
             *(value or NOTHING for value in row.group),
             *_amounts(row.amounts),
+            *(_ratings(row.amounts) if rated else ()),
             _bar(_length(row, by_cost), most),
         )
         for row in rows
     ]
     total = Amounts(**{name: sum(getattr(row.amounts, name) for row in rows) for name in _SUMS})
     empty = [""] * (len(times) + len(query.group_by))
-    last = ("total", *empty[1:], *_amounts(total), "") if empty else None
-    print_table((*times, *query.group_by, *_HEADINGS), [*table, last] if last and len(rows) > 1 else table)
+    ratings = _ratings(total) if rated else ()
+    last = ("total", *empty[1:], *_amounts(total), *ratings, "") if empty else None
+    headings = (*times, *query.group_by, *_HEADINGS, *(_RATINGS if rated else ()), "")
+    print_table(headings, [*table, last] if last and len(rows) > 1 else table)
     if total.unpriced:
         typer.echo(f"The price of {total.unpriced} requests is not known: their cost is in no sum.")
 
@@ -229,6 +240,11 @@ def _amounts(sums: Amounts) -> Sequence[str]:
         count(sums.completion_tokens),
         NOTHING if sums.unpriced == sums.requests else cost(sums.cost_nano),
     )
+
+
+def _ratings(sums: Amounts) -> Sequence[str]:
+    mean = sums.mean_score
+    return (NOTHING, NOTHING) if mean is None else (f"{sums.rated:,}", f"{mean:.2f}")
 
 
 def _length(row: ReportRow, by_cost: bool) -> int:

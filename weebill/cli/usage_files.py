@@ -14,9 +14,9 @@ from typing import Final, Literal, NamedTuple
 from weebill.billing.statements import harmless
 from weebill.cli.errors import CommandError
 
-Sort = Literal["text", "whole", "flag", "time"]
+Sort = Literal["text", "whole", "fraction", "flag", "time"]
 Rows = Iterable[Sequence[Sequence[object]]]
-"""Batches of rows. A time is Unix microseconds."""
+"""Batches of rows. A time is Unix microseconds; None is not known."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -56,7 +56,7 @@ def _write_csv(write: Callable[[str], object], columns: Sequence[Column], batche
         for row in batch:
             values = list(row)
             for at in times:
-                values[at] = (_EPOCH + timedelta(microseconds=int(str(values[at])))).isoformat()
+                values[at] = None if values[at] is None else _written(int(str(values[at])))
             for at in flags:
                 values[at] = "true" if values[at] else "false"
             for at in texts:
@@ -64,6 +64,10 @@ def _write_csv(write: Callable[[str], object], columns: Sequence[Column], batche
             writer.writerow(values)
             count += 1
     return count
+
+
+def _written(at_us: int) -> str:
+    return (_EPOCH + timedelta(microseconds=at_us)).isoformat()
 
 
 def write_parquet(file: Path, columns: Sequence[Column], batches: Rows) -> int:
@@ -77,7 +81,7 @@ def write_parquet(file: Path, columns: Sequence[Column], batches: Rows) -> int:
         ) from error
     types = {
         "text": pyarrow.string(), "whole": pyarrow.int64(), "flag": pyarrow.bool_(),
-        "time": pyarrow.timestamp("us", tz="UTC"),
+        "fraction": pyarrow.float64(), "time": pyarrow.timestamp("us", tz="UTC"),
     }  # fmt: skip
     schema = pyarrow.schema([(column.name, types[column.sort]) for column in columns])
     count = 0

@@ -19,7 +19,7 @@ from weebill.storage.database import Database
 from weebill.storage.usage_reports import report
 from weebill.storage.usage_totals import recent, recent_within, summary
 from weebill.usage.asked import read_query
-from weebill.usage.reports import MOST_ROWS, Amounts, BadReportError, ReportQuery, ReportRow
+from weebill.usage.reports import MOST_ROWS, BadReportError, Counts, ReportQuery, ReportRow
 from weebill.usage.spans import HOUR_S, BadSpanError
 from weebill.usage.totals import Grouping, UsageShown, UsageTotal
 from weebill.wire.errors import ApiError
@@ -36,9 +36,13 @@ class UsageSummary(msgspec.Struct, frozen=True, kw_only=True):
     total: UsageTotal
 
 
-class ReportedUsage(Amounts, frozen=True, kw_only=True):
-    """The sums over a bucket and group. `start` and `end` are Unix seconds; a group's value is null if not known."""
+class ReportedUsage(Counts, frozen=True, kw_only=True):
+    """The sums over a bucket and group. `start` and `end` are Unix seconds; a group's value is null if not known.
 
+    `mean_score` is that of the rated requests, from 0 to 1; null if there are none.
+    """
+
+    mean_score: float | None
     start: int
     end: int
     group: dict[str, str | None]
@@ -110,7 +114,7 @@ def shown(query: ReportQuery, row: ReportRow) -> ReportedUsage:
     """Returns the form of a row of a report in the API."""
     group = dict(zip(query.group_by, row.group, strict=True))
     times = {"start": row.span.start * HOUR_S, "end": row.span.end * HOUR_S}
-    return ReportedUsage(**times, group=group, **msgspec.structs.asdict(row.amounts))
+    return ReportedUsage(**times, group=group, mean_score=row.amounts.mean_score, **row.amounts.counts)
 
 
 def _given(request: Request) -> Mapping[str, Sequence[str]]:

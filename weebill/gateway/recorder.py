@@ -1,4 +1,4 @@
-"""Writes the usage records of one worker to its journal, and counts them."""
+"""Writes the usage records and ratings of one worker to its journal, and counts the records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from weebill.gateway.failures import unmetered
 from weebill.gateway.meter import Meter
 from weebill.telemetry.counters import Counters
 from weebill.usage.journal import JournalError, JournalWriter
-from weebill.usage.records import Outcome
+from weebill.usage.records import Outcome, Rating
 from weebill.wire.errors import ApiError
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,13 @@ class Recorder:
         hold = meter.hold
         if hold is not None:  # what has no record stays reserved until this process ends
             hold.settle(outcome, record.prompt_tokens + record.completion_tokens, record.cost_nano or 0)
+
+    def keep(self, rating: Rating) -> None:
+        """Writes a rating. Raises ApiError 503 if it cannot be written."""
+        try:
+            self.journal.append(rating)
+        except JournalError as error:
+            raise unmetered() from error
 
     def settle_unanswered(self, meter: Meter, status: int, outcome: Outcome) -> None:
         """Settles a request with no client left to tell that the record could not be written; that is logged."""

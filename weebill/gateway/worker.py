@@ -147,7 +147,7 @@ class Worker:
         self._lag = LoopLag(self._counters, lambda: self._server.active, boot.settings.server.loop_lag_step_s)
         # On a connection of their own, so that reports do not wait behind clients' ratings.
         self._ratings = Questions(home.learner_socket)
-        ratings = Ratings(authenticator, self._ratings.ask, lambda: bool(self._settings.autos))
+        ratings = Ratings(authenticator, recorder, self._ratings.ask, lambda: bool(self._settings.autos))
         stages = pipelines(
             authenticator, recorder, upstreams, self._selector, self._shadows, self._audits, ratings, self._cache, state
         )

@@ -29,6 +29,7 @@ from weebill.ledger.allowances import Allowances
 from weebill.ledger.credits import CreditWork
 from weebill.ledger.ingestion import IngestThread
 from weebill.ledger.prices import Prices
+from weebill.ledger.rating import RatingThread
 from weebill.ledger.retention import RetentionThread
 from weebill.ledger.signs import SignsThread
 from weebill.ledger.topics import Keys, Responses, RunningExperiments, SealedKeys
@@ -115,6 +116,8 @@ async def main() -> int:
     credit_work.start()
     retention = RetentionThread(home, boot.settings.database)
     retention.start()
+    rating = RatingThread(home, boot.settings.database)
+    rating.start()
     signs = SignsThread(ledger, machine_name(home.root), home.journal)
     signs.start()
     link.send(Ready())
@@ -122,6 +125,7 @@ async def main() -> int:
     if drain is None:
         os._exit(1)  # at once: journals and ledger survive that
     await asyncio.to_thread(retention.finish, _FINISH_S)
+    await asyncio.to_thread(rating.finish, _FINISH_S)
     await asyncio.to_thread(ingestion.finish, _FINISH_S)
     await asyncio.to_thread(signs.finish, _PATIENCE_S)
     await asyncio.to_thread(credit_work.finish, _PATIENCE_S)

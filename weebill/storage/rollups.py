@@ -150,13 +150,13 @@ def _spread(sums: Mapping[tuple[int, K], Sums], ids: Mapping[K, int]) -> list[tu
     found: dict[tuple[int, int, int], Sums] = {}
     for (hour, series), more in sums.items():
         id_ = ids[series]
-        for hours, start in _spans(hour):
+        for hours, start in spans_of(hour):
             add_to(found, (hours, start, id_), more)
     return sorted((*key, *row) for key, row in found.items())
 
 
 @lru_cache(maxsize=256)
-def _spans(hour: int) -> tuple[tuple[int, int], ...]:
+def spans_of(hour: int) -> tuple[tuple[int, int], ...]:
     """Returns the hour, the day and the month of an hour, as sums have them: by their length and their beginning."""
     return (HOUR, hour), (DAY_H, hour - hour % DAY_H), (MONTH_H, month_of(hour))
 

@@ -20,6 +20,7 @@ from weebill.storage.tables.ledger import INSTALLATION, META
 from weebill.storage.tables.limits import LEDGER as LEDGER_TABLES
 from weebill.storage.tables.outcomes import OUTCOMES_TABLES
 from weebill.storage.tables.provider_keys import PROVIDER_KEYS  # noqa: F401 - one of those of the ledger
+from weebill.storage.tables.ratings import USAGE_RATINGS  # noqa: F401 - one of those of the ledger
 from weebill.storage.tables.responses import RESPONSES_TABLES, SIZE
 from weebill.storage.tables.tenants import ORGANISATIONS, PROJECTS
 
@@ -80,6 +81,6 @@ def _fill_responses(connection: Connection) -> None:
     connection.execute(insert(SIZE).values(bytes=0))
 
 
-LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0026", _fill_ledger, "ledger", upgraded=_note_upgrade)
+LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0027", _fill_ledger, "ledger", upgraded=_note_upgrade)
 RESPONSES: Final = Schema("responses", RESPONSES_TABLES, "0002", _fill_responses, "store of responses")
 OUTCOMES: Final = Schema("outcomes", OUTCOMES_TABLES, "0004", _nothing, "store of outcomes")

@@ -14,12 +14,13 @@ from weebill.storage.billed import Bill
 from weebill.storage.database import Database
 from weebill.storage.key_use import note_uses
 from weebill.storage.owners import Owners
+from weebill.storage.ratings import keep
 from weebill.storage.rollups import Rolled, RollUps
 from weebill.storage.sqlite.usage import SqliteRows
 from weebill.storage.tables.ledger import JOURNAL_ENDS, JOURNAL_MARKS, QUARANTINE
 from weebill.storage.usage_entries import Entries, Known
 from weebill.storage.usage_rows import Rows, Uses, without_nul
-from weebill.usage.records import UsageRecord
+from weebill.usage.records import Rating, UsageRecord
 from weebill.usage.tables import UsageTables
 
 T = TypeVar("T")
@@ -76,6 +77,7 @@ class UsageRows:
         self._uses: Uses = {}
         self._bill: Bill | None = None
         self._held: list[UsageRecord] = []
+        self._ratings: list[Rating] = []
         self._writer = ""
 
     def marks(self, present: Collection[str]) -> dict[str, int]:
@@ -136,6 +138,10 @@ class UsageRows:
         bill.take()
         return count
 
+    def rate(self, ratings: Collection[Rating]) -> None:
+        """Keeps ratings, until their requests are found."""
+        self._ratings += ratings
+
     def release(self, writer: str) -> None:
         """Gives back what a dead writer holds of limits."""
         release(self._connection, writer)
@@ -154,6 +160,8 @@ class UsageRows:
             self._bill.finish(self._rolled)
         if self._held:
             settle(self._connection, self._writer, held_sums(self._held))
+        if self._ratings:
+            keep(self._connection, self._ratings, self._owners)
 
 
 def forget_ends(connection: Connection, before: int) -> None:

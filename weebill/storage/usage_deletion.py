@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, ColumnClause, Connection, column, delete, exi
 from weebill.storage.database import Database
 from weebill.storage.label_rows import begin_erasing
 from weebill.storage.tables.ledger import API_KEYS, USAGE_ENTRIES, USAGE_KINDS, USAGE_LABELS
+from weebill.storage.tables.ratings import USAGE_RATINGS
 
 WINDOW: Final = 2000  # requests that are looked at in one transaction
 MOST_DELETED: Final = 500  # in one transaction: some milliseconds
@@ -54,7 +55,10 @@ def window(connection: Connection, of: str, after: int) -> list[Used]:
 
 
 def delete_used(ledger: Database, of: str, used: Sequence[Used], pause: Callable[[], None]) -> None:
-    """Deletes requests of a table, and labels that no other request has; calls `pause` after each transaction."""
+    """Deletes requests of a table, their ratings, and labels that no other request has.
+
+    `pause` is called after each transaction.
+    """
     for start in range(0, len(used), MOST_DELETED):
         part = used[start : start + MOST_DELETED]
         ledger.change(partial(_delete, of=of, used=part))
@@ -63,7 +67,10 @@ def delete_used(ledger: Database, of: str, used: Sequence[Used], pause: Callable
 
 def _delete(connection: Connection, of: str, used: Sequence[Used]) -> None:
     rows = table(of, column("id", BigInteger()))
-    connection.execute(delete(rows).where(rows.c.id.in_([each.id for each in used])))
+    ids = [each.id for each in used]
+    if of == USAGE_ENTRIES.name:
+        connection.execute(delete(USAGE_RATINGS).where(USAGE_RATINGS.c.entry.in_(ids)))
+    connection.execute(delete(rows).where(rows.c.id.in_(ids)))
     labels = sorted({each.labels for each in used if each.labels is not None})
     if labels:
         begin_erasing(connection)

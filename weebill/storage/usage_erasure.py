@@ -15,6 +15,7 @@ from weebill.storage.database import Database
 from weebill.storage.end_users import is_within
 from weebill.storage.label_rows import begin_erasing
 from weebill.storage.outcomes_of_requests import forget_outcomes
+from weebill.storage.ratings import forget_waiting
 from weebill.storage.responses import ResponseStore
 from weebill.storage.rollups import END_USER
 from weebill.storage.tables.ledger import (
@@ -36,6 +37,7 @@ _NOT_REACHED: Final = (
     "what the learner of another machine keeps of requests to `auto`",
     "the sums of keys and models, which name nobody",
 )
+_RATINGS_STAY: Final = "ratings whose requests were not found, of the last day: erase those of a project"
 _ANSWERS_STAY: Final = "stored answers, which do not say whom they were made for: erase those of a project"
 
 _SERIES_AT_ONCE: Final = 10  # each has a sum for every hour with usage
@@ -52,7 +54,7 @@ class Erased:
 
 def not_reached(tenant: Tenant) -> list[str]:
     """Returns what erasing a tenant's data leaves, in words."""
-    return [*_NOT_REACHED, *([_ANSWERS_STAY] if tenant.kind == "end_user" else [])]
+    return [*_NOT_REACHED, *([_ANSWERS_STAY, _RATINGS_STAY] if tenant.kind == "end_user" else [])]
 
 
 def erase(stores: Stores, tenant: Tenant, author: Author, pause: Callable[[], None], erased: Erased) -> None:
@@ -79,6 +81,7 @@ def _erase_projects(stores: Stores, projects: Collection[str], erased: Erased, p
             _erase_used(stores, of, mine, erased, pause)
             pause()
     for project in sorted(projects):
+        ledger.change(partial(forget_waiting, project=project))
         of_project = select(API_KEYS.c.id).where(API_KEYS.c.project_id == project)
         series = select(USAGE_SERIES.c.id).where(USAGE_SERIES.c.key_id.in_(of_project))
         _erase_sums(ledger, USAGE_LABEL_SERIES.c.series.in_(series), pause)

@@ -11,23 +11,32 @@ from sqlalchemy import Connection, select
 
 from weebill.storage.database import Database
 from weebill.storage.tables.ledger import API_KEYS, USAGE
+from weebill.storage.tables.ratings import USAGE_RATINGS
 from weebill.storage.tables.tenants import PROJECTS
+from weebill.usage.records import MICRO
 from weebill.usage.reports import END_USER, TAG
 from weebill.usage.spans import HOUR_S, Span
 
 PAGE: Final = 5000
 
+Row = tuple[object, ...]
+
 RECORD_COLUMNS: Final = (
     "id", "started_at", "request_id", "organization_id", "project_id", "key_id", "end_user", "tags", "endpoint",
     "model_asked", "model_served", "upstream", "stream", "status", "outcome", "prompt_tokens", "cached_tokens",
     "cache_write_tokens", "completion_tokens", "reasoning_tokens", "measured", "cost_nano", "cost_reported",
-    "first_byte_us", "total_us", "attempts", "checked", "arm", "dropped", "flags",
+    "first_byte_us", "total_us", "attempts", "checked", "arm", "dropped", "flags", "score", "rated_at", "rated_by",
+    "comment",
 )  # fmt: skip
-"""Times are Unix microseconds, `tags` a JSON object, costs nano-dollars or None."""
+"""Times are Unix microseconds, `tags` a JSON object, costs nano-dollars or None. The last four are those of a rating,
+from 0 to 1 and by a key; None if there is none.
+"""
 FLAGS: Final = frozenset({"stream", "measured", "cost_reported"})
 TENANT: Final = ("organization_id", "project_id")
 
-_OWN: Final = tuple(name for name in RECORD_COLUMNS if name not in TENANT)
+_OF_RATING: Final = RECORD_COLUMNS[-4:]
+_NOT_RATED: Final[Row] = (None,) * len(_OF_RATING)
+_OWN: Final = tuple(name for name in RECORD_COLUMNS if name not in (*TENANT, *_OF_RATING))
 _OF_USAGE: Final[Mapping[str, str]] = {
     "key": "key_id", "model": "model_served", "provider": "upstream", "endpoint": "endpoint", END_USER: "end_user",
 }  # fmt: skip
@@ -35,7 +44,6 @@ _KEY: Final = _OWN.index("key_id")
 _TAGS: Final = _OWN.index("tags")
 _HOUR_US: Final = HOUR_S * 1_000_000
 
-Row = tuple[object, ...]
 _Holder = tuple[str | None, str | None, str | None]
 
 
@@ -68,12 +76,13 @@ def _page(
     if not found:
         return None
     holders = _holders(connection, {str(row[_KEY]) for row in found})
+    ratings = _ratings(connection, int(str(found[0][0])), int(str(found[-1][0])))
     rows = []
     for row in found:
         organisation, project, user = holders.get(str(row[_KEY]), (None, None, None))
         belongs = {"organization": organisation, "project": project, "user": user}
         if _counts(row, belongs, filters):
-            rows.append(_shown(row, organisation, project))
+            rows.append(_shown(row, organisation, project, ratings.get(int(str(row[0])), _NOT_RATED)))
     return int(str(found[-1][0])), rows
 
 
@@ -96,8 +105,17 @@ def _counts(row: Row, belongs: Mapping[str, str | None], filters: Mapping[str, S
     return True
 
 
-def _shown(row: Row, organisation: str | None, project: str | None) -> Row:
-    values = dict(zip(_OWN, row, strict=True))
+def _ratings(connection: Connection, first: int, last: int) -> dict[int, Row]:
+    """Returns the ratings of requests with these ids and between, as `_OF_RATING`."""
+    columns = USAGE_RATINGS.c
+    found = select(columns.entry, columns.score_micro, columns.rated_at, columns.key_id, columns.comment).where(
+        columns.entry >= first, columns.entry <= last
+    )
+    return {entry: (score / MICRO, *rest) for entry, score, *rest in connection.execute(found)}
+
+
+def _shown(row: Row, organisation: str | None, project: str | None, rating: Row) -> Row:
+    values = dict(zip((*_OWN, *_OF_RATING), (*row, *rating), strict=True))
     values |= {name: bool(values[name]) for name in FLAGS}
     values |= {"organization_id": organisation, "project_id": project}
     return tuple(values[name] for name in RECORD_COLUMNS)

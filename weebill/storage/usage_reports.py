@@ -44,8 +44,8 @@ MOST_LOOKS: Final = 10
 MOST_SUMS: Final = 30_000
 """That one page adds up, unless a single bucket has more; if the next one would be too many, it ends early, too."""
 
-_COUNTED: Final = ("requests", "failures", "unpriced")
-_ADDED: Final = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano")
+_COUNTED: Final = ("requests", "failures", "unpriced", "rated")
+_ADDED: Final = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano", "score_micro")
 _AMOUNTS: Final = (*_COUNTED, *_ADDED)
 _HALF: Final = 32
 _SHIFT: Final = literal(_HALF, Integer())

@@ -1,4 +1,5 @@
-"""Moves usage records from the workers' journals into the ledger exactly once, even if processes are killed.
+"""Moves usage records, and ratings, from the workers' journals into the ledger exactly once, even if processes are
+killed.
 
 Each segment has a mark: the number of its bytes that are in the ledger. Rows and mark change in one transaction, and
 the file is read inside it, so neither a crash nor a second ingester can count a record twice. A segment is deleted once
@@ -15,7 +16,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,8 @@ from weebill.config.ledger_errors import LedgerError, RecordRefusedError
 from weebill.usage.drafts import DRAFT_SUFFIX
 from weebill.usage.intents import INTENTS_SUFFIX
 from weebill.usage.journal import SEGMENT_SUFFIX
-from weebill.usage.records import UsageRecord
+from weebill.usage.lines import is_line, read_lines
+from weebill.usage.records import Rating
 from weebill.usage.recovery import Cost, lines_left_open, no_cost, writer_of
 from weebill.usage.segments import (
     UNUSED,
@@ -43,16 +45,13 @@ from weebill.usage.segments import (
 from weebill.usage.tables import UsageLedger, UsageTables
 
 BATCH_BYTES = 1 << 22  # of journal in one transaction: some 20,000 records
-_PIECE_BYTES = 1 << 14  # decoded between two yields of the processor: a fifth of a millisecond
 DRAFT_AGE_S = 60.0
 _OF_WRITERS = (SEGMENT_SUFFIX, INTENTS_SUFFIX)
 
 # The errors for a line that is no usage record, from the decoder or the ledger.
 _BAD_LINE = (msgspec.MsgspecError, UnicodeError, RecordRefusedError)
 
-_NO_RECORD = "a line of the journal is no usage record; it is kept in quarantine: %s"
-
-_decoder = msgspec.json.Decoder(UsageRecord)
+_NO_RECORD = "a line of the journal is neither usage record nor rating; it is kept in quarantine: %s"
 
 log = logging.getLogger(__name__)
 
@@ -289,7 +288,7 @@ class Ingester:
         hole = resumed - offset - len(cut)
         rest = read_written(descriptor, resumed, self._batch_bytes)
         rest = rest[: rest.find(b"\n") + 1] or rest
-        whole = _is_record(rest)  # the hole ends where a line does
+        whole = is_line(rest)  # the hole ends where a line does
         reason = f"a hole of {hole} bytes, as a power cut leaves them: records are missing"
         tables.quarantine(segment, offset, cut if whole else cut + rest, reason)
         return resumed if whole else resumed + len(rest), [_Problem(offset, "the journal has %s", reason)]
@@ -308,8 +307,11 @@ class Ingester:
         end = offset + len(lines)
         if not lines:
             return _Batch(0, end, False, [])
+        ratings: list[Rating] = []
         try:
-            return _Batch(tables.insert(_decoded(lines), writer_of(segment)), end, False, [])
+            count = tables.insert(read_lines(lines, ratings), writer_of(segment))
+            tables.rate(ratings)
+            return _Batch(count, end, False, [])
         except _BAD_LINE as error:
             reason = str(error)
         half = middle(lines)
@@ -379,22 +381,3 @@ class Ingester:
 def _report(segment: str, problems: Iterable[_Problem]) -> None:
     for offset, message, reason in problems:
         log.error(message, reason, extra={"segment": segment, "offset": offset})
-
-
-def _decoded(lines: bytes) -> Iterator[list[UsageRecord]]:
-    """Decodes the records in `lines`, in pieces of about `_PIECE_BYTES`."""
-    start = 0
-    while start < len(lines):
-        end = lines.find(b"\n", start + _PIECE_BYTES) + 1 or len(lines)
-        yield _decoder.decode_lines(lines[start:end])
-        start = end
-        # A request that came meanwhile must not wait for the end of this thread's time slice.
-        os.sched_yield()
-
-
-def _is_record(line: bytes) -> bool:
-    try:
-        _decoder.decode(line)
-    except (msgspec.MsgspecError, UnicodeError):
-        return False
-    return line.endswith(b"\n")

@@ -1,4 +1,4 @@
-"""A worker's usage journal: append-only segment files, one JSON record a line.
+"""A worker's usage journal: append-only segment files, one JSON record or rating a line.
 
 A segment's space is reserved before its first record and mapped into memory, so a record costs a copy rather than a
 system call, and cannot fail on a full disk. Zero bytes follow the last record until the segment is closed.
@@ -26,7 +26,7 @@ from weebill.config.schema import MeteringSettings
 from weebill.telemetry.disk import folder_bytes
 from weebill.usage.drafts import locked_draft
 from weebill.usage.intents import INTENTS_SUFFIX, Intents
-from weebill.usage.records import Intent, UsageRecord
+from weebill.usage.records import Intent, Rating, UsageRecord
 
 SEGMENT_SUFFIX = ".jsonl"
 
@@ -85,8 +85,8 @@ class JournalWriter:
             self._notes = False
             raise self._failed(error) from error
 
-    def append(self, record: UsageRecord, slot: int = -1) -> None:
-        """Writes the record of the request that was noted in `slot`.
+    def append(self, record: UsageRecord | Rating, slot: int = -1) -> None:
+        """Writes a rating, or the record of the request that was noted in `slot`.
 
         Raises JournalError, JournalFull; then nothing of the record is written, and the note stays.
         """

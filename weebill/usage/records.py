@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 Outcome = Literal[
     "ok",  # a complete answer was sent
@@ -81,6 +82,26 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     flags: str = ""
     labels: Labels | None = None
     held: str = ""
+
+
+MICRO: Final = 1_000_000
+"""The parts of a score, which is from 0 to 1, that are kept."""
+MOST_ID_CHARACTERS: Final = 200
+MOST_COMMENT_CHARACTERS: Final = 10_000
+
+
+class Rating(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A client's rating of a request, of which it knows the id; the newest one of a request counts.
+
+    A JSON object in the journal, unlike records. `key_id` is the key that rates, `at` is Unix time in microseconds, and
+    `score_micro` the score in millionths.
+    """
+
+    request_id: Annotated[str, Meta(min_length=1, max_length=MOST_ID_CHARACTERS)]
+    key_id: str
+    at: Annotated[int, Meta(ge=0, lt=2**62)]
+    score_micro: Annotated[int, Meta(ge=0, le=MICRO)]
+    comment: Annotated[str, Meta(max_length=MOST_COMMENT_CHARACTERS)] = ""
 
 
 class Intent(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from weebill.usage.records import MICRO
 from weebill.usage.spans import Bucket, Span
 
 DIMENSIONS: Final = ("organization", "project", "key", "user", "model", "provider", "endpoint", "end_user")
@@ -63,10 +64,11 @@ class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
         return next(filter(is_label, (*self.group_by, *self.filters)), "")
 
 
-class Amounts(msgspec.Struct, frozen=True, kw_only=True):
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """Sums; `cost_nano` is in nano-dollars, without the `unpriced` requests, whose price is not known.
 
-    `cached_tokens` is a subset of `prompt_tokens`; `failures` are requests that ended neither well nor by their client.
+    `cached_tokens` is a subset of `prompt_tokens`; `failures` are requests that ended neither well nor by their client;
+    `rated` are those that clients have rated.
     """
 
     requests: int
@@ -76,6 +78,23 @@ class Amounts(msgspec.Struct, frozen=True, kw_only=True):
     completion_tokens: int
     cost_nano: int
     unpriced: int
+    rated: int = 0
+
+
+class Amounts(Counts, frozen=True, kw_only=True):
+    """Sums, and that of the scores of what was `rated`, in millionths."""
+
+    score_micro: int = 0
+
+    @property
+    def mean_score(self) -> float | None:
+        """The mean score, from 0 to 1; None if nothing was rated."""
+        return self.score_micro / MICRO / self.rated if self.rated else None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The fields of `Counts`."""
+        return {name: getattr(self, name) for name in Counts.__struct_fields__}
 
 
 class ReportRow(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol, TypeVar
 
-from weebill.usage.records import UsageRecord
+from weebill.usage.records import Rating, UsageRecord
 
 T = TypeVar("T")
 
@@ -41,6 +41,9 @@ class UsageTables(Protocol):
 
         Raises RecordRefusedError if one breaks the invariants of `UsageRecord`, and the errors of `pieces`.
         """
+
+    def rate(self, ratings: Collection[Rating]) -> None:
+        """Keeps ratings, until their requests are found. Never refuses one."""
 
     def release(self, writer: str) -> None:
         """Gives back what a writer holds of limits: it is dead, and all that it has used is settled."""

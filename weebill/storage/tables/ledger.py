@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     TypedColumns,
     select,
+    text,
 )
 from sqlalchemy.schema import CreateView
 
@@ -226,11 +227,13 @@ class _UsageSums(TypedColumns):
     completion_tokens = Column(Whole, nullable=False)
     cost_nano = Column(Whole, nullable=False)
     unpriced = Column(Whole, nullable=False)
+    rated = Column(Whole, nullable=False, server_default=text("0"))
+    score_micro = Column(Whole, nullable=False, server_default=text("0"))
 
 
 USAGE_SUMS: Final = Table("usage_sums", LEDGER, _UsageSums, sqlite_strict=True, sqlite_with_rowid=False)
 """Usage by hour, by day and by month (UTC): `hours` is 1, 24 or, for months, 744; `start` is the number of hours since
-1970 at the beginning.
+1970 at the beginning. Of the requests, `rated` have a rating, and `score_micro` is the sum of those, in millionths.
 """
 
 
@@ -258,6 +261,8 @@ class _UsageProjectSums(TypedColumns):
     completion_tokens = Column(Whole, nullable=False)
     cost_nano = Column(Whole, nullable=False)
     unpriced = Column(Whole, nullable=False)
+    rated = Column(Whole, nullable=False, server_default=text("0"))
+    score_micro = Column(Whole, nullable=False, server_default=text("0"))
 
 
 USAGE_PROJECT_SUMS: Final = Table(
@@ -290,6 +295,8 @@ class _UsageLabelSums(TypedColumns):
     completion_tokens = Column(Whole, nullable=False)
     cost_nano = Column(Whole, nullable=False)
     unpriced = Column(Whole, nullable=False)
+    rated = Column(Whole, nullable=False, server_default=text("0"))
+    score_micro = Column(Whole, nullable=False, server_default=text("0"))
 
 
 USAGE_LABEL_SUMS: Final = Table(
