@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from tests.fixtures.databases import rows
+from tests.fixtures.databases import execute, rows
 from weebill.accounts.audit import command_line
+from weebill.accounts.master_keys import ensure_master_keys
 from weebill.accounts.people import Identity, People, SignUpPolicy
 from weebill.accounts.sessions import MOST_SESSIONS, MOST_TICKETS, Lifetimes, Visitor
 from weebill.accounts.sign_in import Opened, SignIns
@@ -157,6 +159,33 @@ def test_codes_that_begin_while_a_password_is_set_do_not_bring_back_the_one_of_b
         assert password == new
         assert totp is not None
         people.end_codes(user, VISITOR)
+
+
+def test_mails_are_left_to_machines_with_their_master_key(ledger: Database, home: Home, tmp_path: Path) -> None:
+    """A machine without it had taken them from the queue, and so they were never sent."""
+    other = Home(tmp_path / "other")
+    other.root.mkdir()
+    mails, of_other = (StoredMails(ledger, Vault(each)) for each in (home, other))
+    mails.put(Mail("a@b.example", "s", "secret text"))
+    for _ in range(2):
+        assert (of_other.claim(), of_other.next_at()) == (None, None)
+        ensure_master_keys(other.master_key, {})  # another key
+    assert mails.next_at() is not None
+    due = mails.claim()
+    assert due is not None
+    assert due.mail.to == "a@b.example"
+
+
+def test_mails_that_nobody_opens_for_a_day_are_forgotten(ledger: Database, home: Home) -> None:
+    mails = StoredMails(ledger, Vault(home))
+    mails.put(Mail("a@b.example", "s", "text"))
+    execute(ledger, "UPDATE mails SET created_at = created_at - 86401")
+    mails.put(Mail("c@d.example", "s", "text"))
+    assert rows(ledger, "SELECT count(*) FROM mails") == [(2,)]
+    execute(ledger, "UPDATE installation SET sealed_with = NULL")
+    home.master_key.unlink()
+    mails.put(Mail("e@f.example", "s", "text"))
+    assert rows(ledger, "SELECT count(*) FROM mails") == [(2,)]
 
 
 def test_an_identity_is_known_again(ledger: Database, people: People) -> None:

@@ -5,6 +5,7 @@ The answers that a handler may give are its annotation: the OpenAPI document is 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,8 +21,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from weebill.accounts.keyring import LedgerUnavailable
+from weebill.accounts.sealing import SealedError
 from weebill.config.ledger_errors import LedgerError
 from weebill.control.routing import methods_at
+from weebill.storage.audit import UnauditedChangeError
+from weebill.storage.errors import LedgerFailedError
 from weebill.wire.errors import ApiError
 
 # Far above the size of any request to the management API.
@@ -30,7 +34,10 @@ MAX_BODY_BYTES = 65_536
 _MAX_RECIPE_BYTES = 4 << 20
 
 _UNAVAILABLE = "The ledger cannot be read at present; try again."
+_FAULT = "Weebill failed to answer this; its log says why."
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _SECURE_HEADERS = {
     "cache-control": "no-store",
@@ -139,11 +146,24 @@ class SecureHeaders:
 
 @contextmanager
 def available() -> Iterator[None]:
-    """Raises LedgerUnavailable if the ledger fails."""
+    """Raises LedgerUnavailable if the ledger fails, ApiError for another failure than that it cannot be read."""
     try:
         yield
     except LedgerError as error:
-        raise LedgerUnavailable from error
+        raise failure(error) from error
+
+
+def failure(error: LedgerError) -> Exception:
+    """Returns how a failure of the ledger is answered; what is no database's is logged, which says what to do."""
+    if isinstance(error, LedgerFailedError):
+        return LedgerUnavailable()
+    log.error("a request could not be answered: %s", error.advised)
+    if isinstance(error, SealedError):
+        message = "This takes a master key that this machine does not have; its log says how to mend that."
+        return ApiError(409, message, code="master_key_missing")
+    if isinstance(error, UnauditedChangeError):
+        return ApiError(500, _FAULT, code="internal_error")
+    return LedgerUnavailable()
 
 
 def _answer(error: ApiError, headers: dict[str, str] | None = None) -> Response:
@@ -195,4 +215,4 @@ async def _answer_unavailable(_: Request, __: Exception) -> Response:
 
 async def _answer_fault(_: Request, __: Exception) -> Response:
     # The server that runs the app logs the exception itself.
-    return _answer(ApiError(500, "Weebill failed to answer this; its log says why.", code="internal_error"))
+    return _answer(ApiError(500, _FAULT, code="internal_error"))

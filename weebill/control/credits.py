@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from weebill.accounts.audit import Author
-from weebill.accounts.keyring import LedgerUnavailable
 from weebill.accounts.pepper import read_pepper
 from weebill.accounts.permissions import Actor, Permission
 from weebill.accounts.tenants import DEFAULT_ORGANISATION
@@ -26,7 +25,7 @@ from weebill.billing.transactions import MOST_NOTE
 from weebill.billing.webhooks import Alert, check_alert, secret_of
 from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import Asking, check
-from weebill.control.answers import Created, Json, Text
+from weebill.control.answers import Created, Json, Text, failure
 from weebill.control.credit_shapes import (
     AlertShown,
     CreditsShown,
@@ -323,7 +322,7 @@ def answering() -> Iterator[None]:
     except RateConflictError as error:
         raise ApiError(409, str(error), code="rate_exists", param="valid_from") from error
     except LedgerError as error:
-        raise LedgerUnavailable from error
+        raise failure(error) from error
 
 
 def _reference(kind: str, organisation: str, reference: str) -> str:

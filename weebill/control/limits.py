@@ -9,11 +9,10 @@ from typing import Annotated, Final
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from weebill.accounts.keyring import LedgerUnavailable
 from weebill.accounts.permissions import Actor, reach_of
 from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import Asking, check, denied
-from weebill.control.answers import Created, Json
+from weebill.control.answers import Created, Json, failure
 from weebill.control.listing import Paged, Whole
 from weebill.control.routing import Routes
 from weebill.limits.limit import MOST, BadLimitError, Measure, UnknownLimitError, Window, level_of
@@ -142,4 +141,4 @@ def _answering() -> Iterator[None]:
     except MachineAliveError as error:
         raise ApiError(409, str(error), code="machine_alive") from error
     except LedgerError as error:
-        raise LedgerUnavailable from error
+        raise failure(error) from error

@@ -13,7 +13,6 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, SecretStr
 from starlette.concurrency import run_in_threadpool
 
-from weebill.accounts.keyring import LedgerUnavailable
 from weebill.accounts.permissions import Actor, reach_of
 from weebill.accounts.provider_keys import (
     BadProviderKeyError,
@@ -27,7 +26,7 @@ from weebill.catalog.probe import ProbeResult
 from weebill.config.kept import UnreachableProviderError, reachable_with
 from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import check, denied
-from weebill.control.answers import Created, Json
+from weebill.control.answers import Created, Json, failure
 from weebill.control.credits import author_of
 from weebill.control.listing import Whole
 from weebill.control.overview import Overview
@@ -212,4 +211,4 @@ def _answering() -> Iterator[None]:
         hint = f" To mend it, {error.hint}." if error.hint else ""
         raise ApiError(409, f"{error}{hint}", code="master_key_missing") from error
     except LedgerError as error:
-        raise LedgerUnavailable from error
+        raise failure(error) from error

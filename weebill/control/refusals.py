@@ -13,9 +13,9 @@ from weebill.accounts.errors import (
     UnknownKeyError,
     UnknownTenantError,
 )
-from weebill.accounts.keyring import LedgerUnavailable
 from weebill.accounts.provider_keys import UnknownProviderKeyError
 from weebill.config.ledger_errors import LedgerError
+from weebill.control.answers import failure
 from weebill.limits.limit import UnknownLimitError
 from weebill.wire.errors import ApiError
 
@@ -43,4 +43,4 @@ def answering() -> Iterator[None]:
     except OwnersOnlyError as error:
         raise ApiError(403, str(error), code="permission_denied", param="role") from error
     except LedgerError as error:
-        raise LedgerUnavailable from error
+        raise failure(error) from error

@@ -7,7 +7,7 @@ import time
 from typing import Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, not_, select, update
 
 from weebill.accounts.sealing import SealedError
 from weebill.storage.database import Database
@@ -19,6 +19,7 @@ ATTEMPTS: Final = 8
 _LEASE_S: Final = 300
 _FIRST_WAIT_S: Final = 30
 _LONGEST_WAIT_S: Final = 3600
+_DAY_S: Final = 86_400
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -49,10 +50,14 @@ class StoredMails:
         self._vault = vault
 
     def put(self, mail: Mail) -> None:
-        """Keeps a mail until it is sent. Raises MailQueueFullError."""
+        """Keeps a mail until it is sent. Raises MailQueueFullError.
+
+        Those that nobody with the master key has sent for a day are forgotten.
+        """
         id_, now = f"mail_{secrets.token_hex(8)}", int(time.time())
 
         def change(connection: Connection) -> None:
+            connection.execute(delete(MAILS).where(self._foreign(), MAILS.c.created_at < now - _DAY_S))
             if connection.execute(select(func.count()).select_from(MAILS)).scalar_one() >= MOST:
                 raise MailQueueFullError
             sealed = self._vault.seal(connection, MAIL.place(id_), msgspec.json.encode(mail))
@@ -63,12 +68,13 @@ class StoredMails:
     def claim(self) -> Due | None:
         """Returns a mail that is due; nobody else gets it for five minutes, or until it is put back.
 
-        One that cannot be opened is forgotten. Raises SealedError then.
+        Those that another master key opens are left to who has it. One that was changed is forgotten; raises
+        SealedError then.
         """
-        now = int(time.time())
+        now, ours = int(time.time()), not_(self._foreign())
 
         def change(connection: Connection) -> tuple[str, bytes, int] | None:
-            first = select(MAILS).where(MAILS.c.due_at <= now).order_by(MAILS.c.due_at, MAILS.c.id).limit(1)
+            first = select(MAILS).where(MAILS.c.due_at <= now, ours).order_by(MAILS.c.due_at, MAILS.c.id).limit(1)
             row = connection.execute(first).one_or_none()
             if row is None:
                 return None
@@ -103,5 +109,11 @@ class StoredMails:
         )
 
     def next_at(self) -> int | None:
-        """Returns when the next mail is due."""
-        return self._ledger.read(lambda connection: connection.execute(select(func.min(MAILS.c.due_at))).scalar())
+        """Returns when the next mail is due that can be opened here."""
+        next_ = select(func.min(MAILS.c.due_at)).where(not_(self._foreign()))
+        return self._ledger.read(lambda connection: connection.execute(next_).scalar())
+
+    def _foreign(self) -> ColumnElement[bool]:
+        """Returns the condition that a mail is sealed with a master key that is not here."""
+        ours = self._vault.keys()
+        return MAIL.sealed_otherwise([key.id for key in ours])

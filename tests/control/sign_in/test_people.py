@@ -116,6 +116,24 @@ async def test_an_invitation_is_accepted_once(place: Place) -> None:
         assert (double.status_code, double.json()["error"]["code"]) == (409, "is_member")
 
 
+async def test_nobody_is_invited_where_the_mail_cannot_be_sealed(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A machine without the master key said that the ledger cannot be read, and left an invitation that nobody had."""
+    path = "/api/v1/organizations/org_default/invitations"
+    async with await place.member(role="owner") as ada:
+        place.set(mail=MAIL)
+        assert (await ada.post(path, json={"email": "bob@example.com"}, headers=CSRF)).status_code == 201
+        place.home.master_key.unlink()
+        answer = await ada.post(path, json={"email": "eve@example.com"}, headers=CSRF)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (409, "master_key_missing")
+        assert "master key" in error["message"]
+        assert str(place.home.root) not in answer.text
+        assert "put the master.key of the ledger's installation into" in caplog.text
+        assert [each["email"] for each in (await ada.get(path)).json()["data"]] == ["bob@example.com"]
+
+
 async def test_who_may_invite(place: Place) -> None:
     async with await place.member(role="admin") as admin, await place.member("v@example.com", "viewer") as viewer:
         for browser, role, status in ((admin, "member", 201), (admin, "owner", 403), (viewer, "viewer", 403)):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Final, ParamSpec, TypeVar
 
 from weebill.accounts.errors import BadFieldError
+from weebill.accounts.keyring import LedgerUnavailable
 from weebill.accounts.passwords import checked_password
 from weebill.accounts.people import Issued, People, SignUpPolicy
 from weebill.accounts.permissions import Actor, Target, may
@@ -253,7 +255,12 @@ class Door:
             raise ApiError(403, f"You may not invite anybody as {role}.", code="permission_denied", param="role")
         issued = await self._in_thread(self._people.invite, organisation_id, email, role, actor.author)
         if self.mails:
-            await self._write(letter(self.settings.origin, issued))
+            try:
+                await self._write(letter(self.settings.origin, issued))
+            except (ApiError, LedgerUnavailable):  # who asked is told that nobody was invited
+                with suppress(ApiError, LedgerUnavailable):
+                    await self.withdraw(actor, organisation_id, issued.id)
+                raise
         return issued
 
     async def invitations(self, organisation_id: str) -> list[Invitation]:
