@@ -157,7 +157,8 @@ class People:
         visitor: Visitor,
         lifetimes: Lifetimes,
     ) -> Opened | User | None:
-        """Lets in who has confirmed an address or accepted an invitation; None if the token is not valid.
+        """Lets in who has confirmed an address or accepted an invitation; None if the token is not valid, or
+        of somebody who is disabled.
 
         `password` is a hash. A new user is signed in. One who has the address already only joins the organisation, and
         keeps its password.
@@ -168,6 +169,8 @@ class People:
             if ticket is None:
                 return None
             found = table.user_of(ticket.email)
+            if found is not None and found.disabled_at is not None:
+                return None
             if found is not None:
                 _join(table, found, ticket, visitor, policy)
                 return found

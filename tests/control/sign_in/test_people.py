@@ -20,7 +20,7 @@ from msgspec import structs
 from sqlalchemy import update
 
 from tests.control.sign_in.place import CLERK, CSRF, EMAIL, MAIL, ORIGIN, PASSWORD, Place, token_in
-from tests.fixtures.databases import rows
+from tests.fixtures.databases import execute, rows
 from tests.fixtures.mail import serving
 from weebill.accounts.one_time_codes import step_of
 from weebill.accounts.sealing import SealedError
@@ -188,6 +188,17 @@ async def test_who_is_there_already_joins_and_keeps_the_password(place: Place) -
         assert answer.json() == {"signed_in": None}
         assert (await ada.get("/api/v1/auth/session")).json()["signed_in"]["roles"][organisation.id] == "viewer"
         assert (await ada.sign_in()).status_code == 200
+
+
+async def test_who_is_disabled_joins_nothing(place: Place) -> None:
+    async with await place.member() as ada:
+        organisation = tenants_in(place.ledger, CLERK).create_organisation("Acme")
+        token = place.people.invite(organisation.id, EMAIL, "viewer", CLERK).token
+        execute(place.ledger, "UPDATE users SET disabled_at = 1")
+        answer = await ada.post("/api/v1/auth/join", json={"token": token, "password": PASSWORD})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_token")
+    members = "SELECT organisation_id FROM memberships"
+    assert rows(place.ledger, members) == [("org_default",)]
 
 
 @pytest.mark.parametrize("mode", ["closed", "invitation"])
