@@ -21,6 +21,7 @@ from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_limits import ask, priced
 from weebill.accounts.audit import command_line
 from weebill.billing.credits import Credits, Origin
+from weebill.billing.errors import BadCreditError
 from weebill.billing.rates import Rate
 from weebill.ledger.credits import keep_up, settle_all
 from weebill.limits.setting import Limits
@@ -101,7 +102,7 @@ def test_what_is_used_is_taken_off_once(ledger: Database, books: Credits) -> Non
 def test_a_mark_up_lets_less_through(ledger: Database, books: Credits) -> None:
     books.grant(ORG, 1000, Origin("1"))
     stop(ledger)
-    ledger.change(lambda connection: add_rate(connection, Rate("", "dear", 4_000_000, 100), 100))
+    ledger.change(lambda connection: add_rate(connection, Rate("", "dear", 4_000_000, int(time.time()) + 180), 100))
     assert left(ledger) == 250
     past = {"project": "", "model": "*", "parts_per_million": 2_000_000, "valid_from": 0, "made_at": 0}
     ledger.change(lambda connection: connection.execute(insert_into(CREDIT_RATES).values(**past, note="", actor="")))
@@ -114,7 +115,27 @@ def test_a_mark_up_lets_less_through(ledger: Database, books: Credits) -> None:
 def rate(ledger: Database, project: str, parts: int | None, in_s: int, model: str = "*") -> None:
     """A rate that begins, or has begun, in so many seconds."""
     begins = int(time.time()) + in_s
-    ledger.change(lambda connection: add_rate(connection, Rate(project, model, parts, begins), begins))
+    ledger.change(lambda connection: add_rate(connection, Rate(project, model, parts, begins), begins - 180))
+
+
+def test_what_bills_more_begins_after_what_was_let_through_for_less(ledger: Database, books: Credits) -> None:
+    now = int(time.time())
+
+    def make(parts: int | None, begins: int, *, soonest: bool = False) -> int:
+        made = Rate("proj_default", "*", parts, begins)
+        return ledger.change(lambda connection: add_rate(connection, made, now, soonest=soonest)).valid_from
+
+    books.grant(ORG, 1000, Origin("1"))
+    assert make(1_500_000, now) == now, "no hard stop"
+    stop(ledger)
+    assert left(ledger) == 666
+    for begins in (now + 1, now + 179):
+        with pytest.raises(BadCreditError, match="180 seconds at the soonest"):
+            make(20_000_000, begins)
+    assert left(ledger) == 666
+    assert make(20_000_000, now + 1, soonest=True) == now + 180
+    assert left(ledger) == 50, "at once, though it begins later"
+    assert make(1_000_000, now + 2) == now + 2, "less may begin at any time"
 
 
 def test_rates_of_others_and_of_times_to_come_let_as_much_through(ledger: Database, books: Credits) -> None:

@@ -41,9 +41,13 @@ def set_rate(sources: Sources, percent: str, model: str, project: str, begins: s
     now = int(time.time())
     rate = Rate(project, model, _read_percent(percent), now if begins is None else moment(begins, now, "--from"))
     with opened(sources) as ledger:
-        ledger.change(lambda connection: add_rate(connection, rate, now, note, actor(), command_line()))
+        made = ledger.change(
+            lambda connection: add_rate(connection, rate, now, note, actor(), command_line(), soonest=begins is None)
+        )
     of = f"project {project}" if project else "all projects"
-    typer.echo(f"{model} of {of}: {_percent(rate.parts_per_million)} from {day(rate.valid_from)} on")
+    typer.echo(f"{model} of {of}: {_percent(made.parts_per_million)} from {day(made.valid_from)} on")
+    if made.valid_from > rate.valid_from:
+        typer.echo(f"It begins in {made.valid_from - now} seconds: a hard stop has let requests through for less")
 
 
 def _read_percent(text: str) -> int | None:

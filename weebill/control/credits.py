@@ -259,8 +259,12 @@ class CreditRoutes:
         now, author = int(time.time()), author_of(request)
         rate = Rate(new.project, new.model, new.parts_per_million, now if new.valid_from is None else new.valid_from)
         with answering():
-            self._ledger.change(lambda connection: add_rate(connection, rate, now, new.note, author.id, author))
-        return Created(shown_rate(rate))
+            made = self._ledger.change(
+                lambda connection: add_rate(
+                    connection, rate, now, new.note, author.id, author, soonest=new.valid_from is None
+                )
+            )
+        return Created(shown_rate(made))
 
     def _read(self, actor: Actor, organisation: str | None, query: Callable[[Connection, str], T]) -> T:
         """Returns the result of a query about the organisation that is asked for, which the actor may see."""

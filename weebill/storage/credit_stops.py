@@ -34,8 +34,9 @@ from weebill.storage.tables.tenants import PROJECTS
 _FOREVER: Final = 0
 _UNDER_WAY_S: Final = 3600
 """For so long after it has begun a request may be under way, or its record wait in a journal."""
-_SOON_S: Final = 180
-"""By then stops are brought up to date again: several times the longest interval of settlements."""
+NOTICE_S: Final = 180
+"""By then stops are brought up to date again, and workers have used up or returned what they were lent: several times
+the longest interval of settlements."""
 
 
 def is_hard(connection: Connection, organisation: str) -> bool:
@@ -72,7 +73,7 @@ def keep_stop(connection: Connection, organisation: str) -> None:
         return
     now = int(time.time())
     settled, left = _settled_and_left(connection, organisation, limit.id, now)
-    amount = min(MOST, settled + left * WHOLE // _dearest(connection, organisation, now))
+    amount = min(MOST, settled + left * WHOLE // dearest(connection, organisation, now))
     if amount != limit.amount:
         LimitRows(connection).set_amount(limit.id, amount, now)
 
@@ -86,7 +87,7 @@ def rates_moved(connection: Connection, before: int, now: int) -> bool:
     """True if other rates count for stops at `now` than at `before`, in Unix seconds."""
     begun = [
         and_(CREDIT_RATES.c.valid_from > before + shift, CREDIT_RATES.c.valid_from <= now + shift)
-        for shift in (-_UNDER_WAY_S, 0, _SOON_S)
+        for shift in (-_UNDER_WAY_S, 0, NOTICE_S)
     ]
     return connection.execute(select(CREDIT_RATES.c.id).where(or_(*begun)).limit(1)).first() is not None
 
@@ -138,7 +139,10 @@ def ended_nano(organisation: str, now: int) -> Select[int]:
     return select(func.coalesce(func.sum(CREDIT_LOTS.c.left_nano), 0)).where(*ended)
 
 
-def _dearest(connection: Connection, organisation: str, now: int) -> int:
+def dearest(connection: Connection, organisation: str, now: int) -> int:
+    """Returns the most parts per million of a cost that a request of an organisation is billed which is under way at
+    `now`, or begins within `NOTICE_S`.
+    """
     projects = select(PROJECTS.c.id).where(PROJECTS.c.organisation_id == organisation)
     its_own = or_(CREDIT_RATES.c.project == ALL_PROJECTS, CREDIT_RATES.c.project.in_(projects))
     marked_up = select(CREDIT_RATES.c.id).where(its_own, CREDIT_RATES.c.parts_per_million > WHOLE).limit(1)
@@ -146,4 +150,4 @@ def _dearest(connection: Connection, organisation: str, now: int) -> int:
         return WHOLE
     found = select(*(CREDIT_RATES.c[name] for name in Rate._fields)).where(its_own).order_by(CREDIT_RATES.c.id)
     rates = Rates(Rate(*row) for row in connection.execute(found))
-    return rates.highest(connection.execute(projects).scalars().all(), now - _UNDER_WAY_S, now + _SOON_S)
+    return rates.highest(connection.execute(projects).scalars().all(), now - _UNDER_WAY_S, now + NOTICE_S)
