@@ -1,4 +1,4 @@
-"""`python -m bench.keys`: what the check of an API key costs a worker, where the ledger has a million of them.
+"""`python -m bench keys`: what the check of an API key costs a worker, where the ledger has a million of them.
 
 A real installation with its ledger process; this process asks it and remembers keys as a worker does.
 """
@@ -14,12 +14,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-import typer
 import uvloop
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, func, insert, select
 
@@ -221,19 +219,3 @@ def keys_table(found: KeyChecks) -> Table:
     table.add_row(f"memory of a worker for the {found.remembered:,} keys it remembers at most",
                   f"{found.memory_bytes / 2**20:.1f} MiB", "")  # fmt: skip
     return table
-
-
-def main(
-    keys: Annotated[int, typer.Option(min=1000, help="Keys in the ledger.")] = KEYS,
-    url: Annotated[
-        str | None,
-        typer.Option(help="A PostgreSQL, empty or filled by this before; SQLite by default.", show_default=False),
-    ] = None,
-) -> None:
-    """Shows what the check of an API key costs."""
-    console = Console()
-    console.print(keys_table(measure_keys(keys, url, lambda what: console.print(f"… {what}"))))
-
-
-if __name__ == "__main__":
-    typer.run(main)

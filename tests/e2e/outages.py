@@ -250,7 +250,7 @@ async def assert_all_is_accounted_for(running: Running) -> None:
 async def assert_no_loop_stood_still(running: Running) -> None:
     """No worker's loop has for as long as the ledger took for one question: it would, if it waited for an answer.
 
-    How long loops stand still is measured by `python -m bench.outage`, on a machine that does nothing else.
+    How long loops stand still is measured by `python -m bench outage`, on a machine that does nothing else.
     """
     metrics = (await running.load.client.get("/metrics")).text
     stalls = {
