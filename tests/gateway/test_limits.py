@@ -255,6 +255,55 @@ async def test_refusals_are_in_the_clients_format(
     assert code(refused.json()) == expected
 
 
+@pytest.mark.parametrize(("measure", "amount", "status"), [("requests", 0, 429), ("spend", 1, 402)])
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/embeddings"])
+async def test_refusals_say_what_is_left_of_each_kind(
+    worker: RunningWorker, path: str, measure: Measure, amount: int, status: int
+) -> None:
+    limited(worker, "tokens", "day", 1_000_000)
+    limited(worker, "requests", "month", 5)
+    limited(worker, measure, "day", amount)
+    line = "anthropic-ratelimit-{}-remaining" if path == "/v1/messages" else "x-ratelimit-remaining-{}"
+    refused = await worker.client.post(path, json={**MESSAGES, "input": "Hi"})
+    assert refused.status_code == status, refused.text
+    assert refused.headers[line.format("requests")] == ("0" if status == 429 else "4")
+    assert 900_000 < int(refused.headers[line.format("tokens")]) <= 1_000_000
+
+
+CONTENTS = {"contents": [{"parts": [{"text": "Hi"}]}]}
+ADVISED: list[tuple[str, dict[str, Any], str]] = [
+    (CHAT, {}, "A smaller `max_tokens` or `max_completion_tokens` lowers"),
+    ("/v1/completions", {"prompt": "Hi"}, "A smaller `max_tokens` lowers"),
+    ("/v1/messages", {}, "A smaller `max_tokens` lowers"),
+    ("/v1/responses", {"input": "Hi"}, "A smaller `max_output_tokens` lowers"),
+    ("/v1beta/models/gpt-4o-mini:generateContent", CONTENTS, "A smaller `generationConfig.maxOutputTokens` lowers"),
+    ("/api/chat", {}, "A smaller `options.num_predict` lowers"),
+    ("/api/generate", {"prompt": "Hi"}, "A smaller `options.num_predict` lowers"),
+    ("/v1/embeddings", {"input": "Hi"}, ""),
+    ("/api/embed", {"input": "Hi"}, ""),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "advice"), ADVISED, ids=[path for path, _, _ in ADVISED])
+async def test_who_may_ask_for_less_is_told_by_which_field(
+    worker: RunningWorker, path: str, body: dict[str, Any], advice: str
+) -> None:
+    asked = body if body is CONTENTS else {**({} if "input" in body else MESSAGES), "model": "gpt-4o-mini", **body}
+    limited(worker, "spend", "day", 1)
+    refused = await worker.client.post(path, json=asked)
+    assert refused.status_code == 402, refused.text
+    assert "more than the limit of $0.000000001 per day" in refused.text
+    assert advice in refused.text
+    assert ("smaller" in refused.text) == bool(advice)
+
+
+async def test_nobody_is_told_to_ask_for_less_where_nothing_is_left(worker: RunningWorker) -> None:
+    limited(worker, "spend", "day", 0)
+    refused = await ask(worker)
+    assert refused.status_code == 402
+    assert "smaller" not in refused.text
+
+
 async def test_anthropics_headers_are_for_anthropics_clients(worker: RunningWorker) -> None:
     limited(worker, "requests", "minute", 10)
     answered = await worker.client.post("/v1/messages", json=MESSAGES)

@@ -234,6 +234,31 @@ async def test_a_refusal_after_more_was_charged_than_was_reserved_says_what_is_l
     assert "may take up to 50 tokens, and 10 tokens are left" in message
 
 
+async def test_nothing_is_left_of_a_limit_that_is_lowered_below_what_is_lent() -> None:
+    limit = msgspec.structs.replace(LIMIT, measure="tokens", amount=1000)
+
+    def grants(wanted: Wanted) -> Granted:
+        return Granted(wanted.limit, wanted.start, wanted.used + wanted.need, 1000 - wanted.used - wanted.need, 0, 1000)
+
+    book = Ledger(grants).book
+    await covered(hold(book, limit=limit), 600)
+    lowered = msgspec.structs.replace(limit, amount=100)
+    with pytest.raises(Short) as short:
+        await covered(hold(book, limit=lowered), 500)
+    assert short.value.slice.left == 0
+    assert "may take up to 500 tokens, and 0 tokens are left of the limit of 100" in str(refusal(short.value, AT))
+
+
+async def test_a_worker_that_has_not_asked_does_not_say_what_is_left() -> None:
+    limit = msgspec.structs.replace(LIMIT, measure="tokens", amount=1000)
+    with pytest.raises(Short) as short:
+        await covered(hold(Ledger(generous).book, limit=limit), 5000)
+    message = str(refusal(short.value, AT, "`n`"))
+    assert "may take up to 5000 tokens, more than the limit of 1000 tokens per day" in message
+    assert "left" not in message
+    assert message.endswith("A smaller `n` lowers what it may take.")
+
+
 async def covered(held: Hold, tokens: int) -> None:
     waiting = held.cover(tokens, 0)
     if waiting is not None:

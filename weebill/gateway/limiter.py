@@ -19,6 +19,16 @@ from weebill.routing.deployments import Deployment
 from weebill.wire.call import Call
 
 _ANTHROPICS: Final = frozenset({"messages", "messages.count_tokens"})
+# What clients say of how long an answer may become, where they can.
+_MOST_WRITTEN: Final = {
+    "chat.completions": "`max_tokens` or `max_completion_tokens`",
+    "completions": "`max_tokens`",
+    "messages": "`max_tokens`",
+    "responses": "`max_output_tokens`",
+    "generateContent": "`generationConfig.maxOutputTokens`",
+    "ollama.chat": "`options.num_predict`",
+    "ollama.generate": "`options.num_predict`",
+}
 
 
 class Limiter:
@@ -47,7 +57,8 @@ class Limiter:
         others = call.own.models
         names = BETWEEN.join((call.model, *others)) if others else call.model
         hold = self._book.hold(allowed, names, began_us)
-        if request.endpoint.name in _ANTHROPICS:
+        hold.endpoint = request.endpoint.name
+        if hold.endpoint in _ANTHROPICS:
             hold.form = ANTHROPIC
         exchange.late_headers = hold.lines
         waiting = hold.enter()
@@ -71,7 +82,7 @@ class Limiter:
         raise unpriced(spend[0].slices[0].limit, deployment.model)
 
     async def _enter_later(self, request: Request[E, C], hold: Hold, waiting: Coroutine[None, None, None]) -> None:
-        await granted(waiting)
+        await granted(waiting, hold)
         request.meter.hold = hold
 
 
@@ -81,11 +92,11 @@ def most_of(deployment: Deployment, body: bytes, *, writes: bool) -> Bound:
     return bound_of(body, known.max_output, known.context) if writes else bound_of(body, 0, None)
 
 
-async def granted(waiting: Coroutine[None, None, None]) -> None:
+async def granted(waiting: Coroutine[None, None, None], hold: Hold) -> None:
     """Waits for what a hold is short of. Raises OverLimit, ApiError 503."""
     try:
         await waiting
     except Short as short:
-        raise refusal(short, time()) from None
+        raise refusal(short, time(), _MOST_WRITTEN.get(hold.endpoint, "")) from None
     except Unanswered as error:
         raise unavailable() from error

@@ -130,7 +130,7 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
         nano = upstreams.limiter.nano_of(hold, deployment, bound)
         waiting = hold.cover(bound.prompt + bound.answer, nano)
         if waiting is not None:
-            await granted(waiting)
+            await granted(waiting, hold)
         return nano
 
     async def _refused(self, upstream: Upstream, response: Response, path: bytes) -> UpstreamFailure:

@@ -274,6 +274,7 @@ class Book:
             if found is None:
                 found = self._slices[limit.id, start] = Slice(limit, start, end)
             elif found.limit is not limit:  # it was changed
+                found.available += limit.amount - found.amount
                 found.limit, found.amount = limit, limit.amount
             together.setdefault((limit.measure, self._together.part_of[limit.id]), []).append(found)
         tallies: dict[Measure, list[Tally]] = {measure: [] for measure in get_args(Measure)}

@@ -24,14 +24,16 @@ class Lender(Protocol):
 class Hold:
     """The hold of one request on its key's limits; the request began at `began_us`, in Unix microseconds.
 
-    Belongs to its worker's event loop. Its client reads what is left in the `form` of the header lines.
+    Belongs to its worker's event loop. Its client has asked the `endpoint` of this name, and reads what is left in
+    the `form` of the header lines.
     """
 
     _fewest: int  # of `_requests_of`
     _least: int  # of `_tokens_of`
 
     __slots__ = (
-        "_fewest", "_least", "_lender", "_nano", "_requests_of", "_tokens", "_tokens_of", "began_us", "form", "grant",
+        "_fewest", "_least", "_lender", "_nano", "_requests_of", "_tokens", "_tokens_of", "began_us", "endpoint",
+        "form", "grant",
     )  # fmt: skip
 
     def __init__(self, lender: Lender, grant: Grant, began_us: int) -> None:
@@ -43,6 +45,7 @@ class Hold:
         self._requests_of: Slice | None = None
         self._tokens_of: Slice | None = None
         self.form = OPENAI
+        self.endpoint = ""
 
     @property
     def held(self) -> str:
@@ -51,6 +54,8 @@ class Hold:
 
     def lines(self) -> bytes:
         """Returns the header lines: what was left once this request had taken its part, and its first call its own."""
+        if self._tokens_of is None:  # refused before its first call, or answered without one
+            self._note_tokens()
         form, requests, tokens, now = self.form, self._requests_of, self._tokens_of, int(time())
         if tokens is None:
             if requests is None:

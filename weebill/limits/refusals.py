@@ -15,9 +15,11 @@ _SOON_S: Final = 1
 _WINDOWS: Final = {"minute": " per minute", "day": " per day", "month": " per month", "none": ""}
 
 
-def refusal(short: Short, now: float) -> OverLimit:
+def refusal(short: Short, now: float, most_written: str = "") -> OverLimit:
     """Returns the error for a request that a limit does not admit: which, whose, how much is left, when to come back.
 
+    A smaller value of `most_written`, the client's own field for it, is advised where that may help. Nothing is said to
+    be left by who has not asked yet, as what a request needs is more than all of it.
     SDKs repeat a 429 by themselves, but neither one with the code `limit_too_small`, which cannot succeed, nor a 402.
     """
     slice_, need = short.slice, short.need
@@ -36,15 +38,18 @@ def refusal(short: Short, now: float) -> OverLimit:
         message = f"This request is over {what}, of which none is left.{_when(slice_, now)}"
         return OverLimit(429, message, code=code, retry_after=again)
     left, needed = amount_of(limit.measure, slice_.left), amount_of(limit.measure, need)
+    smaller = f"smaller {most_written}" if most_written and slice_.left else ""
     if limit.model == OF_CREDITS:
         message = (
             f"This request may cost up to {needed}, before mark-ups, and the credits of the {limit.level} "
-            f"{limit.subject} are good for {left} of that now. Buy credits, or ask for less by a smaller `max_tokens`."
+            f"{limit.subject} are good for {left} of that now. Buy credits"
+            f"{f', or ask for less by a {smaller}' if smaller else ''}."
         )
         return OverLimit(402, message, code="insufficient_quota", type="insufficient_quota")
+    rest = f"more than {what}" if impossible and not slice_.leased else f"and {left} are left of {what}"
     message = (
-        f"This request may take up to {needed}, and {left} are left of {what}."
-        f"{'' if impossible else _when(slice_, now)} A smaller `max_tokens` lowers what it may take."
+        f"This request may take up to {needed}, {rest}.{'' if impossible else _when(slice_, now)}"
+        f"{f' A {smaller} lowers what it may take.' if smaller else ''}"
     )
     if limit.measure == "tokens":
         return OverLimit(429, message, code=code, type="tokens", retry_after=again)
