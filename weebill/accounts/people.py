@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -14,7 +14,7 @@ from weebill.accounts.audit import Act, Author
 from weebill.accounts.errors import BadFieldError, TenantConflictError, UnknownTenantError
 from weebill.accounts.one_time_codes import new_recovery_codes, new_secret, step_of
 from weebill.accounts.sessions import Invitation, Lifetimes, Purpose, Ticket, Visitor
-from weebill.accounts.sign_in import Opened, SignIns, SignInTable, by_user
+from weebill.accounts.sign_in import Letter, Opened, SignIns, SignInTable, by_user
 from weebill.accounts.tenancy import KINDS, get
 from weebill.accounts.tenants import DEFAULT_NAME, DEFAULT_ORGANISATION, Membership, Organisation, Project, Role, User
 from weebill.accounts.tenants_named import checked_name, checked_role, email_of
@@ -45,6 +45,9 @@ class Issued(NamedTuple):
     id: str
     ticket: Ticket
     user: User | None
+
+
+Writes = Callable[[Issued], Letter]
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,8 +87,10 @@ class People:
 
         return self._book.change(change)
 
-    def invite(self, organisation_id: str, email: str, role: str, author: Author) -> Issued:
-        """Returns the token of an invitation to an organisation."""
+    def invite(
+        self, organisation_id: str, email: str, role: str, author: Author, write: Writes | None = None
+    ) -> Issued:
+        """Returns the token of an invitation to an organisation; there is none if its mail cannot be kept."""
         address, checked = email_of(email), checked_role(role)
 
         def change(table: SignInTable) -> Issued:
@@ -95,7 +100,10 @@ class People:
             user = table.user_of(address)
             if user is not None and organisation_id in table.roles(user.id):
                 raise TenantConflictError(f"{address} is a member already; its role can be changed.", "is_member")
-            return self._issued(table, author, "invitation", address, organisation_id, checked, user)
+            issued = self._issued(table, author, "invitation", address, organisation_id, checked, user)
+            if write is not None:
+                table.post(write(issued))
+            return issued
 
         return self._book.change(change)
 

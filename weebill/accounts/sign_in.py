@@ -36,6 +36,14 @@ from weebill.accounts.tenants_named import email_of
 R = TypeVar("R")
 
 
+class Letter(NamedTuple):
+    """A mail to somebody who comes in: to one address, in plain text."""
+
+    to: str
+    subject: str
+    text: str
+
+
 class SignInTable(Protocol):
     """The means by which people sign in, as they are stored, within a transaction."""
 
@@ -98,6 +106,9 @@ class SignInTable(Protocol):
 
     def add_ticket(self, ticket: Ticket, digest: bytes) -> None:
         """Stores a ticket, in place of the earliest of `MOST_TICKETS`, and forgets those that have ended."""
+
+    def post(self, letter: Letter) -> None:
+        """Keeps a mail until it is sent."""
 
     def ticket(self, digest: bytes) -> Ticket | None:
         """Returns the ticket with this token."""

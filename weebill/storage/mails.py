@@ -50,20 +50,8 @@ class StoredMails:
         self._vault = vault
 
     def put(self, mail: Mail) -> None:
-        """Keeps a mail until it is sent. Raises MailQueueFullError.
-
-        Those that nobody with the master key has sent for a day are forgotten.
-        """
-        id_, now = f"mail_{secrets.token_hex(8)}", int(time.time())
-
-        def change(connection: Connection) -> None:
-            connection.execute(delete(MAILS).where(self._foreign(), MAILS.c.created_at < now - _DAY_S))
-            if connection.execute(select(func.count()).select_from(MAILS)).scalar_one() >= MOST:
-                raise MailQueueFullError
-            sealed = self._vault.seal(connection, MAIL.place(id_), msgspec.json.encode(mail))
-            connection.execute(insert(MAILS).values(id=id_, sealed=sealed, created_at=now, due_at=now, attempts=0))
-
-        self._ledger.change(change)
+        """Keeps a mail until it is sent. Raises MailQueueFullError."""
+        self._ledger.change(lambda connection: put(connection, self._vault, mail))
 
     def claim(self) -> Due | None:
         """Returns a mail that is due; nobody else gets it for five minutes, or until it is put back.
@@ -114,6 +102,23 @@ class StoredMails:
         return self._ledger.read(lambda connection: connection.execute(next_).scalar())
 
     def _foreign(self) -> ColumnElement[bool]:
-        """Returns the condition that a mail is sealed with a master key that is not here."""
-        ours = self._vault.keys()
-        return MAIL.sealed_otherwise([key.id for key in ours])
+        return _foreign(self._vault)
+
+
+def put(connection: Connection, vault: Vault, mail: Mail) -> None:
+    """Keeps a mail until it is sent, within a change. Raises MailQueueFullError, SealedError.
+
+    Those that nobody with the master key has sent for a day are forgotten.
+    """
+    id_, now = f"mail_{secrets.token_hex(8)}", int(time.time())
+    connection.execute(delete(MAILS).where(_foreign(vault), MAILS.c.created_at < now - _DAY_S))
+    if connection.execute(select(func.count()).select_from(MAILS)).scalar_one() >= MOST:
+        raise MailQueueFullError
+    sealed = vault.seal(connection, MAIL.place(id_), msgspec.json.encode(mail))
+    connection.execute(insert(MAILS).values(id=id_, sealed=sealed, created_at=now, due_at=now, attempts=0))
+
+
+def _foreign(vault: Vault) -> ColumnElement[bool]:
+    """Returns the condition that a mail is sealed with a master key that is not here."""
+    ours = vault.keys()
+    return MAIL.sealed_otherwise([key.id for key in ours])

@@ -23,7 +23,7 @@ from weebill.accounts.sessions import (
     Ticket,
     invitation_id,
 )
-from weebill.accounts.sign_in import SignIns, SignInTable
+from weebill.accounts.sign_in import Letter, SignIns, SignInTable
 from weebill.accounts.tenants import Role, User
 from weebill.billing.credits import Origin, Posting
 from weebill.config.paths import Home
@@ -33,6 +33,7 @@ from weebill.storage.credit_stops import set_stop
 from weebill.storage.credits import CreditRows
 from weebill.storage.database import Database
 from weebill.storage.keys import keys_in
+from weebill.storage.mails import Mail, put
 from weebill.storage.opening import open_ledger
 from weebill.storage.postgresql.locks import take_turns
 from weebill.storage.sealing import TOTP, Vault
@@ -195,6 +196,10 @@ class SignInRows:
         gone = [*self._connection.scalars(ended), *self._connection.scalars(surplus.limit(_MOST_FORGOTTEN))]
         self._connection.execute(delete(TICKETS).where(TICKETS.c.digest.in_(gone)))
         self._connection.execute(insert(TICKETS).values(**structs.asdict(ticket), digest=digest))
+
+    def post(self, letter: Letter) -> None:
+        """Keeps a mail until it is sent. Raises MailQueueFullError, SealedError."""
+        put(self._connection, self._vault, Mail(*letter))
 
     def ticket(self, digest: bytes) -> Ticket | None:
         """Returns the ticket with this token."""

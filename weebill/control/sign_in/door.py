@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from typing import Final, ParamSpec, TypeVar
 
 from weebill.accounts.errors import BadFieldError
-from weebill.accounts.keyring import LedgerUnavailable
 from weebill.accounts.passwords import checked_password
 from weebill.accounts.people import Issued, People, SignUpPolicy
 from weebill.accounts.permissions import Actor, Target, may
 from weebill.accounts.sessions import Invitation, Lifetimes, Purpose, Session, Ticket, Visitor
-from weebill.accounts.sign_in import Opened, Present, SignIns, by_user
+from weebill.accounts.sign_in import Letter, Opened, Present, SignIns, by_user
 from weebill.accounts.tenants import User
 from weebill.accounts.tenants_named import checked_name, email_of
 from weebill.config.accounts import AccountSettings, OpenIdSettings
@@ -30,7 +28,7 @@ from weebill.control.sign_in.hashing import Hasher
 from weebill.control.sign_in.letters import Change, change_letter, has_user_letter, letter
 from weebill.control.sign_in.mailing import Mailer
 from weebill.control.sign_in.openid import OpenId
-from weebill.storage.mails import Mail, MailQueueFullError
+from weebill.storage.mails import MailQueueFullError
 from weebill.wire.errors import ApiError
 
 P = ParamSpec("P")
@@ -253,14 +251,13 @@ class Door:
         target = Target(organisation_id=organisation_id)
         if not may(actor, "owners.write" if role == "owner" else "members.write", target):
             raise ApiError(403, f"You may not invite anybody as {role}.", code="permission_denied", param="role")
-        issued = await self._in_thread(self._people.invite, organisation_id, email, role, actor.author)
-        if self.mails:
-            try:
-                await self._write(letter(self.settings.origin, issued))
-            except (ApiError, LedgerUnavailable):  # who asked is told that nobody was invited
-                with suppress(ApiError, LedgerUnavailable):
-                    await self.withdraw(actor, organisation_id, issued.id)
-                raise
+        write = self._written if self.mails else None
+        try:
+            issued = await self._in_thread(self._people.invite, organisation_id, email, role, actor.author, write)
+        except MailQueueFullError as error:
+            message = "Too many mails wait to be sent; try again."
+            raise ApiError(503, message, code="mail_queue_full", retry_after=60) from error
+        self._mailer.wake()
         return issued
 
     async def invitations(self, organisation_id: str) -> list[Invitation]:
@@ -297,13 +294,9 @@ class Door:
             told = change_letter(self.settings.origin, email, change, visitor.address, self.openid_name)
             await _logged(self._mailer.put(told))
 
-    async def _write(self, mail: Mail) -> None:
-        try:
-            with answering():
-                await self._mailer.put(mail)
-        except MailQueueFullError as error:
-            message = "Too many mails wait to be sent; try again."
-            raise ApiError(503, message, code="mail_queue_full", retry_after=60) from error
+    def _written(self, issued: Issued) -> Letter:
+        mail = letter(self.settings.origin, issued)
+        return Letter(mail.to, mail.subject, mail.text)
 
     def _do_later(self, work: Coroutine[object, object, None]) -> None:
         if len(self._later) >= _MOST_LATER:

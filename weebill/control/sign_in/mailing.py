@@ -34,6 +34,10 @@ class Mailer:
     async def put(self, mail: Mail) -> None:
         """Keeps a mail, which is sent soon. Raises MailQueueFullError, LedgerError."""
         await asyncio.to_thread(self._mails.put, mail)
+        self.wake()
+
+    def wake(self) -> None:
+        """Has sent what was put into the queue in another way."""
         self._put.set()
 
     async def run(self) -> None:
