@@ -4,11 +4,15 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from weebill.gateway.failures import client_error
+from weebill.providers.error_bodies import said
 from weebill.providers.failures import failure_of
+from weebill.providers.openai import errors as openai_errors
 from weebill.providers.operations import OPERATIONS
 from weebill.providers.registry import dialect
+from weebill.providers.responses import errors as responses_errors
 
 OVERFLOWS = [
     "This model's maximum context length is 8192 tokens.",
@@ -127,3 +131,10 @@ def test_layers_without_an_end_are_shown_as_they_are() -> None:
     message = dialect("openai").error(400, json.dumps(body).encode(), "acme").message
     assert message.startswith('{"error": {"error"')
     assert len(message) <= 2000
+
+
+@pytest.mark.parametrize("code", ['"\u00b2"', '"\u0664\u0662\u0669"', f'"{"9" * 5000}"', "1e400", "-1", '""'])
+def test_an_odd_code_is_no_fault_of_ours(code: str) -> None:
+    body = f'{{"message":"no","code":{code}}}'.encode()
+    assert openai_errors.inner_error(Raw(body)).message == "no"
+    assert responses_errors.inner_error(said(Raw(body))).message == "no"

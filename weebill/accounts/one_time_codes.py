@@ -11,7 +11,7 @@ _AROUND: Final = (0, -1, 1)  # steps by which clocks may differ
 _RECOVERY_CODES: Final = 10
 _RECOVERY_CHARACTERS: Final = 24  # of 32 each: 120 bits
 _ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"
-_CODE: Final = re.compile(r"\d{6}")
+_CODE: Final = re.compile("[0-9]{6}")
 
 
 def new_secret() -> str:

@@ -9,7 +9,7 @@ from fastapi.params import Depends
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
-from weebill.control.without_nul import WithoutNul
+from weebill.control.storable import StorableTexts
 
 # Returns an answer, or awaits it; its annotation says which.
 Handler = Callable[..., object]
@@ -31,10 +31,10 @@ class LateRoute(Route):
         self._dependencies = dependencies
 
     @cached_property
-    def prepared(self) -> WithoutNul:
+    def prepared(self) -> StorableTexts:
         """FastAPI's own; the first part of the path is its group in the OpenAPI document."""
         # Without a model, FastAPI leaves an answer as it is.
-        return WithoutNul(
+        return StorableTexts(
             self.path,
             self.endpoint,
             methods=self.methods,

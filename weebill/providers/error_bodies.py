@@ -28,6 +28,7 @@ SAYS_NOTHING: Final = EMPTY | {b"false"}
 _MAY_TELL: Final = frozenset({b'"', b"[", b"{"})
 _MOST_ENTRIES: Final = 8
 _MOST_DEEP: Final = 6
+_MOST_DIGITS: Final = 9
 # What the field's path begins with in a schema's errors: the part of the request.
 _PARTS: Final = frozenset({"body", "query"})
 
@@ -49,7 +50,15 @@ class ErrorDetail(Struct, frozen=True):
     def word(self) -> str | None:
         """The code, if it is a word: a status repeated tells nothing, and a sentence is none."""
         code = self.code
-        return code if isinstance(code, str) and not code.isdigit() and " " not in code else None
+        return code if isinstance(code, str) and not code.isdecimal() and " " not in code else None
+
+    @property
+    def number(self) -> float | None:
+        """The code, if it is a number, or the text of one."""
+        code = self.code
+        if isinstance(code, str):
+            return int(code) if code.isdecimal() and len(code) <= _MOST_DIGITS else None
+        return code
 
 
 def said_in(body: bytes) -> ErrorDetail:

@@ -419,6 +419,7 @@ def test_codes_are_those_of_the_rfc(now: int, code: str) -> None:
     secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
     assert step_of(secret, code, now, 0) == now // 30
     assert step_of(secret, code, now, now // 30) is None
+    assert step_of(secret, code.translate({ord("0") + each: 0x0660 + each for each in range(10)}), now, 0) is None
     assert step_of(secret, code, now + 61, 0) is None
 
 

@@ -14,7 +14,7 @@ from weebill.control.sign_in.cookies import FormTokens, Site
 from weebill.control.sign_in.door import Door
 from weebill.control.sign_in.forms import TOKEN, paragraph
 from weebill.control.sign_in.guard import Guard
-from weebill.control.without_nul import refuse_nul
+from weebill.control.storable import refuse_unstorable
 from weebill.wire.errors import ApiError
 
 _HERE: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
@@ -39,7 +39,7 @@ class FormPages:
         except ValueError as error:
             raise ApiError(400, "This is not a form's body.", code="invalid_form") from error
         given = {name: values[0] for name, values in found.items()}
-        refuse_nul(given.items())
+        refuse_unstorable(given.items())
         self._tokens.check(site, given.get(TOKEN, ""))
         return site, given
 

@@ -268,7 +268,7 @@ class _Rules:
             key = part.replace("~1", "/").replace("~0", "~")
             if isinstance(found, Mapping) and key in found:
                 found = found[key]
-            elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
+            elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
                 found = found[int(key)]
             else:
                 raise SchemaError(f"refers to {reference!r}, which is not there")

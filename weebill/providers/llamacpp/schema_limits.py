@@ -185,7 +185,7 @@ def _times(digits: str) -> int:
 def _coefficient(step: float, param: str) -> int:
     """The digits of a step without its power of ten, as which it has a state for each remainder."""
     digits = f"{step!r}".lower().partition("e")[0].replace(".", "").strip("-").strip("0")
-    if step <= 0 or not digits.isdigit():
+    if step <= 0 or not digits.isdecimal():
         raise _refused(param, "has a 'multipleOf' that is no number above 0")
     return int(digits)
 
@@ -237,7 +237,7 @@ def _target(schema: Schema, reference: str, param: str) -> Json:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict) and key in found:
             found, kind = found[key], _kind_in(kind, key)
-        elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
+        elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
             found = found[int(key)]
         else:
             raise _refused(param, f"refers to {reference!r}, which is not there")

@@ -103,8 +103,8 @@ def inner_error(raw: Raw) -> UpstreamFailure:
     More of it may be passed on.
     """
     detail = said(raw)
-    code = int(detail.code) if isinstance(detail.code, str) and detail.code.isdigit() else detail.code
-    status = int(code) if isinstance(code, int | float) and 400 <= code < 600 else 200
+    code = detail.number
+    status = int(code) if code is not None and 400 <= code < 600 else 200
     message = detail.message or "The upstream failed."
     failed = failure_of(status, message, "", code=detail.word, param=detail.param, type=detail.type, signs=SIGNS)
     return failed.with_more(b'{"error":%b}' % bytes(raw))

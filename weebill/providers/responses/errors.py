@@ -31,15 +31,13 @@ _STATUS: Final = {
 
 def inner_error(error: ErrorDetail) -> UpstreamFailure:
     """For an error that came where an answer should have been; a number as its code is the status."""
-    code = error.code
-    if isinstance(code, str) and code.isdigit():
-        code = int(code)
-    if isinstance(code, int | float):
-        status = int(code) if 400 <= code <= 599 else 502
-    elif code is None and error.type is None:
+    number = error.number
+    if number is not None:
+        status = int(number) if 400 <= number <= 599 else 502
+    elif error.code is None and error.type is None:
         status = 502
     else:
-        status = _STATUS.get(code or "") or _STATUS.get(error.type or "") or 400
+        status = _STATUS.get(error.word or "") or _STATUS.get(error.type or "") or 400
     return failure_of(status, error.message, "", code=error.word, param=error.param, signs=SIGNS)
 
 

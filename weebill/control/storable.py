@@ -1,7 +1,10 @@
-"""Texts of requests have no NUL character: PostgreSQL takes none, and in what is shown it is nothing."""
+"""Texts of requests have only characters that every store takes: PostgreSQL takes no NUL, and UTF-8 has no halves of
+surrogate pairs, which JSON can name.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Final
 
@@ -10,26 +13,26 @@ from fastapi.routing import APIRoute
 
 from weebill.wire.errors import ApiError
 
-_NUL: Final = "\0"
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 
-class WithoutNul(APIRoute):
+class StorableTexts(APIRoute):
     """FastAPI's route, which refuses such a text wherever a request has one: path, query, and a body that is JSON."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
         serve = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            refuse_nul(request.path_params.items())
-            refuse_nul(request.query_params.multi_items())
+            refuse_unstorable(request.path_params.items())
+            refuse_unstorable(request.query_params.multi_items())
             if self.body_field is not None:
-                refuse_nul([("", await _decoded(request))])
+                refuse_unstorable([("", await _decoded(request))])
             return await serve(request)
 
         return handle
 
 
-def refuse_nul(values: Iterable[tuple[str, object]]) -> None:
+def refuse_unstorable(values: Iterable[tuple[str, object]]) -> None:
     """Looks into values of JSON, which come with their names. Raises ApiError 400, which names the one it is in."""
     left = [*values]
     left += [("", name) for name, _ in left]
@@ -40,7 +43,7 @@ def refuse_nul(values: Iterable[tuple[str, object]]) -> None:
             left += [(f"{name}.{key}" if name else key, each) for key, each in value.items()]
         elif isinstance(value, list):
             left += [(f"{name}.{at}" if name else str(at), each) for at, each in enumerate(value)]
-        elif isinstance(value, str) and _NUL in value:
+        elif isinstance(value, str) and _UNSTORABLE.search(value):
             raise _refused(name)
 
 
@@ -53,5 +56,7 @@ async def _decoded(request: Request) -> object:
 
 
 def _refused(name: str) -> ApiError:
-    message = f"{name or 'The name of a field'}: a text cannot have a NUL character; leave it out."
+    message = (
+        f"{name or 'The name of a field'}: a text cannot have a NUL character or half a surrogate pair; leave it out."
+    )
     return ApiError(400, message, code="invalid_value", param=name or None)

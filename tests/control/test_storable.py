@@ -1,4 +1,4 @@
-"""NUL characters, which PostgreSQL does not take in a text: refused at the edge, on both databases alike."""
+"""Characters that PostgreSQL does not take in a text: refused at the edge, on both databases alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from weebill.accounts.keyring import KeyDirectory
 from weebill.accounts.pepper import read_pepper
 from weebill.config.paths import Home
 from weebill.control.app import PREFIX, create_app
-from weebill.control.without_nul import refuse_nul
+from weebill.control.storable import refuse_unstorable
 from weebill.storage.database import Database
 from weebill.storage.keys import keys_in
 from weebill.wire.errors import ApiError
@@ -71,6 +71,13 @@ async def test_what_openai_asks_for_is_refused_with_a_nul_too(place: Place) -> N
             assert (answer.status_code, answer.json()["error"]["param"]) == (400, named)
 
 
+async def test_half_a_surrogate_pair_is_refused_as_well(place: Place) -> None:
+    async with admin(place) as client:
+        given = b'{"subject": "\\ud800", "measure": "requests", "window": "minute", "amount": 5}'
+        answer = await client.post(f"{PREFIX}/limits", content=given, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "subject")
+
+
 async def test_a_form_with_a_nul_is_refused(place: Place) -> None:
     async with place.browser() as client:
         page = await client.get("/sign-in")
@@ -82,6 +89,6 @@ async def test_a_form_with_a_nul_is_refused(place: Place) -> None:
 def test_names_of_fields_have_no_nul_either() -> None:
     for values in ([(NUL, "x")], [("metadata", {"a": {NUL: 1}})]):
         with pytest.raises(ApiError) as refused:
-            refuse_nul(values)
+            refuse_unstorable(values)
         assert refused.value.detail.param is None
-    refuse_nul([("metadata", {"a": [{"b": "c"}, None, 1.5, True]})])
+    refuse_unstorable([("metadata", {"a": [{"b": "c"}, None, 1.5, True]})])
