@@ -46,6 +46,17 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+async def test_a_limit_without_a_window_has_that_of_its_measure(control: ControlProcess, admin: str) -> None:
+    windows = {}
+    async with control.client(admin) as client:
+        for measure in ("requests", "tokens", "spend", "concurrent"):
+            new = {"subject": "proj_default", "measure": measure, "amount": 8}
+            made = await client.post("/api/v1/limits", json=new)
+            assert made.status_code == 201, made.text
+            windows[measure] = made.json()["window"]
+    assert windows == {"requests": "minute", "tokens": "minute", "spend": "none", "concurrent": "none"}
+
+
 async def test_what_cannot_be_set_names_its_field(control: ControlProcess, admin: str) -> None:
     async with control.client(admin) as client:
         for changed, param in WRONG:

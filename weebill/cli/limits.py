@@ -27,10 +27,9 @@ def set_limit(sources: Sources, subject: str, measure: str, amount: str, per: Wi
     of = next((each for each in _MEASURES if each == measure), None)
     if of is None:
         raise CommandError(f"{measure!r} cannot be limited", f"give one of {', '.join(_MEASURES)}", USAGE)
-    window: Window = per or ("none" if of in ("concurrent", "spend") else "minute")
     with _limits(sources) as (ledger, limits):
         whose = subject_of(ledger, limits, subject)
-        limit = limits.set(whose, of, window, nano_of(amount) if of == "spend" else _whole(amount), model)
+        limit = limits.set(whose, of, per, nano_of(amount) if of == "spend" else _whole(amount), model)
     typer.echo(f"Limit {limit.id}: {_said(limit)} of {limit.level} {limit.subject}")
 
 

@@ -34,13 +34,16 @@ _GREATEST_ID: Final = 2**63 - 1
 
 
 class NewLimit(BaseModel):
-    """The body of `POST /api/v1/limits`; spend is in nano-dollars."""
+    """The body of `POST /api/v1/limits`; spend is in nano-dollars.
+
+    Without `window` it is a minute for requests and tokens, and none for spend and concurrent.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     subject: str
     measure: Measure
-    window: Window
+    window: Window | None = None
     amount: Annotated[int, Field(ge=0, le=MOST)]
     model: str = ""
 

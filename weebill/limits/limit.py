@@ -113,6 +113,11 @@ def level_of(subject: str) -> Level:
     raise BadLimitError(f"{subject!r} is no id of somebody who can be limited: {known}.", "subject")
 
 
+def window_of(measure: Measure) -> Window:
+    """Returns the window of a limit that is given none: a minute, or none for spend and requests under way."""
+    return "none" if measure in ("spend", "concurrent") else "minute"
+
+
 def checked(limit: Limit) -> Limit:
     """Returns a limit that may be set. Raises BadLimitError that names the field."""
     level_of(limit.subject)

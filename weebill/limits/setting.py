@@ -8,7 +8,17 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from weebill.limits.limit import MOST_OF_ONE, BadLimitError, Level, Limit, Measure, UnknownLimitError, Window, checked
+from weebill.limits.limit import (
+    MOST_OF_ONE,
+    BadLimitError,
+    Level,
+    Limit,
+    Measure,
+    UnknownLimitError,
+    Window,
+    checked,
+    window_of,
+)
 from weebill.limits.windows import FOREVER, window_at
 
 MOST_LISTED: Final = 500
@@ -97,8 +107,10 @@ class Limits:
         self._book = book
         self._clock = clock
 
-    def set(self, subject: str, measure: Measure, window: Window, amount: int, model: str = "") -> Limit:
+    def set(self, subject: str, measure: Measure, window: Window | None, amount: int, model: str = "") -> Limit:
         """Sets a limit, in place of the one of the same subject, measure, window and model.
+
+        Without a window it is for that of `window_of`.
 
         Raises BadLimitError, UnknownLimitError, LedgerError.
         """
@@ -108,7 +120,7 @@ class Limits:
             found = table.subject(subject)
             wanted = checked(
                 Limit(
-                    id=0, subject=found, measure=measure, window=window, amount=amount, model=model,
+                    id=0, subject=found, measure=measure, window=window or window_of(measure), amount=amount, model=model,
                     created_at=now, changed_at=now,
                 )
             )  # fmt: skip
