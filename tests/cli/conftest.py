@@ -45,8 +45,8 @@ class CommandLine:
         assert result.stderr.startswith("error: ")
         return result.stderr
 
-    def on_terminal(self, *arguments: str, typed: str = "", forked: bool = True) -> str:
-        """All that appears on a terminal where `typed` is typed."""
+    def on_terminal(self, *arguments: str, typed: str = "", forked: bool = True, code: int = 0) -> str:
+        """All that appears on a terminal where `typed` is typed, of a command that ends with `code`."""
         ours, theirs = pty.openpty()
         env, streams = self.env | {"TERM": "xterm-256color"}, (theirs, theirs, theirs)
         if forked:
@@ -65,7 +65,7 @@ class CommandLine:
         finally:
             os.close(ours)
         with end:
-            assert (nursery.code(end, TIMEOUT_S) if forked else end.wait(TIMEOUT_S)) == 0, seen
+            assert (nursery.code(end, TIMEOUT_S) if forked else end.wait(TIMEOUT_S)) == code, seen
         return seen.decode()
 
 

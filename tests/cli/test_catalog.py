@@ -79,14 +79,14 @@ def test_new_models_are_added_if_asked(weebill, file, overlay):
 
 
 def test_the_terminal_is_asked(weebill, file, overlay):
-    assert "Write them to" in weebill.on_terminal("catalog", "refresh", "--from", file, typed="n\n")
+    assert "Write them to" in weebill.on_terminal("catalog", "refresh", "--from", file, typed="n\n", code=1)
     assert not overlay.exists()
     assert "Written to" in weebill.on_terminal("catalog", "refresh", "--from", file, typed="y\n")
     assert mini(overlay) == (300_000, 20_000)
 
 
 def test_nobody_to_ask_is_no(weebill, file, overlay):
-    assert weebill("catalog", "refresh", "--from", file).returncode == 1
+    assert "`--yes`" in weebill.fails(1, "catalog", "refresh", "--from", file)
     assert not overlay.exists()
 
 

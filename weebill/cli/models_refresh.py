@@ -13,6 +13,7 @@ import typer
 from weebill.catalog.load import load
 from weebill.catalog.modelsdev import Change, Difference, FormatError, Snapshot, compare, parse
 from weebill.catalog.overlay import FILE_NAME, Overlay, OverlayError, merge_into, read, write
+from weebill.cli.asking import confirm
 from weebill.cli.errors import CommandError
 from weebill.cli.models_catalogue import dollars
 from weebill.cli.output import NOTHING, print_json, print_table
@@ -45,8 +46,9 @@ def refresh(home: Home, source: str, *, yes: bool, add: bool, as_json: bool) -> 
         _show(difference, add)
     if not difference.changes and not (add and difference.new):
         return
-    if not yes and (as_json or not typer.confirm(f"Write them to {path}?")):
+    if as_json and not yes:
         return
+    confirm("Nothing is written yet.", f"Write them to {path}?", yes)
     _write(home, path, before, difference, snapshot, add)
     if not as_json:
         typer.echo(f"Written to {path}; `weebill reload` makes a running Weebill use it")
