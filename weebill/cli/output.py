@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TextIO
 
 import msgspec
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.table import Table
 
 NOTHING = "-"
 _LEAST_SEEN_NANO: Final = 50_000
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _NUMBER: Final = re.compile(r"[-+<]?\$?\d[\d,.]*(?:[kMB]| ?%| [kMGT]?B)?")
 
 
@@ -38,8 +40,25 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_json(value: object) -> None:
-    """Prints a value as indented JSON, for scripts."""
-    sys.stdout.write(f"{msgspec.json.format(msgspec.json.encode(value), indent=2).decode()}\n")
+    """Prints a value as indented JSON, for scripts: UTF-8, or escaped where standard output has another encoding."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    sys.stdout.write(f"{text if is_utf8(sys.stdout) else _NOT_ASCII.sub(_escaped, text)}\n")
+
+
+def print_document(text: str) -> None:
+    """Prints what is a file elsewhere, such as CSV: always in UTF-8, as the file would be."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+
+
+def is_utf8(stream: TextIO) -> bool:
+    """Returns whether every character can be written to a stream."""
+    return codecs.lookup(stream.encoding).name == "utf-8"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def size(count: int) -> str:
