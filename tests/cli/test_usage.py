@@ -129,8 +129,10 @@ def test_what_is_kept_of_somebody_is_erased(used):
     )
     rows = [json.loads(line) for line in used.ok("usage", "--by", "end_user", *SINCE, "--json").splitlines()]
     assert [(row["group"], row["requests"]) for row in rows] == [({"end_user": None}, 3)]
-    asked = used("usage", "erase", "--project", "proj_default", stdin="n\n")
-    assert asked.returncode == 1
+    assert "for good. Delete them?" in used.on_terminal("usage", "erase", "--project", "Default", typed="n\n", code=1)
+    said = used.fails(1, "usage", "erase", "--project", "proj_default")
+    assert "All requests of project proj_default would be deleted for good" in said
+    assert "`--yes`" in said
     said = used.ok("usage", "erase", "--project", "proj_default", "--yes")
     assert said.startswith("Erased 0 requests, 0 stored answers")  # whose key nobody knows
     assert "- backups of the ledger" in said

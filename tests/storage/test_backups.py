@@ -80,13 +80,34 @@ def test_a_backup_replaces_no_file_unless_told(ledger: Database, home: Home, tmp
     file.write_text("precious")
     with pytest.raises(BackupError, match="is there already"):
         back_up(ledger, file)
+    with pytest.raises(BackupError, match="is no backup"):
+        back_up(ledger, file, overwrite=True)
     assert file.read_text() == "precious"
-    back_up(ledger, file, overwrite=True)
-    with candidate_of(file, home.database) as candidate:
-        assert candidate.contents.keys == 2
+    file.write_text("")
+    for _ in range(2):
+        back_up(ledger, file, overwrite=True)
+        with candidate_of(file, home.database) as candidate:
+            assert candidate.contents.keys == 2
     file.with_name("b.db-wal").touch()
     with pytest.raises(BackupError, match="is in use"):
         back_up(ledger, file, overwrite=True)
+
+
+def test_no_other_database_is_taken_for_a_backup(ledger: Database, home: Home, tmp_path: Path) -> None:
+    fill(ledger, home)
+    back_up(ledger, tmp_path / "b.db")
+    in_use, other, cut = (tmp_path / name for name in ("in_use.db", "other.db", "cut.db"))
+    in_use.write_bytes((tmp_path / "b.db").read_bytes())
+    cut.write_bytes((tmp_path / "b.db").read_bytes()[:100])
+    with closing(sqlite3.connect(in_use)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE mine (a)")
+    for file in (in_use, other, cut, tmp_path):
+        before = None if file.is_dir() else file.read_bytes()
+        with pytest.raises(BackupError, match="is no backup"):
+            back_up(ledger, file, overwrite=True)
+        assert file.is_dir() or file.read_bytes() == before
 
 
 def test_the_ledger_is_not_overwritten_by_its_own_backup(home: Home) -> None:

@@ -17,6 +17,7 @@ from weebill.auto.tradeoff import sentence as present
 from weebill.cli.auto_drawing import drawn
 from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, console, print_json, print_table
+from weebill.cli.targets import target
 from weebill.config.auto import AUTO
 from weebill.config.paths import Home
 from weebill.process.questions import Questions, Unanswered
@@ -50,7 +51,7 @@ def plot(home: Home, name: str, file: Path | None, as_json: bool) -> None:
         if curve is None or not curve.points:
             why = nothing_decided(name) if curve is None else present(curve)
             raise CommandError(f"{file} is not drawn: {why}", "`weebill auto status` shows the audits")
-        file.write_text(drawn(curve), encoding="utf-8")
+        target(home, file).write_text(drawn(curve), encoding="utf-8")
     elif not as_json:
         _print_curve(name, curve)
 

@@ -23,7 +23,8 @@ from weebill.billing.transactions import Transaction
 from weebill.billing.webhooks import Alert, check_alert, secret_of
 from weebill.cli.errors import USAGE, CommandError, warn
 from weebill.cli.named import organisation_of
-from weebill.cli.output import NOTHING, day, print_json, print_table
+from weebill.cli.output import NOTHING, day, print_document, print_json, print_table
+from weebill.cli.targets import target
 from weebill.cli.times import moment
 from weebill.config.load import Sources, load, load_database
 from weebill.storage.credit_alerts import alert_of, set_alert
@@ -122,7 +123,7 @@ def print_statement(sources: Sources, org: str, since: str, until: str, form: Fo
     if form == "table":
         _print_table(found.transactions)
         return
-    _write(as_csv(found.transactions) if form == "csv" else as_page(found), file)
+    _write(sources, as_csv(found.transactions) if form == "csv" else as_page(found), file)
 
 
 def print_receipt(sources: Sources, org: str, transaction: str, form: Form, file: Path | None) -> None:
@@ -136,7 +137,7 @@ def print_receipt(sources: Sources, org: str, transaction: str, form: Form, file
     if form == "table":
         _print_table([found])
         return
-    _write(as_csv([found]) if form == "csv" else receipt(found), file)
+    _write(sources, as_csv([found]) if form == "csv" else receipt(found), file)
 
 
 def check(sources: Sources) -> None:
@@ -255,9 +256,9 @@ def _print_table(found: Iterable[Transaction]) -> None:
     print_table(("TIME", "TRANSACTION", "KIND", "AMOUNT", "BALANCE", "EXPIRES", "NOTE"), rows)
 
 
-def _write(text: str, file: Path | None) -> None:
+def _write(sources: Sources, text: str, file: Path | None) -> None:
     if file is None:
-        typer.echo(text, nl=False)
+        print_document(text)
         return
-    with file.open("w", encoding="utf-8", newline="") as written:
+    with target(sources.home, file, sources.file).open("w", encoding="utf-8", newline="") as written:
         written.write(text)

@@ -12,8 +12,10 @@ import msgspec
 import typer
 
 from weebill.accounts.pepper import ensure_pepper, read_pepper
+from weebill.cli.asking import confirm
 from weebill.cli.errors import CommandError, warn
 from weebill.cli.output import console, day, print_json, print_table, size
+from weebill.cli.targets import target
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.load import Sources, load_database
 from weebill.config.paths import Home
@@ -91,9 +93,7 @@ def upgrade(sources: Sources, quiet: bool) -> None:
 
 def backup(sources: Sources, file: Path, overwrite: bool, quiet: bool) -> None:
     """Writes a backup."""
-    file = file.expanduser().absolute()
-    if not file.parent.is_dir():
-        raise CommandError(f"there is no folder {file.parent}", "make it, or give another one")
+    file = target(sources.home, file, sources.file)
     with _opened(sources.home, load_database(sources)) as ledger, _progress(quiet) as progress:
         written = back_up(ledger, file, overwrite=overwrite, progress=progress)
     if quiet:
@@ -117,7 +117,7 @@ def restore(sources: Sources, file: Path, yes: bool, quiet: bool) -> None:
             candidate = stack.enter_context(candidate_of(file, home.database, progress))
         there = _contents(home, settings, ledger)
         if there is None or there.anything:
-            _confirm(_stakes(settings, there), f"Replace it with {_in_words(candidate.contents)}?", yes)
+            confirm(_stakes(settings, there), f"Replace it with {_in_words(candidate.contents)}?", yes)
         with _progress(quiet) as progress:
             kept = put_back(ledger, candidate, progress)
     if quiet:
@@ -152,7 +152,7 @@ def rekey(sources: Sources, yes: bool, quiet: bool) -> None:
     home = sources.home
     home.create()
     with _opened(home, load_database(sources)) as ledger:
-        _confirm("Clients of all API keys will need new ones.", "Revoke all keys?", yes)
+        confirm("Clients of all API keys will need new ones.", "Revoke all keys?", yes)
         count = revoke_all(ledger, ensure_pepper(home.pepper, lambda: 0))
     revoked = f"{count} key{'' if count == 1 else 's'}"
     typer.echo(count if quiet else f"Revoked {revoked}; `weebill keys create NAME` makes new ones")
@@ -191,14 +191,6 @@ def _stakes(settings: DatabaseSettings, there: Contents | None) -> str:
 def _in_words(contents: Contents) -> str:
     parts = ((contents.keys, "active key"), (contents.requests, "request"), (contents.experiments, "experiment"))
     return ", ".join(f"{number:,} {noun}{'' if number == 1 else 's'}" for number, noun in parts)
-
-
-def _confirm(stakes: str, question: str, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise CommandError(stakes, "say `--yes` where nobody can be asked")
-    typer.confirm(f"{stakes} {question}", abort=True, err=True)
 
 
 def _recognises(home: Home, pepper: bytes | None, contents: Contents) -> bool:

@@ -38,7 +38,7 @@ def upgrade_ledger(context: typer.Context, quiet: QuietOption = False, config: C
 def back_up_ledger(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier backup.")] = False,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:

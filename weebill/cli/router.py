@@ -82,6 +82,7 @@ def train(
 
 @router_app.command("eval")
 def evaluate(
+    context: typer.Context,
     data: Annotated[
         list[Path], typer.Argument(metavar="DATA...", help='JSONL of {"prompt", "weak", "strong"}, gzipped or not.')
     ],
@@ -105,12 +106,15 @@ def evaluate(
     By cross-validation, from few rows, on domains and on sets that it did not learn from.
     """
     from weebill.cli.router_evaluation import evaluate
+    from weebill.cli.targets import target
 
-    evaluate(tuple(data), tuple(without or ()), embedding, teacher, router, few, plot, as_json)
+    drawing = None if plot is None else target(home_of(context), plot)
+    evaluate(tuple(data), tuple(without or ()), embedding, teacher, router, few, drawing, as_json)
 
 
 @router_app.command("distil")
 def distil(
+    context: typer.Context,
     texts: Annotated[
         list[Path],
         typer.Argument(metavar="TEXT...", help="JSONL with a prompt, question or text, or CSV with a column text."),
@@ -123,7 +127,7 @@ def distil(
     """Make the static embedding from a sentence encoder. Takes minutes."""
     from weebill.cli.router_training import distil
 
-    distil(tuple(texts), teacher, out)
+    distil(home_of(context), tuple(texts), teacher, out)
 
 
 @router_app.command("show")

@@ -21,6 +21,7 @@ from weebill.cli.client import ChatClient, RefusedError
 from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, print_json, print_table
 from weebill.cli.router_progress import explained, show_progress
+from weebill.cli.targets import target
 from weebill.config.load import Sources
 from weebill.factory.checkers import Answer, Call
 from weebill.factory.profile import Answers, Ask, AskError, Outcome, grade, summarise
@@ -86,7 +87,9 @@ class _Reply(msgspec.Struct, frozen=True):
 def profile(sources: Sources, options: ProfileOptions) -> None:
     """Measures a model and writes its profile. Raises CommandError."""
     status = ask(sources.home, StatusRequest(), Status)
-    out = options.out or sources.home.profiles / f"{_UNSAFE.sub('_', options.model.lower())}.json"
+    home = sources.home
+    kept_at = home.profiles / f"{_UNSAFE.sub('_', options.model.lower())}.json"
+    out = kept_at if options.out is None else target(home, options.out, sources.file, made=home.profiles)
     answers = out.with_suffix(".answers.jsonl")
     with explained(), show_progress() as report:
         out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from weebill.cli.errors import CommandError
 from weebill.cli.output import print_json, size
 from weebill.cli.router_evaluation import figure, print_results, read_sets
 from weebill.cli.router_progress import explained, show_progress
+from weebill.cli.targets import target
 from weebill.config.paths import Home
 from weebill.factory.distillation import distil as distil_from
 from weebill.factory.distillation import lesson
@@ -52,7 +53,7 @@ class TrainOptions:
 def train(home: Home, options: TrainOptions) -> None:
     """Trains, measures and writes a router. Raises CommandError."""
     paths = _data(home, options)
-    out = options.out or home.router
+    out = home.router if options.out is None else target(home, options.out, made=home.router)
     with explained(), show_progress() as report:
         sets = read_sets(paths, options.without)
         embedding = read_embedding(options.embedding) if options.embedding else read_embedding()
@@ -67,8 +68,9 @@ def train(home: Home, options: TrainOptions) -> None:
     typer.echo(f"Learned from {len(rows)} rows; written to {out}, {size(out.stat().st_size)}")
 
 
-def distil(texts: tuple[Path, ...], teacher: Path, out: Path) -> None:
+def distil(home: Home, texts: tuple[Path, ...], teacher: Path, out: Path) -> None:
     """Makes and writes a static embedding. Raises CommandError."""
+    target(home, out)
     with explained(), show_progress() as report:
         found = [text for path in texts for text in read_texts(path)]
         embedding = distil_from(lesson(Teacher.load(teacher), found, report), report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ import typer
 
 from weebill.cli.errors import USAGE, CommandError, warn
 from weebill.cli.named import id_in
-from weebill.cli.output import NOTHING, cost, count, print_table
+from weebill.cli.output import NOTHING, cost, count, is_utf8, print_table
+from weebill.cli.targets import target
 from weebill.cli.usage_files import Column, Sort, write_csv, write_parquet
 from weebill.config.load import Sources, load_database
 from weebill.storage.database import Database
@@ -30,6 +32,8 @@ MOST_SHOWN: Final = 200
 """Rows of a table on a terminal; files have all."""
 _BAR: Final = 16
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
+_PLAIN: Final = "#"
+"""A bar's stroke where others cannot be shown."""
 _SUMS: Final = Amounts.__struct_fields__
 _COUNTS: Final = Counts.__struct_fields__
 _HEADINGS: Final = ("requests", "failed", "tokens in", "cached", "tokens out", "cost")
@@ -88,18 +92,19 @@ class Files(NamedTuple):
     csv: Path | None
     parquet: Path | None
 
-    def write(self, columns: Sequence[Column], batches: Iterator[list[Sequence[object]]]) -> None:
+    def write(self, sources: Sources, columns: Sequence[Column], batches: Iterator[list[Sequence[object]]]) -> None:
         """Writes to the file that is given, and says so unless it is standard output. Raises CommandError."""
         if self.csv is not None and self.parquet is not None:
             raise CommandError("--csv and --parquet cannot be given at once", "write one after the other", USAGE)
-        if self.parquet is not None:
-            written, file = write_parquet(self.parquet, columns, batches), self.parquet
-        elif self.csv is not None:
-            written, file = write_csv(self.csv, columns, batches), self.csv
-        else:
+        given = self.parquet or self.csv
+        if given is None:
             raise CommandError("there is no file to write to", "give --csv FILE or --parquet FILE", USAGE)
-        if str(file) != "-":
-            typer.echo(f"Wrote {written} rows to {file}")
+        if self.csv is not None and str(given) == "-":
+            write_csv(None, columns, batches)
+            return
+        file = target(sources.home, given, sources.file)
+        written = (write_csv if self.parquet is None else write_parquet)(file, columns, batches)
+        typer.echo(f"Wrote {written} rows to {given}")
 
 
 def show(sources: Sources, given: Given, files: Files, as_json: bool) -> None:
@@ -107,7 +112,7 @@ def show(sources: Sources, given: Given, files: Files, as_json: bool) -> None:
     with open_ledger(sources.home, load_database(sources)) as ledger, _named_by_options():
         query = given.query(given.filters(ledger))
         if files.csv is not None or files.parquet is not None:
-            files.write(_report_columns(query), _report_rows(ledger, query))
+            files.write(sources, _report_columns(query), _report_rows(ledger, query))
         elif as_json:
             for page in _pages(ledger, query):
                 for row in page:
@@ -123,7 +128,7 @@ def export(sources: Sources, given: Given, files: Files) -> None:
         # Unlike in reports, several labels may count at once.
         span = given.query({name: values for name, values in filters.items() if not is_label(name)}).span
         batches: Iterator[list[Sequence[object]]] = (list(batch) for batch in records(ledger, span, filters))
-        files.write([Column(name, _sort(name)) for name in RECORD_COLUMNS], batches)
+        files.write(sources, [Column(name, _sort(name)) for name in RECORD_COLUMNS], batches)
 
 
 def _sort(name: str) -> Sort:
@@ -254,6 +259,8 @@ def _length(row: ReportRow, by_cost: bool) -> int:
 
 
 def _bar(amount: int, most: int) -> str:
+    if not is_utf8(sys.stdout):
+        return _PLAIN * (round(_BAR * amount / most) if most else 0)
     eighths = round(8 * _BAR * amount / most) if most else 0
     return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from weebill.billing.statements import harmless
 from weebill.cli.errors import CommandError
+from weebill.cli.output import print_document
 
 Sort = Literal["text", "whole", "fraction", "flag", "time"]
 Rows = Iterable[Sequence[Sequence[object]]]
@@ -27,13 +27,13 @@ class Column(NamedTuple):
     sort: Sort
 
 
-def write_csv(file: Path, columns: Sequence[Column], batches: Rows) -> int:
-    """Writes a table as CSV (RFC 4180, UTF-8), to standard output if `file` is `-`; returns the number of its rows.
+def write_csv(file: Path | None, columns: Sequence[Column], batches: Rows) -> int:
+    """Writes a table as CSV (RFC 4180, UTF-8), to standard output without a file; returns the number of its rows.
 
     Times are in ISO 8601, in UTC; what is not known is empty.
     """
-    if str(file) == "-":
-        return _write_csv(sys.stdout.write, columns, batches)
+    if file is None:
+        return _write_csv(print_document, columns, batches)
     with _draft(file) as draft, draft.open("w", encoding="utf-8", newline="") as opened:
         return _write_csv(opened.write, columns, batches)
 

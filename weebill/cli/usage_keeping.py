@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,11 @@ from typing import Final
 import typer
 
 from weebill.accounts.audit import command_line
+from weebill.cli.asking import confirm
 from weebill.cli.errors import USAGE, CommandError
 from weebill.cli.named import organisation_of, project_of
-from weebill.cli.output import print_table
+from weebill.cli.output import print_json, print_table
+from weebill.cli.targets import target
 from weebill.config.load import Sources, load_database
 from weebill.storage.audit import record
 from weebill.storage.database import Database
@@ -37,7 +38,7 @@ def show_retention(sources: Sources, as_json: bool) -> None:
     with open_ledger(sources.home, load_database(sources)) as ledger:
         found = ledger.read(rules)
     if as_json:
-        typer.echo(json.dumps([{"project": project or None, "days": days} for project, days in found.items()]))
+        print_json([{"project": project or None, "days": days} for project, days in found.items()])
         return
     rows = [(project, _said(days)) for project, days in found.items() if project != EVERYWHERE]
     everywhere = _said(found[EVERYWHERE]) if EVERYWHERE in found else "kept for good"
@@ -61,8 +62,7 @@ def set_retention(sources: Sources, project: str, days: int | None, counts_only:
 def erase(sources: Sources, tenant: Tenant, yes: bool) -> None:
     """Deletes all that is kept of a tenant's requests, after a question."""
     with _stores(sources, tenant) as (stores, tenant):
-        if not yes and not typer.confirm(f"Delete all requests of {_named(tenant)} for good?"):
-            raise typer.Exit(1)
+        confirm(f"All requests of {_named(tenant)} would be deleted for good.", "Delete them?", yes)
         erased = Erased()
         erase_all(stores, tenant, command_line(), _rest, erased)
     requests, answers, outcomes = erased.requests, erased.answers, erased.outcomes
@@ -72,19 +72,20 @@ def erase(sources: Sources, tenant: Tenant, yes: bool) -> None:
         typer.echo(f"- {left}")
 
 
-def export_tenant(sources: Sources, tenant: Tenant, target: Path) -> None:
+def export_tenant(sources: Sources, tenant: Tenant, output: Path) -> None:
     """Writes all data of a tenant to a new file."""
+    file = target(sources.home, output, sources.file)
     with _stores(sources, tenant) as (stores, tenant):
         stores.ledger.change(partial(record, author=command_line(), act=tenant.act("usage.export")))
         try:
-            with target.open("xb") as file:
-                target.chmod(0o600)
-                size = sum(file.write(part) for part in archive(stores, tenant))
+            with file.open("xb") as opened:
+                file.chmod(0o600)
+                size = sum(opened.write(part) for part in archive(stores, tenant))
         except FileExistsError:
-            raise CommandError(f"{target} is there already", "name another file", USAGE) from None
+            raise CommandError(f"{output} is there already", "name another file", USAGE) from None
         except OSError as error:
-            raise CommandError(f"cannot write {target}: {error.strerror}") from error
-    typer.echo(f"Wrote all that is kept of {_named(tenant)} to {target}, {size:,} bytes")
+            raise CommandError(f"cannot write {output}: {error.strerror}") from error
+    typer.echo(f"Wrote all that is kept of {_named(tenant)} to {output}, {size:,} bytes")
 
 
 def tenant_of(org: str, project: str, end_user: str) -> Tenant:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+_COMPANIONS: Final = ("", "-journal", "-wal", "-shm")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -145,6 +146,23 @@ class Home:
     def health(self) -> Path:
         """The workers' health notices, a file each."""
         return self.run / "health"
+
+    def owns(self, path: Path, *besides: Path) -> bool:
+        """Returns whether a path, or what it leads to, is of the installation's files, of those in its folders, or of
+        `besides`, whether they are there yet or not.
+        """
+        databases = (f"{each}{end}" for each in (self.database, self.responses, self.lessons) for end in _COMPANIONS)
+        keys = (self.pepper, self.master_key, self.first_key)
+        files = (*map(Path, databases), *keys, self.outcomes, self.router, self.catalogue, self.config_file, *besides)
+        for found in (path.absolute(), path.resolve()):
+            if any(found in (file, file.resolve()) for file in files):
+                return True
+            if any(found.is_relative_to(folder.resolve()) for folder in (self.models, *self._folders())):
+                return True
+        return path.exists() and any(file.exists() and file.samefile(path) for file in files)
+
+    def _folders(self) -> tuple[Path, ...]:
+        return self.journal, self.run, self.counters, self.health, self.profiles
 
     def create(self) -> None:
         """Makes the folders, private to the user, and makes existing files private too.

@@ -120,8 +120,8 @@ class Limits:
             found = table.subject(subject)
             wanted = checked(
                 Limit(
-                    id=0, subject=found, measure=measure, window=window or window_of(measure), amount=amount, model=model,
-                    created_at=now, changed_at=now,
+                    id=0, subject=found, measure=measure, window=window or window_of(measure), amount=amount,
+                    model=model, created_at=now, changed_at=now,
                 )
             )  # fmt: skip
             there = table.in_force(found, 0, MOST_OF_ONE)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, inspect, select, update
 
 from weebill.storage.backups.files import BackupError, draft_for, private
 from weebill.storage.backups.progress import Progress, silent
-from weebill.storage.backups.sqlite import copy_file, open_backup
+from weebill.storage.backups.sqlite import ALWAYS, copy_file, open_backup
 from weebill.storage.errors import LedgerFailedError, typed_errors
 from weebill.storage.schema import LEDGER
 from weebill.storage.state import Contents, contents_of
@@ -21,8 +21,6 @@ from weebill.storage.tables.ledger import INSTALLATION
 from weebill.storage.tables.limits import BORROWERS, LEASES
 from weebill.storage.upgrade import NewerSchemaError, revision_of, upgrade
 
-# That every release has made, so that the revisions know what they take over.
-_ALWAYS: Final = ("meta", "api_keys", "usage_daily", "journal_marks", "quarantine")
 _OTHER_FILE: Final = "give a file that `weebill db backup` or an earlier release's ledger is"
 
 
@@ -64,7 +62,7 @@ def _checked(connection: Connection, file: Path, draft: Path) -> Candidate:
         raise BackupError(f"{file} is damaged: {problem}", "give an earlier backup")
     there = inspect(connection)
     found = revision_of(connection, LEDGER)
-    if not found or not all(map(there.has_table, _ALWAYS)):
+    if not found or not all(map(there.has_table, ALWAYS)):
         raise BackupError(f"{file} is no ledger", _OTHER_FILE)
     try:
         upgrade(connection, LEDGER, str(file))

@@ -6,8 +6,12 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from weebill.storage.backups.progress import PAGES
+
+ALWAYS: Final = ("meta", "api_keys", "usage_daily", "journal_marks", "quarantine")
+"""Tables that every release has made, so that the revisions know what they take over."""
 
 _Told = Callable[[int, int], None]
 
