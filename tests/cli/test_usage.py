@@ -55,7 +55,7 @@ def test_a_report_for_people(used):
 
 
 def test_a_report_for_programs(used):
-    rows = [json.loads(line) for line in used.ok("usage", "--by", "end_user", *SINCE, "--json").splitlines()]
+    rows = json.loads(used.ok("usage", "--by", "end_user", *SINCE, "--json"))
     assert {row["group"]["end_user"]: row["requests"] for row in rows} == {"ann": 1, None: 2}
     table = list(csv.DictReader(io.StringIO(used.ok("usage", "--by", "tag:team", *SINCE, "--csv", "-"))))
     assert [(row["tag:team"], row["requests"]) for row in table] == [("", "2"), ("x, y", "1")]
@@ -127,7 +127,7 @@ def test_what_is_kept_of_somebody_is_erased(used):
     assert "Erased 1 requests, 0 stored answers, 0 ratings and audits of end user ann." in used.ok(
         "usage", "erase", "--end-user", "ann", "--yes"
     )
-    rows = [json.loads(line) for line in used.ok("usage", "--by", "end_user", *SINCE, "--json").splitlines()]
+    rows = json.loads(used.ok("usage", "--by", "end_user", *SINCE, "--json"))
     assert [(row["group"], row["requests"]) for row in rows] == [({"end_user": None}, 3)]
     assert "for good. Delete them?" in used.on_terminal("usage", "erase", "--project", "Default", typed="n\n", code=1)
     said = used.fails(1, "usage", "erase", "--project", "proj_default")

@@ -150,11 +150,11 @@ def measure_engines(
 
 
 @app.command("ps")
-def ps(context: typer.Context, quiet: QuietOption = False) -> None:
+def ps(context: typer.Context, quiet: QuietOption = False, as_json: JsonOption = False) -> None:
     """List the local models that are loaded, and for how long they stay."""
     from weebill.cli.pool import processes
 
-    processes(home_of(context), quiet)
+    processes(home_of(context), quiet, as_json)
 
 
 @app.command("stop")
@@ -226,13 +226,14 @@ def create(
 def list_models(
     context: typer.Context,
     known: Annotated[bool, typer.Option("--known", help="Those that can be fetched by a short name.")] = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """List the models: on this machine, configured, and of providers."""
     from weebill.cli.models import list_known, list_models
 
-    (list_known if known else list_models)(sources_of(context, config), quiet)
+    (list_known if known else list_models)(sources_of(context, config), quiet, as_json)
 
 
 @app.command()
@@ -278,11 +279,11 @@ def rm(
 
 
 @app.command()
-def status(context: typer.Context, quiet: QuietOption = False) -> None:
+def status(context: typer.Context, quiet: QuietOption = False, as_json: JsonOption = False) -> None:
     """Show the processes, models and address of what is running."""
     from weebill.cli.running import status
 
-    status(home_of(context), quiet)
+    status(home_of(context), quiet, as_json)
 
 
 @app.command()
@@ -294,11 +295,11 @@ def reload(context: typer.Context) -> None:
 
 
 @app.command()
-def version() -> None:
+def version(as_json: JsonOption = False) -> None:
     """Print the version, and whether the hot path is compiled."""
-    from weebill.cli.version import version
+    from weebill.cli.version import tell
 
-    typer.echo(version())
+    tell(as_json)
 
 
 @config_app.command("check")
@@ -332,7 +333,7 @@ def explain_route(
     ] = "chat",
     key: Annotated[str, typer.Option(metavar="ID|NAME", help="The API key that it would come with.")] = "",
     seed: Annotated[int | None, typer.Option(help="Draw the same lots each time.", show_default=False)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Print who would be tried in which order, who would not, and why; nothing is sent."""
@@ -345,7 +346,7 @@ def explain_route(
 def auto_status(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="The one to show; all by default.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the quality that `auto` keeps, by audits, with its 95% confidence interval, and its spend."""
     from weebill.cli.auto import status
@@ -358,7 +359,7 @@ def auto_plot(
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(metavar="[FILE.svg]", help="Where to draw it.")] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="Of a model that [auto.NAME] sets up.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what every threshold would keep of the quality, and its spend, by audits; or draw it."""
     from weebill.cli.auto import plot

@@ -39,13 +39,16 @@ def list_acts(sources: Sources, limit: int, before: int | None, org: str | None,
         typer.echo("There are no acts yet")
 
 
-def verify(sources: Sources, noted: Sequence[str], quiet: bool) -> None:
+def verify(sources: Sources, noted: Sequence[str], quiet: bool, as_json: bool) -> None:
     """Checks the log, and prints the number of its rows and the last hash; with `quiet`, as `--noted` takes them."""
     awaited = dict(_row(each) for each in noted)
     with open_ledger(sources.home, load_database(sources)) as ledger:
         verified = check(ledger, awaited)
     if quiet:
         typer.echo(f"{verified.rows}:{verified.head}")
+        return
+    if as_json:
+        print_json({"rows": verified.rows, "head": verified.head})
         return
     typer.echo(f"All {verified.rows} rows are as they were written")
     typer.echo(f"Note elsewhere, for `weebill audit verify --noted`: {verified.rows}:{verified.head}")

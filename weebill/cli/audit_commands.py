@@ -41,9 +41,10 @@ def verify_log(
         ),
     ] = None,
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Check that no row was changed, moved or removed; prints what to note elsewhere."""
     from weebill.cli.audit import verify
 
-    verify(sources_of(context, config), noted or [], quiet)
+    verify(sources_of(context, config), noted or [], quiet, as_json)

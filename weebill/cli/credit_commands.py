@@ -9,6 +9,7 @@ import typer
 
 from weebill.cli.context import ConfigOption, JsonOption, sources_of
 from weebill.cli.equivalents import Guide
+from weebill.cli.errors import USAGE, CommandError
 
 credits_app = typer.Typer(cls=Guide, help="Show, give and check credits of organisations.", rich_markup_mode=None)
 
@@ -42,12 +43,13 @@ def grant_credits(
     ] = None,
     note: NoteOption = "",
     reference: ReferenceOption = "",
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Give credits that nobody has paid."""
     from weebill.cli.credits import grant
 
-    grant(sources_of(context, config), org, dollars, expires, note, reference)
+    grant(sources_of(context, config), org, dollars, expires, note, reference, as_json)
 
 
 @credits_app.command("adjust", context_settings={"ignore_unknown_options": True})
@@ -57,12 +59,13 @@ def adjust_credits(
     org: OrgOption = _OWN,
     note: NoteOption = "",
     reference: ReferenceOption = "",
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Correct a balance by another transaction: none is ever changed."""
     from weebill.cli.credits import adjust
 
-    adjust(sources_of(context, config), org, dollars, note, reference)
+    adjust(sources_of(context, config), org, dollars, note, reference, as_json)
 
 
 @credits_app.command("refund")
@@ -102,23 +105,26 @@ def credit_statement(
     form: Annotated[Literal["table", "csv", "html"], typer.Option("--format", help="How it is written.")] = "table",
     file: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")] = None,
     receipt: Annotated[str, typer.Option(metavar="ID", help="The receipt of one transaction instead.")] = "",
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Print the transactions of a time, or write them for a spreadsheet or a printer."""
     from weebill.cli.credits import print_receipt, print_statement
 
+    if as_json and (form != "table" or file is not None):
+        raise CommandError("--json is printed, and a format of its own", "leave --format and --output out", USAGE)
     if receipt:
-        print_receipt(sources_of(context, config), org, receipt, form, file)
+        print_receipt(sources_of(context, config), org, receipt, "json" if as_json else form, file)
         return
-    print_statement(sources_of(context, config), org, since, until, form, file)
+    print_statement(sources_of(context, config), org, since, until, "json" if as_json else form, file)
 
 
 @credits_app.command("verify")
-def verify_credits(context: typer.Context, config: ConfigOption = None) -> None:
+def verify_credits(context: typer.Context, as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """Check that every transaction sums to zero, and every balance is the sum of its transactions."""
     from weebill.cli.credits import check
 
-    check(sources_of(context, config))
+    check(sources_of(context, config), as_json)
 
 
 @credits_app.command("alert")
@@ -135,12 +141,13 @@ def alert_on_credits(
     ] = None,
     new_secret: Annotated[bool, typer.Option("--new-secret", help="Sign with another secret from now on.")] = False,
     org: OrgOption = _OWN,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Have a webhook or somebody by mail told of a low balance, each time that it falls; without options, show it."""
     from weebill.cli.credits import Told, alert
 
-    alert(sources_of(context, config), org, below, Told(url, mail), new_secret)
+    alert(sources_of(context, config), org, below, Told(url, mail), new_secret, as_json)
 
 
 @credits_app.command("rates")

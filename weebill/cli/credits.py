@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -36,7 +36,7 @@ from weebill.storage.database import Database
 from weebill.storage.keys import keys_in
 from weebill.storage.opening import open_ledger
 
-Form = Literal["table", "csv", "html"]
+Form = Literal["table", "csv", "html", "json"]
 
 _OPTIONS = {
     "amount": "DOLLARS",
@@ -80,21 +80,23 @@ def show(sources: Sources, org: str, as_json: bool) -> None:
         typer.echo(f"{name:{width}}{value}")
 
 
-def grant(sources: Sources, org: str, amount: str, expires: str | None, note: str, reference: str) -> None:
+def grant(
+    sources: Sources, org: str, amount: str, expires: str | None, note: str, reference: str, as_json: bool
+) -> None:
     """Gives credits."""
     until = None if expires is None else moment(expires, time.time(), "--expires")
     nano = read_amount(amount)
     with opened_for(sources, org) as (ledger, of):
         made = credits_in(ledger, command_line()).grant(of, nano, _origin("grant", of, note, reference), until)
-    _told(made)
+    _told(made, as_json)
 
 
-def adjust(sources: Sources, org: str, amount: str, note: str, reference: str) -> None:
+def adjust(sources: Sources, org: str, amount: str, note: str, reference: str, as_json: bool) -> None:
     """Corrects a balance."""
     nano = read_amount(amount)
     with opened_for(sources, org) as (ledger, of):
         made = credits_in(ledger, command_line()).adjust(of, nano, _origin("adjustment", of, note, reference))
-    _told(made)
+    _told(made, as_json)
 
 
 def stop(sources: Sources, org: str, how: str) -> None:
@@ -120,8 +122,8 @@ def print_statement(sources: Sources, org: str, since: str, until: str, form: Fo
         found = ledger.read(lambda connection: statement(connection, of, begin, end))
     if len(found.transactions) == MOST_LISTED:
         warn(f"only the first {MOST_LISTED} transactions are listed; narrow it down by --from and --until")
-    if form == "table":
-        _print_table(found.transactions)
+    if form in ("table", "json"):
+        _print(found.transactions, form == "json")
         return
     _write(sources, as_csv(found.transactions) if form == "csv" else as_page(found), file)
 
@@ -134,13 +136,13 @@ def print_receipt(sources: Sources, org: str, transaction: str, form: Form, file
         raise UnknownTransactionError(
             f"{org} has no transaction {transaction!r}; `weebill credits statement` lists them."
         )
-    if form == "table":
-        _print_table([found])
+    if form in ("table", "json"):
+        _print([found], form == "json")
         return
     _write(sources, as_csv([found]) if form == "csv" else receipt(found), file)
 
 
-def check(sources: Sources) -> None:
+def check(sources: Sources, as_json: bool) -> None:
     """Checks all rows; fails if anything does not add up."""
     with opened(sources) as ledger:
         found = ledger.read(verify)
@@ -149,7 +151,10 @@ def check(sources: Sources) -> None:
             f"the ledger of credits does not add up: {'; '.join(found.problems)}",
             "rows were changed past Weebill, or lost: compare it with a backup (`weebill db restore`)",
         )
-    typer.echo(f"Transactions that add up: {found.transactions}")
+    if as_json:
+        print_json({"transactions": found.transactions})
+    else:
+        typer.echo(f"Transactions that add up: {found.transactions}")
 
 
 class Told(NamedTuple):
@@ -159,7 +164,7 @@ class Told(NamedTuple):
     mail: str | None
 
 
-def alert(sources: Sources, org: str, below: str | None, told: Told, new_secret: bool) -> None:
+def alert(sources: Sources, org: str, below: str | None, told: Told, new_secret: bool, as_json: bool) -> None:
     """Sets when and whom to tell of a low balance, and prints that with the secret of its signatures."""
     low = None if below in (None, "never") else read_amount(str(below), "--below")
     with opened_for(sources, org) as (ledger, of):
@@ -176,11 +181,16 @@ def alert(sources: Sources, org: str, below: str | None, told: Told, new_secret:
             if wanted.mail and not settings.mail.host:
                 raise CommandError("--mail: no mail is sent here", "set `host` in [mail]", USAGE)
             ledger.change(lambda connection: set_alert(connection, of, wanted, int(time.time()), command_line()))
+    secret = secret_of(read_pepper(sources.home.pepper), of, wanted.secrets) if wanted.url else None
+    if as_json:
+        told_at = {"mail": wanted.mail or None, "url": wanted.url or None}
+        print_json({"below_nano": wanted.low_nano, **told_at, "secret": secret})
+        return
     typer.echo(f"below    {NOTHING if wanted.low_nano is None else _money(wanted.low_nano)}")
     typer.echo(f"mail     {wanted.mail or NOTHING}")
     typer.echo(f"webhook  {wanted.url or NOTHING}")
-    if wanted.url:
-        typer.echo(f"secret   {secret_of(read_pepper(sources.home.pepper), of, wanted.secrets)}")
+    if secret is not None:
+        typer.echo(f"secret   {secret}")
 
 
 def _given(option: str | None, here: str) -> str:
@@ -231,7 +241,10 @@ def _origin(kind: str, org: str, note: str, reference: str) -> Origin:
     return Origin(f"{kind}:{org}:{reference or secrets.token_hex(8)}", actor(), note)
 
 
-def _told(made: Transaction) -> None:
+def _told(made: Transaction, as_json: bool) -> None:
+    if as_json:
+        print_json(made)
+        return
     typer.echo(
         f"{made.id}: {_signed(made.amount_nano)}; the balance of {made.organisation} is {_money(made.balance_nano)}"
     )
@@ -247,7 +260,10 @@ def _signed(nano: int) -> str:
     return f"{'' if nano < 0 else '+'}{_money(nano)}"
 
 
-def _print_table(found: Iterable[Transaction]) -> None:
+def _print(found: Sequence[Transaction], as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
     rows = (
         (day(each.at), each.id, each.kind, _signed(each.amount_nano), _money(each.balance_nano),
          day(each.expires_at), each.note or NOTHING)

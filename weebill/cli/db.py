@@ -91,13 +91,16 @@ def upgrade(sources: Sources, quiet: bool) -> None:
         typer.echo(f"Brought the ledger from schema {before.revision} to {LEDGER.newest}")
 
 
-def backup(sources: Sources, file: Path, overwrite: bool, quiet: bool) -> None:
+def backup(sources: Sources, file: Path, overwrite: bool, quiet: bool, as_json: bool) -> None:
     """Writes a backup."""
     file = target(sources.home, file, sources.file)
     with _opened(sources.home, load_database(sources)) as ledger, _progress(quiet) as progress:
         written = back_up(ledger, file, overwrite=overwrite, progress=progress)
     if quiet:
         typer.echo(file)
+        return
+    if as_json:
+        print_json({"file": str(file), "bytes": written})
         return
     typer.echo(f"Wrote {file} ({size(written)})")
     typer.echo(

@@ -40,6 +40,7 @@ def back_up_ledger(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier backup.")] = False,
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Write the ledger to a file, while it is used.
@@ -48,7 +49,7 @@ def back_up_ledger(
     """
     from weebill.cli.db import backup
 
-    backup(sources_of(context, config), file, overwrite, quiet)
+    backup(sources_of(context, config), file, overwrite, quiet, as_json)
 
 
 @db_app.command("restore")

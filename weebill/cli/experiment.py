@@ -32,7 +32,7 @@ _SHOWN: dict[Figure, tuple[str, float, str, int]] = {
 }
 
 
-def create(sources: Sources, name: str, model: str, candidate: str, share: float, shadow: bool) -> None:
+def create(sources: Sources, name: str, model: str, candidate: str, share: float, shadow: bool, as_json: bool) -> None:
     """Starts an experiment with configured models."""
     settings = load(sources).settings
     installed = store_of(sources).manifests.all()
@@ -43,11 +43,14 @@ def create(sources: Sources, name: str, model: str, candidate: str, share: float
     sources.home.create()
     with open_experiments(sources.home, load_database(sources)) as experiments:
         made = experiments.create(name, model, candidate, share, shadow)
+    if as_json:
+        print_json(made)
+        return
     what = "a copy of " if shadow else ""
     typer.echo(f"Began {made.name}: {what}{made.share:.0%} of the requests for {made.model} go to {made.candidate}")
 
 
-def list_experiments(sources: Sources, quiet: bool) -> None:
+def list_experiments(sources: Sources, quiet: bool, as_json: bool) -> None:
     """Prints all experiments; with `quiet`, their names."""
     sources.home.create()
     with open_experiments(sources.home, load_database(sources)) as store:
@@ -55,6 +58,8 @@ def list_experiments(sources: Sources, quiet: bool) -> None:
     if quiet:
         for each in experiments:
             typer.echo(each.name)
+    elif as_json:
+        print_json(experiments)
     elif experiments:
         rows = (
             (each.name, each.model, each.candidate, f"{each.share:.0%}", _kind(each), each.state.replace("_", " "),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from weebill.cli.context import ConfigOption, QuietOption, sources_of
+from weebill.cli.context import ConfigOption, JsonOption, QuietOption, sources_of
 from weebill.cli.equivalents import Guide
 
 experiment_app = typer.Typer(cls=Guide, help="Try a model on a share of another's requests.", rich_markup_mode=None)
@@ -22,27 +22,30 @@ def create_experiment(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Send only a copy; the client never sees the answer.")
     ] = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Begin an experiment. A conversation always has the same model."""
     from weebill.cli.experiment import create
 
-    create(sources_of(context, config), name, model, candidate, share, shadow)
+    create(sources_of(context, config), name, model, candidate, share, shadow, as_json)
 
 
 @experiment_app.command("list")
-def list_experiments(context: typer.Context, quiet: QuietOption = False, config: ConfigOption = None) -> None:
+def list_experiments(
+    context: typer.Context, quiet: QuietOption = False, as_json: JsonOption = False, config: ConfigOption = None
+) -> None:
     """List experiments, oldest first."""
     from weebill.cli.experiment import list_experiments
 
-    list_experiments(sources_of(context, config), quiet)
+    list_experiments(sources_of(context, config), quiet, as_json)
 
 
 @experiment_app.command("show")
 def show_experiment(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The experiment's name.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Compare both models: answers, latency, cost, tokens and checks, with 95% confidence intervals."""

@@ -33,7 +33,7 @@ class _Opened(NamedTuple):
     organisation: Organisation
 
 
-def invite(sources: Sources, email: str, org: str, role: str, quiet: bool) -> None:
+def invite(sources: Sources, email: str, org: str, role: str, quiet: bool, as_json: bool) -> None:
     """Prints the link of an invitation."""
     with _opened(sources, org) as opened:
         if opened.settings.accounts.sign_up == "closed":
@@ -43,6 +43,12 @@ def invite(sources: Sources, email: str, org: str, role: str, quiet: bool) -> No
         address = f"{origin_of(sources.home, opened.settings)}/join?token={issued.token}"
     if quiet:
         typer.echo(address)
+        return
+    if as_json:
+        ticket = issued.ticket
+        print_json(
+            {"id": issued.id, "email": ticket.email, "role": ticket.role, "ends_at": ticket.ends_at, "link": address}
+        )
         return
     typer.echo(f"Lets {issued.ticket.email} join {opened.organisation.name} as {role}, once, within seven days:\n")
     typer.echo(f"  {address}\n")

@@ -65,6 +65,7 @@ def create_key(
         typer.Option("--service-account", metavar="ACCOUNT", help="Held by it, by id or name.", show_default=False),
     ] = None,
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Make an API key. It is shown once."""
@@ -72,7 +73,7 @@ def create_key(
 
     given = Given(expires, models, endpoints, networks, local_only or None, prefer)
     owner = GivenOwner(project, user, account)
-    create(sources_of(context, config), name, "admin" if admin else "user", given, owner, quiet)
+    create(sources_of(context, config), name, "admin" if admin else "user", given, owner, quiet, as_json)
 
 
 @keys_app.command("list")
@@ -146,12 +147,13 @@ def rotate_key(
     key: KeyArgument,
     overlap: Annotated[str, typer.Option(metavar="TIME", help="For how long the old secret is valid yet.")] = "24h",
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Give an API key another secret. It is shown once."""
     from weebill.cli.keys import rotate
 
-    rotate(sources_of(context, config), key, overlap, quiet)
+    rotate(sources_of(context, config), key, overlap, quiet, as_json)
 
 
 @keys_app.command("revoke")

@@ -85,13 +85,15 @@ class GivenOwner(NamedTuple):
         return Owner(project_id, user_id, account_id)
 
 
-def create(sources: Sources, name: str, role: KeyRole, given: Given, owner: GivenOwner, quiet: bool) -> None:
+def create(
+    sources: Sources, name: str, role: KeyRole, given: Given, owner: GivenOwner, quiet: bool, as_json: bool
+) -> None:
     """Creates a key and prints it; with `quiet`, prints the key alone."""
     with _opened(sources) as (keys, tenants):
         created = keys.create(name, role, given.changes(), owner.owner(tenants))
     if created.warning:
         warn(created.warning)
-    _show_secret(created, f"Made key {created.key.name} ({created.key.id}, role {role}).", quiet)
+    _show_secret(created, f"Made key {created.key.name} ({created.key.id}, role {role}).", quiet, as_json)
 
 
 def list_keys(sources: Sources, revoked: bool, project: str | None, quiet: bool, as_json: bool) -> None:
@@ -167,13 +169,13 @@ def change(sources: Sources, id_or_name: str, given: Given) -> None:
     typer.echo(f"Changed {key.name} ({key.id})")
 
 
-def rotate(sources: Sources, id_or_name: str, overlap: str, quiet: bool) -> None:
+def rotate(sources: Sources, id_or_name: str, overlap: str, quiet: bool, as_json: bool) -> None:
     """Gives a key another secret and prints it; with `quiet`, prints the secret alone."""
     with _opened(sources) as (keys, _):
         rotated = keys.rotate(id_or_name, span_s(overlap, "--overlap"))
     key = rotated.key
     old = "ends now" if key.previous_until is None else f"is valid until {day(key.previous_until)}"
-    _show_secret(rotated, f"Rotated {key.name} ({key.id}). The old secret {old}.", quiet)
+    _show_secret(rotated, f"Rotated {key.name} ({key.id}). The old secret {old}.", quiet, as_json)
 
 
 def revoke(sources: Sources, id_or_name: str) -> None:
@@ -198,9 +200,12 @@ def _opened(sources: Sources) -> Iterator[tuple[Keys, Tenants]]:
         raise CommandError(f"{option}: {error}", exit_code=USAGE) from error
 
 
-def _show_secret(created: CreatedKey, said: str, quiet: bool) -> None:
+def _show_secret(created: CreatedKey, said: str, quiet: bool, as_json: bool) -> None:
     if quiet:
         typer.echo(created.secret)
+        return
+    if as_json:
+        print_json({"key": shown(created.key), "secret": created.secret})
         return
     typer.echo(f"{said} It is shown only now:\n")
     typer.echo(f"  {created.secret}\n")

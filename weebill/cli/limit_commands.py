@@ -31,12 +31,13 @@ def set_limit(
     model: Annotated[
         str, typer.Option(metavar="NAME", help="Of requests for this model alone, `*` is any text.", show_default=False)
     ] = "",
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Set a limit, in place of one of the same kind."""
     from weebill.cli.limits import set_limit
 
-    set_limit(sources_of(context, config), subject, measure, amount, per, model)
+    set_limit(sources_of(context, config), subject, measure, amount, per, model, as_json)
 
 
 @limits_app.command("list")

@@ -22,7 +22,9 @@ _OPTIONS: Final = {"window": "--per", "model": "--model"}
 _MEASURES: Final[tuple[Measure, ...]] = get_args(Measure)
 
 
-def set_limit(sources: Sources, subject: str, measure: str, amount: str, per: Window | None, model: str) -> None:
+def set_limit(
+    sources: Sources, subject: str, measure: str, amount: str, per: Window | None, model: str, as_json: bool
+) -> None:
     """Sets a limit; `amount` is dollars for spend, else a whole number."""
     of = next((each for each in _MEASURES if each == measure), None)
     if of is None:
@@ -30,7 +32,11 @@ def set_limit(sources: Sources, subject: str, measure: str, amount: str, per: Wi
     with _limits(sources) as (ledger, limits):
         whose = subject_of(ledger, limits, subject)
         limit = limits.set(whose, of, per, nano_of(amount) if of == "spend" else _whole(amount), model)
-    typer.echo(f"Limit {limit.id}: {_said(limit)} of {limit.level} {limit.subject}")
+        state = limits.show(limit.id)
+    if as_json:
+        print_json(shown(state, LimitShown))
+    else:
+        typer.echo(f"Limit {limit.id}: {_said(limit)} of {limit.level} {limit.subject}")
 
 
 def list_limits(sources: Sources, subject: str | None, as_json: bool) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import typer
 
 from weebill.cli.auto_tiers import tiers_in_words
 from weebill.cli.errors import CommandError
-from weebill.cli.output import NOTHING, count, day, print_table, size
+from weebill.cli.output import NOTHING, count, day, print_json, print_table, size
 from weebill.cli.progress import show_progress
 from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import Home
@@ -145,23 +145,48 @@ def described(plan: Plan) -> str:
     return f"{plan.name}: {', '.join(parts)}"
 
 
-def list_models(sources: Sources, quiet: bool) -> None:
+class Listed(NamedTuple):
+    """A model as `weebill list` shows it; None for what is not known. `modified` is in Unix seconds."""
+
+    name: str
+    place: str
+    purpose: str | None = None
+    bytes: int | None = None
+    modified: int | None = None
+    licence: str | None = None
+    state: str | None = None
+
+    def row(self) -> tuple[str, ...]:
+        """Returns the cells of its line."""
+        return (
+            self.name, self.place, self.purpose or NOTHING, NOTHING if self.bytes is None else size(self.bytes),
+            day(self.modified), self.licence or NOTHING, self.state or NOTHING,
+        )  # fmt: skip
+
+
+def list_models(sources: Sources, quiet: bool, as_json: bool) -> None:
     """Prints each model's name, place, purpose, size, age, licence and state."""
-    rows = list(_rows(load(sources), sources))
+    found = list(_listed(load(sources), sources))
     if quiet:
-        for name, *_ in rows:
-            typer.echo(name)
+        for each in found:
+            typer.echo(each.name)
+    elif as_json:
+        print_json([each._asdict() for each in found])
     else:
-        print_table(("NAME", "FROM", "FOR", "SIZE", "MODIFIED", "LICENCE", "STATE"), rows)
+        headings = ("NAME", "FROM", "FOR", "SIZE", "MODIFIED", "LICENCE", "STATE")
+        print_table(headings, [each.row() for each in found])
 
 
-def list_known(sources: Sources, quiet: bool) -> None:
+def list_known(sources: Sources, quiet: bool, as_json: bool) -> None:
     """Prints the models that `weebill pull` knows by a short name."""
     if quiet:
         for name in curated():
             typer.echo(name)
         return
     stored = {model.name for model in store_of(sources).list()}
+    if as_json:
+        print_json([{**msgspec.structs.asdict(each), "here": each.name in stored} for each in curated().values()])
+        return
     headings = ("NAME", "FOR", "PARAMETERS", "SIZE", "CONTEXT", "LICENCE", "HERE", "NOTE")
     rows = []
     for model in curated().values():
@@ -218,27 +243,32 @@ def _states(settings: Settings, sources: Sources, store: ModelStore, stored: set
     return found
 
 
-def _rows(configuration: Configuration, sources: Sources) -> Iterator[tuple[str, ...]]:
+def _listed(configuration: Configuration, sources: Sources) -> Iterator[Listed]:
     settings = configuration.settings
-    nothing = (NOTHING,) * 5
     for alias, target in settings.aliases.items():
-        yield alias, f"alias of {', '.join(targets(target))}", *nothing
+        yield Listed(alias, f"alias of {', '.join(targets(target))}")
     for name, tiers in tiers_in_words(configuration).items():
-        yield name, tiers, *nothing
+        yield Listed(name, tiers)
     store = ModelStore.of(settings.local, sources.home)
     stored = {model.name: model for model in store.list()}
     for name, state in _states(settings, sources, store, set(stored)).items():
-        yield name, "this machine", *_facts(stored.get(store.canonical(name))), state
+        yield _here(name, stored.get(store.canonical(name)), state)
     for provider, each in settings.providers.items():
         for name in each.models:
-            yield name, provider, *nothing
+            yield Listed(name, provider)
 
 
-def _facts(model: InstalledModel | None) -> tuple[str, str, str, str]:
+def _here(name: str, model: InstalledModel | None, state: str) -> Listed:
+    listed = Listed(name, "this machine", state=state)
     if model is None:
-        return NOTHING, NOTHING, NOTHING, NOTHING
+        return listed
     licence = model.manifest.licence
-    return model.purpose or NOTHING, size(model.size), day(model.manifest.added), licence.name if licence else NOTHING
+    return listed._replace(
+        purpose=model.purpose or None,
+        bytes=model.size,
+        modified=model.manifest.added,
+        licence=licence.name if licence else None,
+    )
 
 
 def _running(sources: Sources) -> dict[str, str]:

@@ -41,8 +41,21 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def print_json(value: object) -> None:
     """Prints a value as indented JSON, for scripts: UTF-8, or escaped where standard output has another encoding."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    sys.stdout.write(f"{text if is_utf8(sys.stdout) else _NOT_ASCII.sub(_escaped, text)}\n")
+    sys.stdout.write(f"{_as_json(value)}\n")
+
+
+def print_json_rows(rows: Iterable[object]) -> None:
+    """Prints an array as JSON, a row a line, while its rows come: there may be more than fit into memory."""
+    before = "["
+    for row in rows:
+        sys.stdout.write(f"{before}\n  {_as_json(row, indent=0)}")
+        before = ","
+    sys.stdout.write("[]\n" if before == "[" else "\n]\n")
+
+
+def _as_json(value: object, indent: int = 2) -> str:
+    text = msgspec.json.format(msgspec.json.encode(value), indent=indent).decode()
+    return text if is_utf8(sys.stdout) else _NOT_ASCII.sub(_escaped, text)
 
 
 def print_document(text: str) -> None:

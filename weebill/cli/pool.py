@@ -8,14 +8,14 @@ from typing import Final
 import typer
 
 from weebill.cli.errors import CommandError
-from weebill.cli.output import NOTHING, console, duration, print_table, size
+from weebill.cli.output import NOTHING, console, duration, print_json, print_table, size
 from weebill.config.paths import Home
 from weebill.supervisor.commands import LoadRequest, ModelStatus, Status, StatusRequest, ask
 
 _LOADED: Final = frozenset({"ready", "loading", "down"})
 
 
-def processes(home: Home, quiet: bool) -> None:
+def processes(home: Home, quiet: bool, as_json: bool) -> None:
     """Prints the models that are loaded, or should be; with `quiet`, their names."""
     status = ask(home, StatusRequest(), Status)
     loaded = [each for each in status.models if each.state in _LOADED]
@@ -23,6 +23,9 @@ def processes(home: Home, quiet: bool) -> None:
         for model in loaded:
             for name in model.names:
                 typer.echo(name)
+        return
+    if as_json:
+        print_json(loaded)
         return
     if loaded:
         print_table(("NAME", "STATE", "CONTEXT", "MEMORY", "UNTIL", "PID", "PROBLEM"), _rows(loaded))

@@ -30,7 +30,9 @@ _WHOLE = "the installation"
 _OPTIONS = {"key": "the key", "project_id": "--project", "fallback": "--fallback"}
 
 
-def add(sources: Sources, provider: str, project: str | None, fallback: bool, test: bool, quiet: bool) -> None:
+def add(
+    sources: Sources, provider: str, project: str | None, fallback: bool, test: bool, quiet: bool, as_json: bool
+) -> None:
     """Reads a provider's key, tries it, and keeps it sealed."""
     settings = load(sources).settings
     secret = _read_secret(provider)
@@ -49,7 +51,10 @@ def add(sources: Sources, provider: str, project: str | None, fallback: bool, te
     if quiet:
         typer.echo(key.id)
         return
-    typer.echo(f"Kept the key {key.hint} of {provider} for {project or _WHOLE} ({key.id})")
+    if as_json:
+        print_json(_shown(key))
+    else:
+        typer.echo(f"Kept the key {key.hint} of {provider} for {project or _WHOLE} ({key.id})")
     configured = settings.providers.get(provider)
     if project is None and configured is not None and (configured.api_key or configured.api_keys):
         warn(f"the configuration has a key of {provider}, which comes first: this one waits until that is removed")
@@ -60,8 +65,7 @@ def list_keys(sources: Sources, provider: str | None, as_json: bool) -> None:
     with _keys(sources) as keys:
         found = keys.all(provider)
     if as_json:
-        rows = [{**msgspec.structs.asdict(key), "status": key.status} for key in found]
-        print_json(rows)
+        print_json([_shown(key) for key in found])
     elif found:
         rows_ = ((key.id, key.provider, key.project_id or "all", key.hint, *_times(key), _status(key)) for key in found)
         print_table(("ID", "PROVIDER", "PROJECT", "KEY", "CREATED", "LAST USED", "STATUS"), rows_)
@@ -126,6 +130,10 @@ def _probe() -> Probe[Settings]:
 def _said(provider: str, tested: ProbeResult) -> str:
     status = "" if tested.status is None else f" (status {tested.status})"
     return f"{provider} does not work with this key{status}: {tested.message}"
+
+
+def _shown(key: ProviderKey) -> dict[str, object]:
+    return {**msgspec.structs.asdict(key), "status": key.status}
 
 
 def _times(key: ProviderKey) -> tuple[str, str]:

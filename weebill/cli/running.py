@@ -7,17 +7,20 @@ import time
 import typer
 
 from weebill.cli.errors import USAGE, Explanation, show
-from weebill.cli.output import NOTHING, console, duration, print_table
+from weebill.cli.output import NOTHING, console, duration, print_json, print_table
 from weebill.config.paths import Home
 from weebill.supervisor.commands import ReloadRequest, ReloadResult, Status, StatusRequest, ask
 
 
-def status(home: Home, quiet: bool) -> None:
+def status(home: Home, quiet: bool, as_json: bool) -> None:
     """Prints the processes; with `quiet`, one tab-separated line for each: name, state, pid, restarts."""
     running = ask(home, StatusRequest(), Status)
     if quiet:
         for process in running.processes:
             typer.echo(f"{process.name}\t{process.state}\t{process.pid or NOTHING}\t{process.restarts}")
+        return
+    if as_json:
+        print_json(running)
         return
     now = time.time()
     out = console()

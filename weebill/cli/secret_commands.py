@@ -29,12 +29,13 @@ def add_provider_key(
     ] = False,
     test: Annotated[bool, typer.Option("--test/--no-test", help="Call the provider with it first.")] = True,
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Keep a provider's key, which is asked for or read from the standard input."""
     from weebill.cli.provider_keys import add
 
-    add(sources_of(context, config), name, project, fallback, test, quiet)
+    add(sources_of(context, config), name, project, fallback, test, quiet, as_json)
 
 
 @provider_keys_app.command("list")

@@ -21,7 +21,7 @@ from weebill.storage.sign_in import open_sign_ins
 from weebill.supervisor.commands import NotRunningError, Status, StatusRequest, ask
 
 
-def link(sources: Sources, email: str | None, quiet: bool) -> None:
+def link(sources: Sources, email: str | None, quiet: bool, as_json: bool) -> None:
     """Prints a link that signs a user in, once; without an address the installation's owner."""
     settings = load(sources).settings
     sources.home.create()
@@ -33,6 +33,9 @@ def link(sources: Sources, email: str | None, quiet: bool) -> None:
     address = f"{origin_of(sources.home, settings)}/?token={issued.token}"
     if quiet:
         typer.echo(address)
+        return
+    if as_json:
+        print_json({"email": issued.ticket.email, "ends_at": issued.ticket.ends_at, "link": address})
         return
     who = "the owner" if issued.ticket.email == OWNER_EMAIL else issued.ticket.email
     typer.echo(f"Signs {who} in, once, within half an hour:\n")

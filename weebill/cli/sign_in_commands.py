@@ -21,12 +21,13 @@ def link_user(
         str | None, typer.Argument(metavar="EMAIL", help="A user's; the owner by default.", show_default=False)
     ] = None,
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Print a link that signs a user in, once, within half an hour."""
     from weebill.cli.sign_in import link
 
-    link(sources_of(context, config), email, quiet)
+    link(sources_of(context, config), email, quiet, as_json)
 
 
 @users_app.command("invite")
@@ -36,12 +37,13 @@ def invite_user(
     org: OrgOption = DEFAULT_ORG,
     role: RoleOption = "member",
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Print a link by which somebody joins an organisation, within seven days."""
     from weebill.cli.invitations import invite
 
-    invite(sources_of(context, config), email, org, role, quiet)
+    invite(sources_of(context, config), email, org, role, quiet, as_json)
 
 
 @users_app.command("invitations")

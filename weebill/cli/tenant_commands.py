@@ -38,12 +38,13 @@ def create_org(
         str | None, typer.Option(metavar="USER", help="Its owner, by id or e-mail address.", show_default=False)
     ] = None,
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Make an organisation."""
     from weebill.cli.tenants import create_organisation
 
-    create_organisation(sources_of(context, config), name, owner, quiet)
+    create_organisation(sources_of(context, config), name, owner, quiet, as_json)
 
 
 @projects_app.command("create")
@@ -52,12 +53,13 @@ def create_project(
     name: Name,
     org: OrgOption = DEFAULT_ORG,
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Make a project of an organisation."""
     from weebill.cli.tenants import create_project
 
-    create_project(sources_of(context, config), name, org, quiet)
+    create_project(sources_of(context, config), name, org, quiet, as_json)
 
 
 @users_app.command("create")
@@ -66,12 +68,13 @@ def create_user(
     email: Annotated[str, typer.Argument(metavar="EMAIL", help="The e-mail address.")],
     name: Annotated[str, typer.Option(help="As people call the user; the address by default.")] = "",
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Make a user, who belongs to no organisation yet."""
     from weebill.cli.tenants import create_user
 
-    create_user(sources_of(context, config), email, name, quiet)
+    create_user(sources_of(context, config), email, name, quiet, as_json)
 
 
 @accounts_app.command("create")
@@ -81,12 +84,13 @@ def create_account(
     project: ProjectOption = _DEFAULT_PROJECT,
     role: Annotated[str, typer.Option(help="admin, member, billing or viewer.")] = "member",
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Make a service account; `weebill keys create NAME --service-account ACCOUNT` makes its keys."""
     from weebill.cli.tenants import create_account
 
-    create_account(sources_of(context, config), name, project, role, quiet)
+    create_account(sources_of(context, config), name, project, role, quiet, as_json)
 
 
 @orgs_app.command("list")

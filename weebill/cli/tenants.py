@@ -38,29 +38,29 @@ def opened(sources: Sources) -> Iterator[Tenants]:
         raise CommandError(str(error), exit_code=USAGE) from error
 
 
-def create_organisation(sources: Sources, name: str, owner: str | None, quiet: bool) -> None:
+def create_organisation(sources: Sources, name: str, owner: str | None, quiet: bool, as_json: bool) -> None:
     """Makes an organisation."""
     with opened(sources) as tenants:
         owner_id = None if owner is None else tenants.find(User, owner).id
-        _say_made(tenants.create_organisation(name, owner_id), quiet)
+        _say_made(tenants.create_organisation(name, owner_id), quiet, as_json)
 
 
-def create_project(sources: Sources, name: str, org: str, quiet: bool) -> None:
+def create_project(sources: Sources, name: str, org: str, quiet: bool, as_json: bool) -> None:
     """Makes a project."""
     with opened(sources) as tenants:
-        _say_made(tenants.create_project(tenants.find(Organisation, org).id, name), quiet)
+        _say_made(tenants.create_project(tenants.find(Organisation, org).id, name), quiet, as_json)
 
 
-def create_user(sources: Sources, email: str, name: str, quiet: bool) -> None:
+def create_user(sources: Sources, email: str, name: str, quiet: bool, as_json: bool) -> None:
     """Makes a user."""
     with opened(sources) as tenants:
-        _say_made(tenants.create_user(email, name), quiet)
+        _say_made(tenants.create_user(email, name), quiet, as_json)
 
 
-def create_account(sources: Sources, name: str, project: str, role: str, quiet: bool) -> None:
+def create_account(sources: Sources, name: str, project: str, role: str, quiet: bool, as_json: bool) -> None:
     """Makes a service account."""
     with opened(sources) as tenants:
-        _say_made(tenants.create_service_account(tenants.find(Project, project).id, name, role), quiet)
+        _say_made(tenants.create_service_account(tenants.find(Project, project).id, name, role), quiet, as_json)
 
 
 def list_organisations(sources: Sources, everything: bool, quiet: bool, as_json: bool) -> None:
@@ -215,7 +215,10 @@ def _shut(tenants: Tenants, tenant: T, shut: bool) -> None:
         _say(tenants.let_in(kind, tenant.id), "Let in")
 
 
-def _say_made(tenant: T, quiet: bool) -> None:
+def _say_made(tenant: T, quiet: bool, as_json: bool) -> None:
+    if as_json and not quiet:
+        print_json(shown(tenant))
+        return
     typer.echo(tenant.id if quiet else f"Made {KINDS[type(tenant)].word} {tenant.name} ({tenant.id})")
 
 

@@ -11,12 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
 import typer
 
 from weebill.cli.errors import USAGE, CommandError, warn
 from weebill.cli.named import id_in
-from weebill.cli.output import NOTHING, cost, count, is_utf8, print_table
+from weebill.cli.output import NOTHING, cost, count, is_utf8, print_json_rows, print_table
 from weebill.cli.targets import target
 from weebill.cli.usage_files import Column, Sort, write_csv, write_parquet
 from weebill.config.load import Sources, load_database
@@ -114,9 +113,7 @@ def show(sources: Sources, given: Given, files: Files, as_json: bool) -> None:
         if files.csv is not None or files.parquet is not None:
             files.write(sources, _report_columns(query), _report_rows(ledger, query))
         elif as_json:
-            for page in _pages(ledger, query):
-                for row in page:
-                    typer.echo(msgspec.json.encode(_json_row(query, row)).decode())
+            print_json_rows(_json_row(query, row) for page in _pages(ledger, query) for row in page)
         else:
             _print(query, _first(ledger, query))
 
