@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import asyncpg
 import pytest
 from sqlalchemy import bindparam, select, text
 
@@ -14,6 +17,7 @@ from weebill.config.schema import DatabaseSettings
 from weebill.storage.database import Database
 from weebill.storage.keys import keys_in
 from weebill.storage.opening import open_ledger
+from weebill.storage.postgresql.standing import StandingConnection
 from weebill.storage.tables.ledger import API_KEYS
 
 NAMED = select(API_KEYS).where(API_KEYS.c.name == bindparam("a_name")).order_by(API_KEYS.c.id)
@@ -94,3 +98,18 @@ def test_a_statement_that_takes_too_long_is_no_outage(home: Home, own_postgres_s
         with pytest.raises(LedgerError, match="statement timeout"):
             ledger.find(slow, {})
         assert ledger.find(NAMED, {"a_name": "a"}) == []
+
+
+async def test_a_statement_that_was_left_does_not_stand_in_the_way_of_the_next_one(
+    own_postgres_server: PostgresServer,
+) -> None:
+    url = own_postgres_server.database().replace("+asyncpg", "")
+    standing = StandingConnection(lambda: asyncpg.connect(url))
+    assert await standing.fetch("SELECT 1") == (1, [(1,)])
+    left = asyncio.create_task(standing.fetch("SELECT pg_sleep(60)"))
+    await asyncio.sleep(0.1)
+    left.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    assert await standing.fetch("SELECT 2") == (2, [(2,)])
+    standing.terminate()

@@ -34,7 +34,7 @@ class StandingConnection:
                     return await self._fetched(self._connection, statement, values)
                 except TimeoutError:
                     raise
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                     if not self._connection.is_closed():
                         raise
             self._connection = await self._connect()
@@ -51,7 +51,7 @@ class StandingConnection:
     ) -> tuple[int, Rows]:
         try:
             rows: Rows = await connection.fetch(statement, *values)
-        except TimeoutError:
-            connection.terminate()  # or the next call would wait for the end of this one
+        except (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError):
+            connection.terminate()  # or the next call would find this one under way
             raise
         return self._opened, rows
