@@ -88,11 +88,11 @@ def profile(sources: Sources, options: ProfileOptions) -> None:
     """Measures a model and writes its profile. Raises CommandError."""
     status = ask(sources.home, StatusRequest(), Status)
     home = sources.home
+    home.profiles.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept_at = home.profiles / f"{_UNSAFE.sub('_', options.model.lower())}.json"
     out = kept_at if options.out is None else target(home, options.out, sources.file, made=home.profiles)
     answers = out.with_suffix(".answers.jsonl")
     with explained(), show_progress() as report:
-        out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         tasks = list(read_tasks(options.tasks or TASKS))
         earlier = {} if options.afresh else _read(answers)
         deadline = time.monotonic() + 60 * options.minutes
