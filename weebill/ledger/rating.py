@@ -11,12 +11,12 @@ from weebill.ledger.patient import PatientThread
 from weebill.storage.database import Database
 from weebill.storage.rating_search import RatingSearch
 
-INTERVAL_S: Final = 2.0
+INTERVAL_S: Final = 5.0
 _FAILED: Final = "requests that were rated cannot be looked for"
 
 
 class RatingThread(PatientThread):
-    """Looks every two seconds until `finish`, and only if the ledger was changed."""
+    """Looks every few seconds until `finish`, and only if the ledger was changed."""
 
     def __init__(self, home: Home, database: DatabaseSettings, interval_s: float = INTERVAL_S) -> None:
         super().__init__("ratings", home, database, interval_s, _FAILED)
