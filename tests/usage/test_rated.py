@@ -22,7 +22,7 @@ from weebill.storage.rating_search import LONGEST_S, RatingSearch
 from weebill.storage.usage import StoredUsage
 from weebill.storage.usage_export import RECORD_COLUMNS, records
 from weebill.storage.usage_reports import report
-from weebill.storage.usage_retention import COUNTS_ONLY, Sweeper, set_rule
+from weebill.storage.usage_retention import COUNTS_ONLY, EVERYWHERE, Sweeper, set_rule
 from weebill.usage.ingest import Ingester
 from weebill.usage.journal import JournalWriter
 from weebill.usage.records import MICRO, Labels, Rating, UsageRecord
@@ -90,6 +90,17 @@ def test_only_the_keys_of_its_project_rate_a_request(used: Database) -> None:
     # One that the ledger does not know any more is of nobody but itself.
     assert rate(used, rating("req_key_2", 0, key_id="key_2")) == 1
     assert sums(used, group_by=("key",)) == {("key_0",): (1, 1.0), ("key_1",): (0, None), ("key_2",): (1, 0.0)}
+
+
+def test_nobody_displaces_a_rating_by_one_of_the_same_request(used: Database) -> None:
+    """Neither an earlier nor a later one of another project, nor one of a key that is not known."""
+    for name, others in (("key_0", ("key_1", "key_2")), ("key_1", ("key_0", "key_2")), ("key_2", ("key_0", "key_1"))):
+        given = [rating(f"req_{name}", 0, key_id=other, at=at) for other, at in zip(others, (1, 9), strict=True)]
+        assert rate(used, *given, rating(f"req_{name}", 1, key_id=name, at=5)) == 1
+        assert exported(used)[f"req_{name}"] == (1.0, 5, name, "")
+        assert rate(used, *given) == 0
+    assert sums(used) == {(): (3, 1.0)}
+    assert rows(used, "SELECT count(*) FROM usage_ratings_waiting") == [(0,)]
 
 
 def test_a_rating_waits_for_its_request_for_a_day(used: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +179,29 @@ def test_ratings_go_with_their_requests_and_sums_stay(used: Database) -> None:
     assert Sweeper(used, lambda: None).sweep() == 1
     assert rows(used, "SELECT key_id, comment FROM usage_ratings") == [("key_1", "text")]
     assert sums(used) == {(): (2, 0.5)}
+    assert sums(used, group_by=("project",))[("proj_a",)] == (1, 1.0)
+    # It is gone, so it cannot be rated again.
+    assert rate(used, rating("req_key_0", 0, at=2, comment="more")) == 0
+    assert sums(used) == {(): (2, 0.5)}
+
+
+@pytest.mark.parametrize(
+    ("rules", "left"),
+    [
+        ({"proj_a": COUNTS_ONLY}, {"key_1", "key_2"}),
+        ({EVERYWHERE: COUNTS_ONLY, "proj_b": 30}, {"key_1"}),
+        ({EVERYWHERE: 1, "proj_b": COUNTS_ONLY}, {"key_0", "key_2"}),
+    ],
+)
+def test_where_only_counts_are_kept_no_comment_waits_for_long(
+    used: Database, rules: dict[str, int], left: set[str]
+) -> None:
+    StoredUsage(used).change(lambda tables: tables.rate([rating("none", 1, key, comment="text") for key in HOLDERS]))
+    for project, days in rules.items():
+        used.change(partial(set_rule, project=project, days=days))
+    for later_s, stay in ((60, set(HOLDERS)), (300, left)):
+        Sweeper(used, lambda: None).sweep(time.time() + later_s)
+        assert {key for (key,) in rows(used, "SELECT key_id FROM usage_ratings_waiting")} == stay
 
 
 def test_an_earlier_release_that_deletes_requests_leaves_no_rating(used: Database) -> None:

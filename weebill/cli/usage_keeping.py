@@ -65,8 +65,10 @@ def erase(sources: Sources, tenant: Tenant, yes: bool) -> None:
         confirm(f"All requests of {_named(tenant)} would be deleted for good.", "Delete them?", yes)
         erased = Erased()
         erase_all(stores, tenant, command_line(), _rest, erased)
-    requests, answers, outcomes = erased.requests, erased.answers, erased.outcomes
-    counts = f"{requests} requests, {answers} stored answers, {outcomes} ratings and audits"
+    counts = (
+        f"{erased.requests} requests, {erased.ratings} ratings of them, {erased.answers} stored answers, "
+        f"{erased.outcomes} ratings and audits of `auto`"
+    )
     typer.echo(f"Erased {counts} of {_named(tenant)}. This is not reached:")
     for left in not_reached(tenant):
         typer.echo(f"- {left}")

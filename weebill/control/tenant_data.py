@@ -49,12 +49,16 @@ class NewErasure(BaseModel):
 
 
 class ErasureShown(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="erasure"):
-    """The numbers of what was erased; if it is not `done`, the same request goes on. `not_reached` is what stays."""
+    """The numbers of what was erased; if it is not `done`, the same request goes on. `not_reached` is what stays.
+
+    `feedback` are ratings and audits that `auto` had.
+    """
 
     organization: str | UnsetType = UNSET
     project: str | UnsetType = UNSET
     end_user: str | UnsetType = UNSET
     requests: int
+    ratings: int
     responses: int
     feedback: int
     done: bool
@@ -105,6 +109,7 @@ class TenantDataRoutes:
                 done = False
         shown = ErasureShown(
             requests=erased.requests,
+            ratings=erased.ratings,
             responses=erased.answers,
             feedback=erased.outcomes,
             done=done,

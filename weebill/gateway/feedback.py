@@ -22,6 +22,7 @@ from weebill.process.questions import Unanswered
 from weebill.providers.base import JSON
 from weebill.transport.exchange import Exchange
 from weebill.usage.records import MICRO, MOST_COMMENT_CHARACTERS, MOST_ID_CHARACTERS, Rating
+from weebill.wire.decode_errors import reason_and_path
 from weebill.wire.errors import ApiError
 
 _MOST_BYTES: Final = 65_536
@@ -218,4 +219,5 @@ def _read(body: bytes) -> Feedback:
     try:
         return _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ApiError(400, f"The body is not valid feedback: {error}.", code="invalid_value") from error
+        message, param = f"The body is not valid feedback: {error}.", reason_and_path(str(error))[1] or None
+        raise ApiError(400, message, code="invalid_value", param=param) from error

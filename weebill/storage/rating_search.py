@@ -133,18 +133,26 @@ def _place(connection: Connection, rated: Sequence[tuple[int, Waiting]]) -> int:
         .where(tuple_(columns.project_id, columns.request_id, columns.rated_at).in_(list(entries)))
         .returning(*columns)
     )
-    given = {
-        entries[Waiting(row.project_id, row.request_id, row.rated_at)]: row for row in connection.execute(taken).all()
-    }
-    requests = _requests(connection, sorted(given))
+    given = [
+        (entries[Waiting(row.project_id, row.request_id, row.rated_at)], row) for row in connection.execute(taken).all()
+    ]
+    ids = sorted({entry for entry, _ in given})
+    requests = _requests(connection, ids)
     owners = Owners(connection).of(each.key_id for each in requests.values())
-    before = _rated(connection, sorted(given))
+    # Several projects may have rated one request, and those that may not must not displace the others.
+    allowed = {
+        entry: row
+        for entry, row in sorted(given, key=lambda each: each[1].rated_at)
+        if (request := requests.get(entry)) is not None
+        and _may_rate(row.project_id, row.key_id, request.key_id, owners[request.key_id])
+    }
+    before = _rated(connection, ids)
     rows: list[Mapping[str, object]] = []
     changes: list[Change] = []
-    for entry, request in requests.items():
-        row, owner = given[entry], owners[request.key_id]
+    for entry, row in sorted(allowed.items()):
+        request, owner = requests[entry], owners[requests[entry].key_id]
         at, score = before.get(entry, (None, 0))
-        if not _may_rate(row.project_id, row.key_id, request.key_id, owner) or (at is not None and at > row.rated_at):
+        if at is not None and at > row.rated_at:
             continue
         rows.append(
             {"entry": entry, "key_id": row.key_id, "rated_at": row.rated_at, "score_micro": row.score_micro,
@@ -157,8 +165,8 @@ def _place(connection: Connection, rated: Sequence[tuple[int, Waiting]]) -> int:
             )
         )  # fmt: skip
     if rows:
-        ids = [each["entry"] for each in rows]
-        connection.execute(delete(USAGE_RATINGS).where(USAGE_RATINGS.c.entry.in_(ids)))
+        replaced = [each["entry"] for each in rows]
+        connection.execute(delete(USAGE_RATINGS).where(USAGE_RATINGS.c.entry.in_(replaced)))
         connection.execute(insert(USAGE_RATINGS), rows)
         add_ratings(connection, changes)
     return len(rows)

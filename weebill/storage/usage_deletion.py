@@ -54,28 +54,32 @@ def window(connection: Connection, of: str, after: int) -> list[Used]:
     return [Used(*row) for row in connection.execute(found.where(rows.c.id > after).order_by(rows.c.id).limit(WINDOW))]
 
 
-def delete_used(ledger: Database, of: str, used: Sequence[Used], pause: Callable[[], None]) -> None:
-    """Deletes requests of a table, their ratings, and labels that no other request has.
+def delete_used(ledger: Database, of: str, used: Sequence[Used], pause: Callable[[], None]) -> int:
+    """Deletes requests of a table, their ratings, and labels that no other request has; returns the number of ratings.
 
     `pause` is called after each transaction.
     """
+    ratings = 0
     for start in range(0, len(used), MOST_DELETED):
         part = used[start : start + MOST_DELETED]
-        ledger.change(partial(_delete, of=of, used=part))
+        ratings += ledger.change(partial(_delete, of=of, used=part))
         pause()
+    return ratings
 
 
-def _delete(connection: Connection, of: str, used: Sequence[Used]) -> None:
+def _delete(connection: Connection, of: str, used: Sequence[Used]) -> int:
     rows = table(of, column("id", BigInteger()))
     ids = [each.id for each in used]
+    ratings = 0
     if of == USAGE_ENTRIES.name:
-        connection.execute(delete(USAGE_RATINGS).where(USAGE_RATINGS.c.entry.in_(ids)))
+        ratings = connection.execute(delete(USAGE_RATINGS).where(USAGE_RATINGS.c.entry.in_(ids))).rowcount
     connection.execute(delete(rows).where(rows.c.id.in_(ids)))
     labels = sorted({each.labels for each in used if each.labels is not None})
     if labels:
         begin_erasing(connection)
         others = exists().where(USAGE_ENTRIES.c.labels == USAGE_LABELS.c.id)
         connection.execute(delete(USAGE_LABELS).where(USAGE_LABELS.c.id.in_(labels), ~others))
+    return ratings
 
 
 class Projects:

@@ -45,9 +45,12 @@ _SERIES_AT_ONCE: Final = 10  # each has a sum for every hour with usage
 
 @dataclass(slots=True)
 class Erased:
-    """The numbers of what was erased: requests, stored answers, and ratings and audits that the learner had."""
+    """The numbers of what was erased: requests, ratings, whether or not their requests were found, stored answers, and
+    ratings and audits that the learner had.
+    """
 
     requests: int = 0
+    ratings: int = 0
     answers: int = 0
     outcomes: int = 0
 
@@ -81,7 +84,7 @@ def _erase_projects(stores: Stores, projects: Collection[str], erased: Erased, p
             _erase_used(stores, of, mine, erased, pause)
             pause()
     for project in sorted(projects):
-        ledger.change(partial(forget_waiting, project=project))
+        erased.ratings += ledger.change(partial(forget_waiting, project=project))
         of_project = select(API_KEYS.c.id).where(API_KEYS.c.project_id == project)
         series = select(USAGE_SERIES.c.id).where(USAGE_SERIES.c.key_id.in_(of_project))
         _erase_sums(ledger, USAGE_LABEL_SERIES.c.series.in_(series), pause)
@@ -105,7 +108,7 @@ def _erase_used(stores: Stores, of: str, used: Sequence[Used], erased: Erased, p
     """Erases requests, and before them what is found by them."""
     if stores.outcomes is not None:
         erased.outcomes += forget_outcomes(stores.outcomes, [each.request_id for each in used])
-    delete_used(stores.ledger, of, used, pause)
+    erased.ratings += delete_used(stores.ledger, of, used, pause)
     erased.requests += len(used)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select
@@ -11,13 +12,16 @@ from sqlalchemy import Connection, delete, insert, select
 from weebill.accounts.audit import Act, command_line
 from weebill.storage.audit import record
 from weebill.storage.database import Database
+from weebill.storage.ratings import forget_unfound
 from weebill.storage.tables.ledger import USAGE_RETENTION
+from weebill.storage.tables.ratings import RATINGS_WAITING
 from weebill.storage.usage_deletion import Projects, Used, delete_used, tables_of, windows
 
 EVERYWHERE: Final = ""
 """Stands for all projects that have no rule of their own, and for requests whose key is not known any more."""
 COUNTS_ONLY: Final = 0
 MOST_DAYS: Final = 36_500
+_LONGEST_UNFOUND_S: Final = 180  # in which a rating is looked for more than once
 _DAY_US: Final = 86_400_000_000
 _US: Final = 1_000_000
 
@@ -69,7 +73,16 @@ class Sweeper:
         for of in self._ledger.read(tables_of):
             for project, days in known.items():
                 count += self._sweep(of, project, days, known, at_us)
+        self._forget_ratings(known, at_us // _US)
         return count
+
+    def _forget_ratings(self, known: Mapping[str, int], now: int) -> None:
+        """Drops ratings that wait for requests which are not kept: these are found at once, or gone."""
+        project = RATINGS_WAITING.c.project_id
+        for name in (name for name, days in known.items() if days == COUNTS_ONLY):
+            of = project == name if name != EVERYWHERE else project.not_in(sorted(known.keys() - {EVERYWHERE}))
+            self._ledger.change(partial(forget_unfound, of=of, before=now - _LONGEST_UNFOUND_S))
+            self._pause()
 
     def _sweep(self, of: str, project: str, days: int, known: Mapping[str, int], now_us: int) -> int:
         place = (of, project, days)
