@@ -17,7 +17,9 @@ from tests.fixtures.databases import insert
 from tests.fixtures.ledger import SQLITE
 from tests.fixtures.records import RECORD
 from weebill.storage.opening import open_ledger
-from weebill.usage.records import Labels
+from weebill.storage.rating_search import RatingSearch
+from weebill.storage.usage import StoredUsage
+from weebill.usage.records import Labels, Rating
 
 NOW_US = int(time.time()) * 1_000_000
 SINCE = ("--since", "2d")
@@ -59,6 +61,54 @@ def test_a_report_for_programs(used):
     assert {row["group"]["end_user"]: row["requests"] for row in rows} == {"ann": 1, None: 2}
     table = list(csv.DictReader(io.StringIO(used.ok("usage", "--by", "tag:team", *SINCE, "--csv", "-"))))
     assert [(row["tag:team"], row["requests"]) for row in table] == [("", "2"), ("x, y", "1")]
+
+
+def test_ratings_are_shown_and_nothing_where_nothing_is_rated(used, tmp_path):
+    """Nothing is not 0, which is a score that clients give."""
+    by_model = ("usage", "--by", "model", *SINCE)
+    assert "score" not in used.ok(*by_model)
+    assert {each["mean_score"] for each in json.loads(used.ok(*by_model, "--json"))} == {None}
+
+    given = [
+        Rating(request_id=name, key_id=RECORD.key_id, at=NOW_US, score_micro=score, comment=comment)
+        for name, score, comment in (("a", 250_000, "=1+1"), ("b", 0, ""))
+    ]
+    with open_ledger(used.home, SQLITE) as ledger:
+        StoredUsage(ledger).change(lambda tables: tables.rate(given))
+        assert RatingSearch(ledger, lambda: None).look() == 2
+        insert(ledger, [msgspec.structs.replace(RECORD, request_id="d", started_at=NOW_US, model_served="unrated")])
+
+    shown = {line.split()[0]: line.split() for line in used.ok(*by_model).splitlines()}
+    assert shown["model"][-2:] == ["rated", "score"]
+    figures = {name: [each for each in line if not each.startswith("█")][-2:] for name, line in shown.items()}
+    assert (figures["smollm2:135m"], figures["new"]) == (["1", "0.25"], ["1", "0.00"])
+    assert (figures["unrated"], figures["total"]) == (["-", "-"], ["2", "0.12"])
+
+    expected = {"smollm2:135m": (1, 0.25), "new": (1, 0.0), "unrated": (0, None)}
+    found = json.loads(used.ok(*by_model, "--json"))
+    assert {each["group"]["model"]: (each["rated"], each["mean_score"]) for each in found} == expected
+    table = csv.DictReader(io.StringIO(used.ok(*by_model, "--bucket", "all", "--csv", "-")))
+    assert {row["model"]: (row["rated"], row["mean_score"]) for row in table} == {
+        "smollm2:135m": ("1", "0.25"), "new": ("1", "0.0"), "unrated": ("0", "")
+    }  # fmt: skip
+    file = tmp_path / "report.parquet"
+    used.ok(*by_model, "--bucket", "all", "--parquet", str(file))
+    found = parquet.read_table(file).to_pylist()
+    assert {each["model"]: (each["rated"], each["mean_score"]) for each in found} == expected
+
+    used.ok("usage", "export", *SINCE, "--parquet", str(tmp_path / "requests.parquet"))
+    requests = {each["request_id"]: each for each in parquet.read_table(tmp_path / "requests.parquet").to_pylist()}
+    at = datetime.fromtimestamp(NOW_US / 1_000_000, UTC)
+    of_rating = ("score", "rated_at", "rated_by", "comment")
+    assert [requests["a"][name] for name in of_rating] == [0.25, at, RECORD.key_id, "=1+1"]
+    assert [requests["c"][name] for name in of_rating] == [None] * 4
+    used.ok("usage", "export", *SINCE, "--csv", str(tmp_path / "requests.csv"))
+    with (tmp_path / "requests.csv").open(newline="") as opened:
+        requests = {row["request_id"]: row for row in csv.DictReader(opened)}
+    assert [requests["a"][name] for name in of_rating] == ["0.25", at.isoformat(), RECORD.key_id, "'=1+1"]
+    assert [requests["c"][name] for name in of_rating] == [""] * 4
+    said = used.ok("usage", "erase", "--end-user", "ann", "--yes")
+    assert said.startswith("Erased 1 requests, 1 ratings of them, 0 stored answers")
 
 
 def test_requests_are_exported_as_csv_and_parquet(used, tmp_path):
@@ -124,9 +174,8 @@ def test_retention_is_set_and_shown(used):
 
 
 def test_what_is_kept_of_somebody_is_erased(used):
-    assert "Erased 1 requests, 0 stored answers, 0 ratings and audits of end user ann." in used.ok(
-        "usage", "erase", "--end-user", "ann", "--yes"
-    )
+    counts = "Erased 1 requests, 0 ratings of them, 0 stored answers, 0 ratings and audits of `auto` of end user ann."
+    assert counts in used.ok("usage", "erase", "--end-user", "ann", "--yes")
     rows = json.loads(used.ok("usage", "--by", "end_user", *SINCE, "--json"))
     assert [(row["group"], row["requests"]) for row in rows] == [({"end_user": None}, 3)]
     assert "for good. Delete them?" in used.on_terminal("usage", "erase", "--project", "Default", typed="n\n", code=1)
@@ -134,7 +183,7 @@ def test_what_is_kept_of_somebody_is_erased(used):
     assert "All requests of project proj_default would be deleted for good" in said
     assert "`--yes`" in said
     said = used.ok("usage", "erase", "--project", "proj_default", "--yes")
-    assert said.startswith("Erased 0 requests, 0 stored answers")  # whose key nobody knows
+    assert said.startswith("Erased 0 requests, 0 ratings of them, 0 stored answers")  # whose key nobody knows
     assert "- backups of the ledger" in said
     assert "one of" in used.fails(2, "usage", "erase")
     assert "one of" in used.fails(2, "usage", "erase", "--org", "org_default", "--project", "proj_default")

@@ -14,17 +14,26 @@ from tests.fixtures.ledger import SQLITE
 from tests.fixtures.records import RECORD, write
 from weebill.config.paths import Home
 from weebill.storage.opening import open_ledger
+from weebill.storage.rating_search import RatingSearch
 from weebill.storage.usage import StoredUsage
 from weebill.usage.ingest import Ingester
-from weebill.usage.records import Labels
+from weebill.usage.records import MICRO, Labels, Rating
 
 
 @pytest.fixture
 def used(home: Home, control: ControlProcess) -> None:
-    """Two requests, one of them for ann."""
-    write(home, [structs.replace(RECORD, labels=Labels("ann")), RECORD])
+    """Two requests that are rated, one of them for ann, who left a comment."""
+    write(home, [structs.replace(RECORD, labels=Labels("ann")), structs.replace(RECORD, request_id="req_2")])
+    given = [rating(RECORD.request_id, 0.25, comment="Not so good."), rating("req_2", 1)]
     with open_ledger(home, SQLITE) as ledger:
-        assert Ingester(StoredUsage(ledger), home.journal).run() == 2
+        usage = StoredUsage(ledger)
+        assert Ingester(usage, home.journal).run() == 2
+        usage.change(lambda tables: tables.rate(given))
+        assert RatingSearch(ledger, lambda: None).look() == 2
+
+
+def rating(request_id: str, score: float, comment: str = "") -> Rating:
+    return Rating(request_id=request_id, key_id="key_1", at=5, score_micro=round(score * MICRO), comment=comment)
 
 
 async def test_somebodys_data_is_fetched_and_erased(control: ControlProcess, admin: str, used: None) -> None:
@@ -35,8 +44,14 @@ async def test_somebodys_data_is_fetched_and_erased(control: ControlProcess, adm
         with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
             [request] = map(json.loads, packed.read("requests.jsonl").splitlines())
         assert (request["end_user"], request["request_id"]) == ("ann", RECORD.request_id)
+        assert [request[name] for name in ("score", "rated_at", "rated_by", "comment")] == [
+            0.25, 5, "key_1", "Not so good."
+        ]  # fmt: skip
         erased = (await client.post("/api/v1/erasures", json={"end_user": "ann"})).json()
-        assert (erased["requests"], erased["responses"], erased["feedback"], erased["done"]) == (1, 0, 0, True)
+        assert {name: erased[name] for name in ("requests", "ratings", "responses", "feedback", "done")} == {
+            "requests": 1, "ratings": 1, "responses": 0, "feedback": 0, "done": True
+        }  # fmt: skip
+        assert any("ratings whose requests were not found" in each for each in erased["not_reached"])
         assert any("backups" in each for each in erased["not_reached"])
         assert any("stored answers" in each for each in erased["not_reached"])
         assert (await client.post("/api/v1/erasures", json={"end_user": "ann"})).json()["requests"] == 0
@@ -56,6 +71,19 @@ WRONG: list[tuple[dict[str, str], int, str]] = [
     ({"project": "proj_none"}, 404, "project"),
     ({"organization": "org_none"}, 404, "organization"),
 ]
+
+
+async def test_a_report_has_ratings_and_null_where_nothing_is_rated(
+    control: ControlProcess, home: Home, admin: str, used: None
+) -> None:
+    write(home, [structs.replace(RECORD, request_id="req_3", model_served="other")])
+    with open_ledger(home, SQLITE) as ledger:
+        assert Ingester(StoredUsage(ledger), home.journal).run() == 1
+    asked = {"bucket": "all", "start": "2025-11-01", "end": "2025-12-01", "group_by": "model"}
+    async with control.client(admin) as client:
+        answer = await client.get("/api/v1/usage/report", params=asked)
+    found = {each["group"]["model"]: (each["rated"], each["mean_score"]) for each in answer.json()["data"]}
+    assert found == {RECORD.model_served: (2, 0.625), "other": (0, None)}
 
 
 async def test_what_is_not_one_tenant_is_refused_by_name(control: ControlProcess, admin: str) -> None:

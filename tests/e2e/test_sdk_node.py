@@ -1,8 +1,11 @@
 """Node's `openai` and `ollama` SDKs: runs `node/*.test.mjs` with Node's own test runner."""
 
+import csv
+import io
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -32,4 +35,16 @@ def test_the_node_sdks(weebill: Installation, node_folder: Path) -> None:
     done = subprocess.run(["node", "--test"], cwd=node_folder, env=env, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "# fail 0" in done.stdout
-    assert "# pass 13" in done.stdout
+    assert "# pass 14" in done.stdout
+    assert _rated_in_node(weebill) == [("0.25", "From Node's SDK.")]
+
+
+def _rated_in_node(weebill: Installation) -> list[tuple[str, str]]:
+    """The ratings that the ledger has, once there are any: the ledger process looks for their requests by itself."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        rows = csv.DictReader(io.StringIO(weebill.weebill("usage", "export", "--csv", "-")))
+        if rated := [(row["score"], row["comment"]) for row in rows if row["comment"].endswith("Node's SDK.")]:
+            return rated
+        time.sleep(0.5)
+    return []

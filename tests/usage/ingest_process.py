@@ -1,8 +1,11 @@
-"""A process that ingests until it is killed, and where such a process says what it has done."""
+"""Processes that ingest, and that look for requests that were rated, until they are killed, and where such a process
+says what it has done.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
 from weebill.storage.opening import open_ledger
+from weebill.storage.rating_search import RatingSearch
 from weebill.storage.usage import StoredUsage
 from weebill.usage.ingest import Ingester
 
@@ -29,3 +33,13 @@ def ingest_until_killed(home: Home, settings: DatabaseSettings) -> None:
         sys.stdout.write(".")
         sys.stdout.flush()
         ingester.run()
+
+
+def look_until_killed(home: Home, settings: DatabaseSettings) -> None:
+    """Look for the requests that were rated, again and again; each time is announced on stdout."""
+    search = RatingSearch(open_ledger(home, settings), lambda: time.sleep(0.001))
+    while True:
+        sys.stdout.write(".")
+        sys.stdout.flush()
+        search.look()
+        time.sleep(0.005)

@@ -1,4 +1,6 @@
-"""SIGKILL at random moments, to writers and ingester alike: every record is counted, and none twice."""
+"""SIGKILL at random moments, to writers, ingester and search for rated requests alike: every record and every rating is
+counted, and none twice.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,18 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.databases import rows
-from tests.usage.ingest_process import at_work, ingest_until_killed
-from tests.usage.journal_process import write_until_killed
+from tests.usage.ingest_process import at_work, ingest_until_killed, look_until_killed
+from tests.usage.journal_process import EACH_RATED, write_until_killed
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
 from weebill.storage.database import Database
+from weebill.storage.rating_search import RatingSearch
 from weebill.storage.usage import StoredUsage
 from weebill.usage.drafts import DRAFT_SUFFIX
 from weebill.usage.ingest import Ingester
 
 KILLS = 15
+WORK = {"ingester": ingest_until_killed, "search": look_until_killed}
 # Each is forked from a process that has imported what they run, which takes longer than they live.
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload([ingest_until_killed.__module__, write_until_killed.__module__])
@@ -47,7 +51,7 @@ class Victims:
         if kind == "writer":
             work = (write_until_killed, self._home.journal, name, 16384)
         else:
-            work = (ingest_until_killed, self._home, self._settings)
+            work = (WORK[kind], self._home, self._settings)
         process = FORKED.Process(target=at_work, args=(self._output / name, *work))
         process.start()
         self.running.append((kind, process))
@@ -77,7 +81,7 @@ def victims(home: Home, database_settings: DatabaseSettings, tmp_path: Path) -> 
 
 def test_every_record_is_ingested_exactly_once(home: Home, ledger: Database, tmp_path: Path, victims: Victims) -> None:
     chance = random.Random(2)
-    for kind in ("writer", "writer", "writer", "ingester"):
+    for kind in ("writer", "writer", "writer", "ingester", "search"):
         victims.start(kind)
     for _ in range(KILLS):
         time.sleep(chance.uniform(0.0, 0.1))
@@ -86,10 +90,16 @@ def test_every_record_is_ingested_exactly_once(home: Home, ledger: Database, tmp
         victims.kill(0)
 
     [(ingested_under_fire,)] = rows(ledger, "SELECT count(*) FROM usage")
+    [(found_under_fire,)] = rows(ledger, "SELECT count(*) FROM usage_ratings")
     for draft in home.journal.glob(f"*{DRAFT_SUFFIX}"):  # killed before it was published; deleted once it is old
         os.utime(draft, (0, 0))
     Ingester(StoredUsage(ledger), home.journal).run()
+    RatingSearch(ledger, lambda: None).look()
     found = rows(ledger, "SELECT request_id FROM usage")
+    rated = rows(
+        ledger, "SELECT request_id, score_micro FROM usage_ratings JOIN usage_entries ON usage_entries.id = entry"
+    )
+    sums = rows(ledger, "SELECT sum(rated), sum(score_micro) FROM usage_sums WHERE hours = 24")
     [(died,)] = rows(ledger, "SELECT count(*) FROM usage WHERE outcome = 'worker_died'")
     totals = rows(ledger, "SELECT sum(requests), sum(prompt_tokens) FROM usage_daily")
     [(quarantined,)] = rows(ledger, "SELECT count(*) FROM quarantine")
@@ -104,6 +114,19 @@ def test_every_record_is_ingested_exactly_once(home: Home, ledger: Database, tmp
         assert written == list(range(len(written)))
         # The last may have been begun, or written, without there being time to say so.
         assert len(written) in (announced, announced + 1)
+    ratings: dict[str, list[int]] = defaultdict(list)
+    for request_id, score in rated:
+        writer, number = request_id.split("-")
+        ratings[writer].append(int(number))
+        assert score == int(number)
+    for output in (tmp_path / "output").glob("writer*"):
+        announced = output.read_bytes().count(b"\n")
+        # Here, too, the last one may be there without having been announced.
+        expected = list(range(0, announced, EACH_RATED))
+        assert sorted(ratings[output.name]) in (expected, list(range(0, announced + 1, EACH_RATED)))
+    assert [tuple(map(int, row)) for row in sums] == [(len(rated), sum(score for _, score in rated))]
+    assert rows(ledger, "SELECT count(*) FROM usage_ratings_waiting") == [(0,)]
+    assert 0 < found_under_fire <= len(rated)
     assert totals == [(len(found), 10 * len(found))]
     assert quarantined == 0
     assert 0 < died <= KILLS

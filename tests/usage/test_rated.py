@@ -126,6 +126,23 @@ def test_of_ids_that_are_made_up_a_project_has_so_many(used: Database, monkeypat
     assert rate(used, rating("req_key_0", 1, at=99)) == 1
 
 
+def test_the_oldest_of_5001_that_wait_goes(used: Database) -> None:
+    made_up = [rating(f"made-up-{at}", 1, at=at) for at in range(2, 5002)]
+    assert rate(used, rating("req_key_0", 1, at=1), *made_up) == 0
+    assert rows(used, "SELECT count(*), min(rated_at) FROM usage_ratings_waiting") == [(5000, 2)]
+    assert rate(used, rating("req_key_0", 1, at=1), *made_up[1:]) == 0  # 5,000 wait already, all of them newer
+    assert rate(used, rating("req_key_0", 1, at=9999)) == 1
+    assert sums(used) == {(): (1, 1.0)}
+
+
+def test_what_clients_write_is_kept_but_for_nul(used: Database) -> None:
+    """PostgreSQL has no NUL in texts; all else that is Unicode is kept, and read again."""
+    comment = "\0'\";--\\\n\r\t\x01\x7f\u2028\ufeff\U0010ffff👍" + "x" * 9_980
+    assert rate(used, rating("none\0", 1, comment="\0"), rating("req_key_0", 0.5, comment=comment)) == 1
+    assert exported(used)["req_key_0"] == (0.5, 1, "key_0", comment.replace("\0", "\ufffd"))
+    assert rows(used, "SELECT request_id, comment FROM usage_ratings_waiting") == [("none\ufffd", "\ufffd")]
+
+
 def test_requests_are_looked_for_in_windows_among_the_newest(used: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     insert(used, [msgspec.structs.replace(make_record(f"more_{at}"), key_id="key_0") for at in range(50)])
     monkeypatch.setattr(rating_search, "WINDOW", 7)

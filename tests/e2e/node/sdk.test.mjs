@@ -97,6 +97,17 @@ test("errors are the SDK's own", async () => {
   );
 });
 
+test("a rating of an answer", async () => {
+  const answer = await client.chat.completions.create({ model: "mini", messages: capital, max_tokens: 4 });
+  const body = { request_id: answer._request_id, score: 0.25, comment: "From Node's SDK." };
+  const told = await client.post("/feedback", { body });
+  assert.deepEqual([told.status, told.request_id, told.score], ["accepted", answer._request_id, 0.25]);
+  await assert.rejects(
+    client.post("/feedback", { body: { ...body, score: 2 } }),
+    (error) => error instanceof OpenAI.BadRequestError && error.param === "score",
+  );
+});
+
 test("models", async () => {
   const names = [];
   for await (const model of client.models.list()) names.push(model.id);
