@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -178,11 +179,23 @@ async def test_what_is_no_rating_is_refused_and_names_the_field(worker: RunningW
         answer = await worker.client.post("/v1/feedback", content=body)
         error = answer.json()["error"]
         assert (answer.status_code, error["code"], error["param"]) == (400, "invalid_value", param), body[:80]
-    long = await worker.client.post("/v1/feedback", content=b"{" + b" " * 70_000)
-    assert (long.status_code, long.json()["error"]["code"]) == (413, "request_too_large")
+
+    async def in_pieces() -> AsyncIterator[bytes]:
+        for _ in range(70):
+            yield b" " * 1000
+
+    # Whether it comes at once, with its head or after it, or bit by bit.
+    for content in (b" " * 70_000, in_pieces()):
+        long = await worker.client.post("/v1/feedback", content=content)
+        assert (long.status_code, long.json()["error"]["code"]) == (413, "request_too_large")
+    reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
+    head = f"host: a\r\nconnection: close\r\nauthorization: Bearer {worker.key}\r\ncontent-length: 70000\r\n\r\n"
+    writer.write(f"POST /v1/feedback HTTP/1.1\r\n{head}".encode() + b" " * 70_000)
+    assert (await reader.read()).startswith(b"HTTP/1.1 413 ")
+    writer.close()
     # The longest comment is taken.
     longest = {"request_id": "req_a", "score": 1, "comment": "👍" * 10_000}
-    content = json.dumps(longest, ensure_ascii=False).encode()
-    assert (await worker.client.post("/v1/feedback", content=content)).status_code == 202
+    taken = await worker.client.post("/v1/feedback", content=json.dumps(longest, ensure_ascii=False).encode())
+    assert taken.status_code == 202
     journal = b"".join(each.read_bytes() for each in Path(worker.home.journal).glob("*.jsonl"))
     assert journal.count(b'"request_id"') == 1

@@ -124,8 +124,13 @@ def kept(ledger: Database) -> set[str]:
 @pytest.mark.parametrize(
     ("kind", "name", "requests", "holders", "answers"),
     [
-        ("organization", "org_a", {f"{key}-{who}" for key in ("key_0", "key_1") for who in ("ann", "nobody")},
-         ["key_0", "key_1"], 50),
+        (
+            "organization",
+            "org_a",
+            {f"{key}-{who}" for key in ("key_0", "key_1") for who in ("ann", "nobody")},
+            ["key_0", "key_1"],
+            50,
+        ),
         ("project", "proj_b", {"key_1-ann", "key_1-nobody"}, ["key_1"], 25),
         ("end_user", "ann", {f"{key}-ann" for key in HOLDERS}, [], 0),
     ],

@@ -92,7 +92,10 @@ class Ratings:
         """
         key_id = (await self._authenticator.caller(exchange)).key.id
         exchange.claim = _Limit().add
-        given = _read(await exchange.body())
+        body = await exchange.body()
+        if len(body) > _MOST_BYTES:  # it came with its head, of which there is no claim
+            raise _too_long()
+        given = _read(body)
         score = _SCORES[given.rating] if given.rating is not None else given.score
         if score is None or (given.rating is not None and given.score is not None):
             raise ApiError(400, "Give `score` or `rating`, one of the two.", code="invalid_value", param="score")
@@ -211,7 +214,11 @@ class _Limit:
         """Raises ApiError 413."""
         self._room -= size
         if self._room < 0:
-            raise ApiError(413, f"Feedback has at most {_MOST_BYTES} bytes.", code="request_too_large")
+            raise _too_long()
+
+
+def _too_long() -> ApiError:
+    return ApiError(413, f"Feedback has at most {_MOST_BYTES} bytes.", code="request_too_large")
 
 
 def _read(body: bytes) -> Feedback:
