@@ -219,6 +219,9 @@ def test_where_only_counts_are_kept_no_comment_waits_for_long(
     for later_s, stay in ((60, set(HOLDERS)), (300, left)):
         Sweeper(used, lambda: None).sweep(time.time() + later_s)
         assert {key for (key,) in rows(used, "SELECT key_id FROM usage_ratings_waiting")} == stay
+    before = used.stamp()
+    Sweeper(used, lambda: None).sweep(time.time() + 600)
+    assert used.stamp() == before  # where there is nothing to drop, nothing is written
 
 
 def test_an_earlier_release_that_deletes_requests_leaves_no_rating(used: Database) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from weebill.storage.owners import Owners
@@ -61,14 +61,6 @@ def keep(connection: Connection, ratings: Iterable[Rating], owners: Owners) -> N
 def forget_waiting(connection: Connection, project: str) -> int:
     """Drops the ratings of a project whose requests are not found yet; returns their number."""
     return connection.execute(delete(RATINGS_WAITING).where(_WAITING.project_id == project)).rowcount
-
-
-def forget_unfound(connection: Connection, of: ColumnElement[bool], before: int) -> None:
-    """Drops those of some ratings that have waited since a time before this one, in Unix seconds.
-
-    `of` is a condition of `RATINGS_WAITING`.
-    """
-    connection.execute(delete(RATINGS_WAITING).where(of, _WAITING.since < before))
 
 
 @cache

@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from weebill.accounts.audit import Act, command_line
 from weebill.storage.audit import record
 from weebill.storage.database import Database
-from weebill.storage.ratings import forget_unfound
 from weebill.storage.tables.ledger import USAGE_RETENTION
 from weebill.storage.tables.ratings import RATINGS_WAITING
 from weebill.storage.usage_deletion import Projects, Used, delete_used, tables_of, windows
@@ -81,8 +80,11 @@ class Sweeper:
         project = RATINGS_WAITING.c.project_id
         for name in (name for name, days in known.items() if days == COUNTS_ONLY):
             of = project == name if name != EVERYWHERE else project.not_in(sorted(known.keys() - {EVERYWHERE}))
-            self._ledger.change(partial(forget_unfound, of=of, before=now - _LONGEST_UNFOUND_S))
-            self._pause()
+            unfound = of & (RATINGS_WAITING.c.since < now - _LONGEST_UNFOUND_S)
+            # Mostly there are none, and a change wakes others.
+            if self._ledger.read(partial(_any_waiting, of=unfound)):
+                self._ledger.change(partial(_forget_waiting, of=unfound))
+                self._pause()
 
     def _sweep(self, of: str, project: str, days: int, known: Mapping[str, int], now_us: int) -> int:
         place = (of, project, days)
@@ -105,6 +107,14 @@ class Sweeper:
         if project != EVERYWHERE:
             return [each for each in found if projects.get(each.key_id) == project]
         return [each for each in found if projects.get(each.key_id, EVERYWHERE) not in known.keys() - {EVERYWHERE}]
+
+
+def _any_waiting(connection: Connection, of: ColumnElement[bool]) -> bool:
+    return connection.execute(select(RATINGS_WAITING.c.since).where(of).limit(1)).first() is not None
+
+
+def _forget_waiting(connection: Connection, of: ColumnElement[bool]) -> None:
+    connection.execute(delete(RATINGS_WAITING).where(of))
 
 
 def _due(found: list[Used], now_us: int, before_us: int, last_us: int) -> tuple[list[Used], Used | None, int]:
