@@ -75,7 +75,7 @@ def test_usage_is_of_whoever_is_named(weebill):
         insert(ledger, used)
     since = ("--since", "2025-01-01", "--bucket", "all", "--json")
     for only in ("organization=Acme", "project=Shop", f"project={shop}"):
-        assert json.loads(weebill.ok("usage", "--only", only, *since))["requests"] == 1
+        assert json.loads(weebill.ok("usage", "--only", only, *since))[0]["requests"] == 1
         exported = weebill.ok("usage", "export", "--only", only, "--since", "2025-01-01", "--csv", "-")
         assert len(exported.splitlines()) == 2
     assert "Nowhere" in weebill.fails(1, "usage", "--only", "organization=Nowhere")

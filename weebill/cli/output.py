@@ -65,8 +65,8 @@ def print_document(text: str) -> None:
 
 
 def is_utf8(stream: TextIO) -> bool:
-    """Returns whether every character can be written to a stream."""
-    return codecs.lookup(stream.encoding).name == "utf-8"
+    """Returns whether every character can be written to a stream; one in memory has no encoding."""
+    return stream.encoding is None or codecs.lookup(stream.encoding).name == "utf-8"
 
 
 def _escaped(found: re.Match[str]) -> str:
