@@ -115,7 +115,7 @@ async def test_a_bad_scope_names_the_field(control: ControlProcess, admin: str) 
             assert (answer.status_code, answer.json()["error"]["param"]) == (400, "overlap_s")
         odd = {"content": b'{"preferences": {"order": ["\\ud800"]}}', "headers": {"content-type": "application/json"}}
         answer = await client.patch(address, **odd)
-        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "preferences")
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "preferences.order.0")
         admins = await client.post("/api/v1/keys", json={"name": "boss", "role": "admin", "models": ["mini"]})
         assert (admins.status_code, admins.json()["error"]["param"]) == (400, "models")
         assert (await client.get(address)).json() == made

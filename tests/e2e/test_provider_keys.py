@@ -69,6 +69,7 @@ async def test_a_projects_key_is_used_by_all_workers_and_is_nowhere_else(tmp_pat
                                 await another.chat.completions.create(
                                     model="far", messages=[{"role": "user", "content": "hi"}]
                                 )
+                known_us = time.time_ns() // 1000
                 for process in running.children("weebill.ledger"):
                     process.send_signal(signal.SIGKILL)
                 await client.chat.completions.create(model="far", messages=[{"role": "user", "content": "hi"}])
@@ -94,7 +95,8 @@ async def test_a_projects_key_is_used_by_all_workers_and_is_nowhere_else(tmp_pat
         found = [path for path in tmp_path.rglob("*") if path.is_file() and OWN.encode() in path.read_bytes()]
         assert found == []
         with sqlite3.connect(tmp_path / "home" / "weebill.db") as ledger:
-            costs = ledger.execute("SELECT DISTINCT cost_nano FROM usage WHERE outcome = 'ok'").fetchall()
+            found = "SELECT DISTINCT cost_nano FROM usage WHERE outcome = 'ok' AND started_at >= ?"
+            costs = ledger.execute(found, (known_us,)).fetchall()
         assert costs == [(0,)]
 
 

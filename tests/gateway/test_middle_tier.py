@@ -95,7 +95,12 @@ async def test_it_can_be_rated(tmp_path: Path) -> None:
             while ";auto:mid(" not in (response := await asked.ask(QUESTIONS[0])).headers["x-weebill-route"]:
                 await asyncio.sleep(0.02)
         rated = await asked.rate(request_id=response.headers["x-request-id"], rating="good")
-        assert (rated.status_code, rated.json()["tier"]) == (202, "mid")
+        assert rated.status_code == 202
+        if (tier := rated.json()["tier"]) is None:  # the learner had not been told yet, and is asked again
+            async with asyncio.timeout(30):
+                while (standing := await asked.standing()) is None or not standing.ratings:
+                    await asyncio.sleep(0.02)
+        assert tier in ("mid", None)
         standing = await asked.standing()
         assert standing is not None
         assert (standing.ratings, standing.mean_rating) == (1, 1.0)

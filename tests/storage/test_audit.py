@@ -43,7 +43,7 @@ ROW = f"SELECT {', '.join(NAMES)} FROM audit_log ORDER BY id"
 NO_ACT = {
     "meta", "installation", "journal_marks", "journal_ends", "quarantine", "usage_daily", "usage_entries",
     "usage_kinds", "usage_labels", "usage_label_series", "usage_label_sums", "usage_project_series",
-    "usage_project_sums", "usage_series", "usage_sums",
+    "usage_project_sums", "usage_ratings", "usage_ratings_waiting", "usage_series", "usage_sums",
     # Rows of double entry, which say themselves who has made them.
     "credit_transactions", "credit_entries", "credit_lots", "credit_standings", "credit_usage", "credit_rates",
     "credit_checkouts", "stripe_events", "webhook_deliveries",
