@@ -247,7 +247,8 @@ async def test_no_answer_goes_unrecorded_and_none_is_recorded_twice(tmp_path: Pa
     assert max(rows.values()) == 1
     # Each call has exactly one record, those that were under way when their worker was killed included.
     assert {number: (count, len(recorded[number])) for number, count in calls.items()} == dict.fromkeys(calls, (1, 1))
-    assert "worker_died" in _outcomes(recorded[number] for number in calls)
+    if KILL_SECONDS:  # a few kills may all come where nothing is under way
+        assert "worker_died" in _outcomes(recorded[number] for number in calls)
     answered = complete.keys() & calls
     assert [number for number in answered if recorded[number][0].request_id != complete[number]] == []
     # What the upstream has not seen is noted in vain by a worker that is killed before it is sent, once for each client
