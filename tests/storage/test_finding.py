@@ -7,15 +7,17 @@ import asyncio
 import asyncpg
 import pytest
 from sqlalchemy import bindparam, select, text
+from sqlalchemy.dialects import sqlite
 
 from bench.outage.between import Between
+from tests.fixtures.databases import execute, on_sqlite
 from tests.fixtures.postgresql import PostgresServer
 from weebill.accounts.keys import Keys
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.config.schema import DatabaseSettings
 from weebill.storage.database import Database
-from weebill.storage.keys import keys_in
+from weebill.storage.keys import _WITH_DIGEST, keys_in
 from weebill.storage.opening import open_ledger
 from weebill.storage.postgresql.standing import StandingConnection
 from weebill.storage.tables.ledger import API_KEYS
@@ -113,3 +115,14 @@ async def test_a_statement_that_was_left_does_not_stand_in_the_way_of_the_next_o
         await left
     assert await standing.fetch("SELECT 2") == (2, [(2,)])
     standing.terminate()
+
+
+@on_sqlite
+def test_a_key_is_found_by_an_index_whatever_statistics_say(ledger: Database, keys: Keys) -> None:
+    for number in range(200):
+        keys.create(f"key {number}")
+    execute(ledger, "ANALYZE")
+    wanted = f"EXPLAIN QUERY PLAN {_WITH_DIGEST.compile(dialect=sqlite.dialect())}"
+    digests = (b"x" * 32,) * wanted.count("?")
+    plan = ledger.read(lambda connection: connection.exec_driver_sql(wanted, digests).all())
+    assert [step for *_, step in plan if "SCAN api_keys" in step] == []

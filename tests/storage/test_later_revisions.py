@@ -71,6 +71,7 @@ UNDONE: Final = {
             for name in ("rated", "score_micro")
         ),
     ),
+    "0028": (),  # of SQLite alone
     "0025": ("DROP TABLE journal_ends", "ALTER TABLE borrowers DROP COLUMN account"),
 }
 

@@ -81,6 +81,6 @@ def _fill_responses(connection: Connection) -> None:
     connection.execute(insert(SIZE).values(bytes=0))
 
 
-LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0027", _fill_ledger, "ledger", upgraded=_note_upgrade)
+LEDGER: Final = Schema("ledger", LEDGER_TABLES, "0028", _fill_ledger, "ledger", upgraded=_note_upgrade)
 RESPONSES: Final = Schema("responses", RESPONSES_TABLES, "0002", _fill_responses, "store of responses")
 OUTCOMES: Final = Schema("outcomes", OUTCOMES_TABLES, "0004", _nothing, "store of outcomes")

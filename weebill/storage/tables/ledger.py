@@ -79,7 +79,8 @@ API_KEYS: Final = Table("api_keys", LEDGER, _ApiKeys, sqlite_strict=True)
 """
 Index("api_keys_by_change", API_KEYS.c.changed_in)
 Index("api_keys_by_making", API_KEYS.c.made_in)
-Index("api_keys_by_previous_digest", API_KEYS.c.previous_digest, unique=True)
+_HAS_PREVIOUS: Final = API_KEYS.c.previous_digest.is_not(None)  # else ANALYZE lets SQLite pass it by
+Index("api_keys_by_previous_digest", API_KEYS.c.previous_digest, unique=True, sqlite_where=_HAS_PREVIOUS)
 Index("api_keys_of_project", API_KEYS.c.project_id)
 Index("api_keys_of_user", API_KEYS.c.user_id, sqlite_where=API_KEYS.c.user_id.is_not(None))
 _OF_SERVICE_ACCOUNT: Final = API_KEYS.c.service_account_id.is_not(None)
