@@ -39,7 +39,7 @@ def usage(
 def keys(
     count: Annotated[int, typer.Option("--keys", min=1000, help="Keys in the ledger.")] = KEYS, url: _Url = None
 ) -> None:
-    """What the check of an API key costs a worker, where the ledger has a million of them."""
+    """The cost of the check of an API key to a worker, where the ledger has a million of them."""
     console = the_console()
     with stopping_in_order(console):
         found = measure_keys(count, url, lambda what: console.print(f"… {what}"))
@@ -54,7 +54,7 @@ def limits(
     out: Out = RESULTS,
     publish: Publish = False,
 ) -> None:
-    """What limits take of a request, in process, and of a worker under load. Exits with 1 if that is too much."""
+    """The cost of limits to a request, in process, and to a worker under load. Exits with 1 if that is too much."""
     console = the_console()
     admitted, limited = measure_admission(), None
     console.print(admission_table(admitted))

@@ -1,4 +1,4 @@
-"""What the commands of `python -m bench` share: where results go, how they are shown, and how a command ends."""
+"""The parts that the commands of `python -m bench` share: where results go, how they are shown, how a command ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What limits take of a worker: requests of a key with 24 limits at three levels, and of one without.
+"""The cost of limits to a worker: requests of a key with 24 limits at three levels, and of one without.
 
 One Weebill on one core. Short rounds take turns, so that whatever else the machine does hits both alike; what counts is
 the median of the ratios of neighbours. The upstream is nginx, and no limit is reached.
@@ -20,10 +20,9 @@ from rich.table import Table
 from bench import nginx, peers
 from bench.admission import KINDS
 from bench.contenders import Endpoint, wait_for, weebill_program
-from bench.load import Load, LoadResult
-from bench.measure import generate, raise_fd_limit
-from bench.proc import CONTENDER_CORE, HARNESS_CORE, BenchError, Service, cpu_by_process, free_port
-from bench.upstream import REPLY_TEXT
+from bench.measure import raise_fd_limit
+from bench.proc import CONTENDER_CORE, HARNESS_CORE, Service, free_port
+from bench.rounds import load_round
 from weebill.accounts.audit import command_line
 from weebill.accounts.keys import Owner
 from weebill.config.paths import Home
@@ -37,7 +36,6 @@ from weebill.storage.tenants import tenants_in
 _PATH: Final = "/v1/chat/completions"
 _MODEL: Final = "gpt-4o-mini"
 _FDS: Final = 1000
-_WARMUP_S: Final = 0.3
 _CONFIG: Final = """\
 [server]
 port = {port}
@@ -141,22 +139,13 @@ def _keys(home: Home) -> dict[int, str]:
 
 
 def _round(limits: int, endpoint: Endpoint, service: Service, seconds: float, connections: int) -> Round:
-    load = Load(
-        port=endpoint.port, request=endpoint.request(), content=REPLY_TEXT, connections=connections,
-        warmup_s=_WARMUP_S, seconds=seconds,
-    )  # fmt: skip
-    before = cpu_by_process(service.pid)
-    result = generate("bench.load", load, LoadResult)
-    after = cpu_by_process(service.pid)
-    if result.errors or not result.requests:
-        raise BenchError(f"{result.errors} errors, the first: {result.first_error or service.log_end()}")
-    spent = {name: after[name] - before.get(name, 0.0) for name in after}
+    spent = load_round(endpoint, service, seconds, connections)
     return Round(
         limits=limits,
-        rate=result.requests / result.seconds,
-        cpu_us=1e6 * sum(spent.values()) / result.total,
-        worker_us=1e6 * spent["weebill.gateway"] / result.total,
-        p50_us=result.latency.p50,
+        rate=spent.result.requests / spent.result.seconds,
+        cpu_us=spent.cpu_us,
+        worker_us=spent.worker_us,
+        p50_us=spent.result.latency.p50,
     )
 
 

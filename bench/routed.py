@@ -19,17 +19,15 @@ from rich.table import Table
 
 from bench import nginx, peers
 from bench.contenders import Endpoint, wait_for, weebill_key, weebill_program
-from bench.load import Load, LoadResult
-from bench.measure import generate, raise_fd_limit
-from bench.proc import CONTENDER_CORE, HARNESS_CORE, BenchError, Service, cpu_by_process, free_port
-from bench.upstream import REPLY_TEXT
+from bench.measure import raise_fd_limit
+from bench.proc import CONTENDER_CORE, HARNESS_CORE, Service, free_port
+from bench.rounds import load_round
 
 TARGET: Final = 0.10  # at most so much more
 PATH: Final = "/v1/chat/completions"
 PROVIDERS: Final = {"alone": "one", "first": "three", "second": "three", "third": "three"}
 DEPLOYMENTS: Final = {"one": 1, "three": 3}
 FDS: Final = 1000
-_WARMUP_S: Final = 0.3
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,22 +90,13 @@ def _config(port: int, upstream: int) -> str:
 
 
 def _round(endpoint: Endpoint, service: Service, seconds: float, connections: int) -> Round:
-    load = Load(
-        port=endpoint.port, request=endpoint.request(), content=REPLY_TEXT, connections=connections,
-        warmup_s=_WARMUP_S, seconds=seconds,
-    )  # fmt: skip
-    before = cpu_by_process(service.pid)
-    result = generate("bench.load", load, LoadResult)
-    after = cpu_by_process(service.pid)
-    if result.errors or not result.requests:
-        raise BenchError(f"{result.errors} errors, the first: {result.first_error or service.log_end()}")
-    spent = {name: after[name] - before.get(name, 0.0) for name in after}
+    spent = load_round(endpoint, service, seconds, connections)
     return Round(
         deployments=DEPLOYMENTS[endpoint.model],
-        requests=result.requests,
-        cpu_us=1e6 * sum(spent.values()) / result.total,
-        worker_us=1e6 * spent["weebill.gateway"] / result.total,
-        p50_us=result.latency.p50,
+        requests=spent.result.requests,
+        cpu_us=spent.cpu_us,
+        worker_us=spent.worker_us,
+        p50_us=spent.result.latency.p50,
     )
 
 
